@@ -1,0 +1,45 @@
+# Millrace. `make` alone lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo test check faults bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv with everything, from the hash-locked list
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) must be Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: $(STAMP) ## play financial text through the whole loop; DATA=file.csv [TEXT=column LABEL=column] [TEACHER=fitted] [CHAOS=1]
+	@$(BIN)/python -m deploy.demo $(if $(DATA),--data '$(DATA)') $(if $(TEXT),--text '$(TEXT)') $(if $(LABEL),--label '$(LABEL)') \
+	  $(if $(TEACHER),--teacher '$(TEACHER)') $(if $(CHAOS),--chaos) $(if $(SEED),--seed '$(SEED)')
+
+test: $(STAMP) ## the whole suite on a real broker (under 15 minutes on 2 cores)
+	$(BIN)/python -m pytest -m 'not demo'
+
+check: $(STAMP) ## format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+faults: $(STAMP) ## kill real processes while work is in flight
+	$(BIN)/python -m pytest -m faults
+
+bench: $(STAMP) ## print the figures the README quotes
+	@for program in benchmarks/*.py; do case $$program in */__init__.py) ;; *) echo "== $$program"; \
+	  $(BIN)/python -m benchmarks.$$(basename $$program .py) || exit 1;; esac; done
+
+clean: ## remove what the programs made; keeps .venv
+	rm -rf var .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

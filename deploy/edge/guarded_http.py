@@ -1,0 +1,78 @@
+"""Outgoing HTTP that can reach only allowed hosts: checked when a connection is made, so that a redirect or a changed
+DNS answer cannot lead elsewhere. Redirects are not followed unless a caller asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import aiohttp
+from aiohttp import abc
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from schemas.errors import SettingsError
+
+
+class HostNotAllowed(OSError):
+    """A connection to a host outside the allow-list was refused before it was made."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """A connector that refuses hosts outside the allow-list, names and literal addresses alike."""
+
+    def __init__(self, allowed: Collection[str], **options: Any) -> None:
+        super().__init__(resolver=_Resolver(allowed), **options)
+        self._allowed = frozenset(allowed)
+
+    async def connect(self, req: Any, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:  # noqa: ASYNC109 - aiohttp's signature
+        _check(req.url, self._allowed)
+        return await super().connect(req, traces, timeout)
+
+
+class _Resolver(abc.AbstractResolver):
+    """Resolves allowed names only."""
+
+    def __init__(self, allowed: Collection[str]) -> None:
+        self._allowed, self._inner = frozenset(allowed), ThreadedResolver()
+
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[abc.ResolveResult]:
+        if host not in self._allowed:
+            raise HostNotAllowed(f"{host} is not in allowed_hosts")
+        return await self._inner.resolve(host, port, family)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+def _check(url: URL, allowed: frozenset[str]) -> None:
+    if url.scheme not in ("http", "https") or url.host not in allowed:
+        raise HostNotAllowed(f"{url.origin()} is not in allowed_hosts")
+
+
+def check_url(field: str, url: str, allowed: Collection[str]) -> str:
+    """Return the URL without its trailing slash, or tell at start-up that it can never be reached.
+
+    Raises:
+        SettingsError: no http(s) URL, or its host is not allowed.
+    """
+    parsed = URL(url)
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise SettingsError(field, url, "must be an http or https URL")
+    if parsed.host not in allowed:
+        raise SettingsError(
+            field, url, f"its host is not allowed; add it to MILLRACE_ALLOWED_HOSTS ({', '.join(allowed)})"
+        )
+    return url.rstrip("/")
+
+
+def session(
+    allowed: Collection[str], *, connections: int, timeout_seconds: float, **options: Any
+) -> aiohttp.ClientSession:
+    """Return a client session that can reach only the allowed hosts."""
+    return aiohttp.ClientSession(
+        connector=_Connector(allowed, limit=connections, ttl_dns_cache=60),
+        timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+        **options,
+    )

@@ -1,0 +1,201 @@
+"""Records to bytes and back: Avro single-object encoding by default, Confluent framing where a registry is configured.
+
+Single object: `C3 01`, the schema's CRC-64-AVRO fingerprint (8 bytes, little endian), the Avro body.
+Confluent: `00`, the schema id (4 bytes, big endian), the Avro body. Readers accept both.
+Bytes are decoded with their writer's schema and resolved to ours. Nothing here does I/O: who speaks to a registry passes
+`schema_of_id` in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import struct
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+from types import NoneType, UnionType
+from typing import Any, Final, TypeVar, cast
+
+import fastavro
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from schemas.errors import DeadLetterReason, RecordRejected
+from schemas.records import Record
+
+SINGLE_OBJECT: Final = b"\xc3\x01"
+CONFLUENT: Final = b"\x00"
+
+R = TypeVar("R", bound=Record)
+
+SchemaOfId = Callable[[int], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class WriterSchema:
+    """A parsed schema with the bytes that stand before a body written in it."""
+
+    parsed: dict[str, Any]
+    source: str  # as in the file: what goes into an `avro.schema` header
+    header: bytes
+
+
+@cache
+def writer_schema(record: type[Record]) -> WriterSchema:
+    """Return the current schema of a record class, read once from avsc/."""
+    return _parse(resources.files("schemas").joinpath("avsc", f"{record.__name__}.avsc").read_text())
+
+
+def encode(record: Record, schema_id: int | None = None) -> bytes:
+    """Encode a record: in Confluent framing where the registry's `schema_id` is given, else as a single object."""
+    schema = writer_schema(type(record))
+    out = io.BytesIO()
+    out.write(schema.header if schema_id is None else CONFLUENT + struct.pack(">I", schema_id))
+    fastavro.schemaless_writer(out, schema.parsed, to_datum(record))
+    return out.getvalue()
+
+
+def decode(record: type[R], data: bytes, schema_of_id: SchemaOfId | None = None) -> R:
+    """Decode bytes in either framing.
+
+    Raises:
+        RecordRejected: the bytes have no known framing, an unknown schema, or do not fit their schema.
+    """
+    writer, body = _writer_of(record, data, schema_of_id)
+    reader = writer_schema(record).parsed
+    try:
+        datum = fastavro.schemaless_reader(io.BytesIO(body), writer, None if writer is reader else reader)
+        return from_datum(record, cast("dict[str, Any]", datum))
+    except (EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError) as error:
+        raise RecordRejected(DeadLetterReason.BAD_SCHEMA, f"bytes do not fit {record.__name__}: {error}") from error
+
+
+def is_framed(data: bytes) -> bool:
+    """Tell whether the bytes start like one of our two framings (JSON never does)."""
+    return data[:2] == SINGLE_OBJECT or data[:1] == CONFLUENT
+
+
+def to_datum(record: Record) -> dict[str, Any]:
+    """Return the record as plain dicts and lists, as Avro writers want them."""
+    plain, nested = _shape(type(record))
+    values = vars(record)
+    if not nested:
+        return values
+    return {name: values[name] for name in plain} | {name: _to_plain(values[name]) for name in nested}
+
+
+def from_datum(record: type[R], datum: Mapping[str, Any]) -> R:
+    """Return the typed record of plain dicts and lists.
+
+    Raises:
+        TypeError: the datum lacks a field or has one too many.
+    """
+    converters = _converters(record)
+    if not converters:
+        return record(**datum)
+    values = dict(datum)
+    for name, convert in converters.items():
+        if name in values and values[name] is not None:
+            values[name] = convert(values[name])
+    return record(**values)
+
+
+def _writer_of(record: type[Record], data: bytes, schema_of_id: SchemaOfId | None) -> tuple[dict[str, Any], bytes]:
+    if data[:2] == SINGLE_OBJECT:
+        schema = _landed(record).get(bytes(data[:10]))
+        if schema is None:
+            raise RecordRejected(
+                DeadLetterReason.BAD_SCHEMA, f"no {record.__name__} schema has the fingerprint {data[2:10].hex()}"
+            )
+        return schema.parsed, data[10:]
+    if data[:1] == CONFLUENT and len(data) >= 5:
+        if schema_of_id is None:
+            raise RecordRejected(
+                DeadLetterReason.BAD_SCHEMA, "Confluent framing, but no schema registry is configured (registry_url)"
+            )
+        source = schema_of_id(struct.unpack(">I", data[1:5])[0])
+        return _parse(json.dumps(source, sort_keys=True)).parsed, data[5:]
+    raise RecordRejected(DeadLetterReason.BAD_ENCODING, f"no known framing starts with {data[:2].hex()!r}")
+
+
+@cache
+def _landed(record: type[Record]) -> dict[bytes, WriterSchema]:
+    """Every landed version of a record's schema, by the header its bytes start with."""
+    current = writer_schema(record)
+    found = {current.header: current}
+    for version in resources.files("schemas").joinpath("avsc", "landed").iterdir():
+        file = version.joinpath(f"{record.__name__}.avsc")
+        if file.is_file():
+            schema = _parse(file.read_text())
+            found.setdefault(schema.header, schema)
+    return found
+
+
+@cache
+def _parse(source: str) -> WriterSchema:
+    schema = json.loads(source)
+    # fastavro returns the fingerprint's bytes in the order in which they stand in the header.
+    crc = bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
+    return WriterSchema(cast("dict[str, Any]", fastavro.parse_schema(schema)), source, SINGLE_OBJECT + crc)
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        return to_datum(value)
+    if isinstance(value, list):
+        return [to_datum(item) if isinstance(item, Record) else item for item in value]
+    return value
+
+
+@cache
+def _shape(record: type[Record]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of fields that are plain as they stand, and of those that hold records."""
+    hints = typing.get_type_hints(record)
+    names = [field.name for field in dataclasses.fields(cast("Any", record))]
+    nested = tuple(name for name in names if _holds(hints[name], Record))
+    return tuple(name for name in names if name not in nested), nested
+
+
+@cache
+def _converters(record: type[Record]) -> dict[str, Callable[[Any], Any]]:
+    """For each field that is not plain in Avro's reading: what turns the datum into its type."""
+    hints = typing.get_type_hints(record)
+    found: dict[str, Callable[[Any], Any]] = {}
+    for field in dataclasses.fields(cast("Any", record)):
+        kind = _without_none(hints[field.name])
+        (item,) = typing.get_args(kind) if typing.get_origin(kind) is list else (kind,)
+        if not isinstance(item, type):
+            continue
+        if issubclass(item, StrEnum):
+            convert: Callable[[Any], Any] = item
+        elif issubclass(item, Record):
+            convert = _record_maker(item)
+        else:
+            continue
+        found[field.name] = _each(convert) if kind is not item else convert
+    return found
+
+
+def _record_maker(kind: type[Record]) -> Callable[[Any], Any]:
+    return lambda datum: from_datum(kind, datum)
+
+
+def _each(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda items: [convert(item) for item in items]
+
+
+def _without_none(hint: Any) -> Any:
+    if isinstance(hint, UnionType) or typing.get_origin(hint) is typing.Union:
+        (kind,) = (arg for arg in typing.get_args(hint) if arg is not NoneType)
+        return kind
+    return hint
+
+
+def _holds(hint: Any, kind: type) -> bool:
+    hint = _without_none(hint)
+    args = typing.get_args(hint)
+    return any(_holds(arg, kind) for arg in args) if args else isinstance(hint, type) and issubclass(hint, kind)

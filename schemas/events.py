@@ -1,0 +1,391 @@
+"""The control events: retrain requests, runs, nominations, rollouts and model state.
+
+Field names, order and defaults equal the `.avsc` file of the same name; a test compares them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from schemas.records import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriggerVerdict(Record):
+    """What one trigger concluded, with its numbers."""
+
+    trigger: str
+    fired: bool
+    numbers: dict[str, float] = field(default_factory=dict)
+    explanation: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainRequest(Record):
+    """A threshold event: which trigger fired, its numbers, and the immutable snapshot to learn from."""
+
+    request_id: str  # Hash of workload and epoch.
+    workload: str
+    epoch: int
+    trigger: str
+    verdicts: list[TriggerVerdict]
+    labels_partition: int
+    labels_offset: int  # The labels offset at which the trigger fired; the snapshot covers everything below it.
+    snapshot_id: str
+    snapshot_uri: str
+    snapshot_sha256: str
+    rows: int
+    job: str  # The job specification as canonical JSON.
+    time: datetime
+
+
+class RunState(StrEnum):
+    """Where a retrain job stands."""
+
+    UNKNOWN = "UNKNOWN"
+    QUEUED = "QUEUED"
+    STARTED = "STARTED"
+    PROGRESS = "PROGRESS"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun(Record):
+    """One step in the life of a retrain job."""
+
+    run_id: str
+    request_id: str
+    workload: str
+    epoch: int
+    time: datetime
+    state: RunState = RunState.UNKNOWN
+    attempt: int = 1
+    phase: str = ""
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    message: str = ""
+    event_id: str | None = None  # The model-promotion event the run ended in.
+    numbers: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModel(Record):
+    """The frozen model under an adapter."""
+
+    id: str
+    revision: str | None = None
+    sha256: str | None = None
+
+
+class StudentForm(StrEnum):
+    """How a student gives its label."""
+
+    UNKNOWN = "UNKNOWN"
+    SEQUENCE_CLASSIFICATION = "SEQUENCE_CLASSIFICATION"
+    GENERATIVE = "GENERATIVE"
+    LINEAR = "LINEAR"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactFile(Record):
+    """One file of an artefact."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora(Record):
+    """The adapter's shape."""
+
+    rank: int
+    alpha: float
+    target_modules: list[str]
+    modules_to_save: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact(Record):
+    """Where the adapter is and what it must hash to."""
+
+    adapter_uri: str
+    files: list[ArtifactFile]
+    manifest_sha256: str
+    format: str = "safetensors"
+    lora: Lora | None = None
+    pooling: str = ""
+    max_tokens: int = 0
+    tokenizer_sha256: str | None = None
+    prompt_template_sha256: str | None = None
+    min_runtime: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData(Record):
+    """What the student learnt from."""
+
+    snapshot_id: str
+    snapshot_uri: str
+    manifest_sha256: str
+    row_count: int
+    class_counts: dict[str, int] = field(default_factory=dict)
+    time_from: datetime | None = None
+    time_to: datetime | None = None
+    policy_id: str = ""
+    teacher_model: str | None = None
+    teacher_version: str | None = None
+    teacher_prompt_sha256: str | None = None
+    teacher_price: float | None = None
+    pii_policy_version: str | None = None
+    trigger_name: str = ""
+    trigger_threshold: float | None = None
+    trigger_value: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Record):
+    """One figure with its interval."""
+
+    name: str
+    value: float
+    class_name: str | None = None  # null: over all classes.
+    role: str = "tuned"  # baseline, base, tuned or champion.
+    low: float | None = None
+    high: float | None = None
+    method: str = ""
+    n: int = 0
+    effective_n: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedDifference(Record):
+    """Challenger minus champion on the same rows."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    method: str
+    n: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Record):
+    """How the student did on rows it never saw."""
+
+    eval_set_id: str
+    eval_sha256: str
+    n: int
+    times_used: int = 1
+    metrics: list[Metric] = field(default_factory=list)
+    latency_ms_p50: float | None = None
+    latency_ms_p99: float | None = None
+    champion_version: str | None = None
+    champion_metrics: list[Metric] = field(default_factory=list)
+    paired_difference: PairedDifference | None = None
+    human_metrics: list[Metric] = field(default_factory=list)
+    not_judged: list[str] = field(default_factory=list)  # Classes with too few effective rows to judge.
+    teacher_self_agreement: float | None = None
+
+
+class PromotionDecision(StrEnum):
+    """What the gate decided."""
+
+    UNKNOWN = "UNKNOWN"
+    PROMOTE = "PROMOTE"
+    HOLD = "HOLD"
+    REJECT = "REJECT"
+    ROLLBACK = "ROLLBACK"
+    RETIRE = "RETIRE"
+    INSUFFICIENT_EVIDENCE = "INSUFFICIENT_EVIDENCE"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason(Record):
+    """One reason of a decision, with the numbers it rests on."""
+
+    code: str
+    text: str
+    observed: float | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutPlan(Record):
+    """The steps the trainer suggests."""
+
+    shadow_requests: int
+    steps_percent: list[int]
+    assigned_per_step: int
+    guardrails: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision(Record):
+    """The gate's decision and its reasons."""
+
+    outcome: PromotionDecision = PromotionDecision.UNKNOWN
+    mode: str = ""
+    reasons: list[Reason] = field(default_factory=list)
+    policy_id: str = ""
+    policy_sha256: str | None = None
+    plan: RolloutPlan | None = None
+    expires_at: datetime | None = None
+    supersedes: str | None = None
+    rollback_to: str | None = None
+    approved_by: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage(Record):
+    """Which run made the model."""
+
+    training_run_id: str
+    openlineage_run_id: str | None = None
+    code_sha: str | None = None
+    container_digest: str | None = None
+    seed: int | None = None
+    hyperparameters_sha256: str | None = None
+    hardware: str | None = None
+    duration_seconds: float | None = None
+    cost: float | None = None
+    parent_version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trust(Record):
+    """Signature and hash chain; null until signatures exist."""
+
+    signature: bytes | None = None
+    key_id: str | None = None
+    signature_scheme: str | None = None
+    previous_event_sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPromotion(Record):
+    """A nomination with its evidence. Decode it with the writer schema in the record's avro.schema header."""
+
+    event_id: str  # uuid5 of model version, decision and evaluation digest: a job that runs again sends the same id.
+    event_time: datetime
+    recorded_time: datetime
+    sequence: int  # Per model line.
+    model_line: str  # The workload.
+    model_id: str
+    model_version: str  # Immutable; ends in the artefact's digest.
+    labels: list[str]  # In the order of the model's outputs.
+    base_model: BaseModel
+    decision: Decision
+    producer_name: str = "millrace"
+    producer_version: str = ""
+    producer_git_sha: str | None = None
+    correlation_id: str | None = None  # The retrain request.
+    causation_id: str | None = None  # The training run.
+    task: str = "classification"
+    student_form: StudentForm = StudentForm.UNKNOWN
+    artifact: Artifact | None = None
+    data: TrainingData | None = None
+    evaluation: Evaluation | None = None
+    lineage: Lineage | None = None
+    trust: Trust | None = None
+
+
+class RolloutState(StrEnum):
+    """Where a rollout stands."""
+
+    UNKNOWN = "UNKNOWN"
+    IDLE = "IDLE"
+    SHADOW = "SHADOW"
+    CANARY = "CANARY"
+    HOLD = "HOLD"
+    PROMOTING = "PROMOTING"
+    PROMOTED = "PROMOTED"
+    ROLLING_BACK = "ROLLING_BACK"
+    ROLLED_BACK = "ROLLED_BACK"
+    REJECTED = "REJECTED"
+    SUPERSEDED = "SUPERSEDED"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutStatus(Record):
+    """One transition of a rollout, or one override, with the numbers it rests on."""
+
+    workload: str
+    rollout_id: str
+    epoch: int
+    sequence: int
+    reason: str
+    time: datetime
+    state: RolloutState = RolloutState.UNKNOWN
+    previous: RolloutState = RolloutState.UNKNOWN
+    step: int = -1  # Index into the plan's steps; -1 in shadow.
+    weight: float = 0.0
+    text: str = ""
+    numbers: dict[str, float] = field(default_factory=dict)
+    champion: str | None = None  # null: the teacher.
+    challenger: str | None = None
+    promotion_event_id: str | None = None
+    actor: str = "controller"
+
+
+class RolloutAction(StrEnum):
+    """What a person asks of a rollout."""
+
+    UNKNOWN = "UNKNOWN"
+    HOLD = "HOLD"
+    RESUME = "RESUME"
+    ABORT = "ABORT"
+    PROMOTE = "PROMOTE"
+    UNDO = "UNDO"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutCommand(Record):
+    """An override by a person or by a router that lowered a weight."""
+
+    command_id: str
+    workload: str
+    who: str
+    why: str
+    time: datetime
+    rollout_id: str | None = None  # null: the rollout in flight.
+    action: RolloutAction = RolloutAction.UNKNOWN
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedModel(Record):
+    """What a router must know to serve and verify a student."""
+
+    version: str
+    uri: str
+    manifest_sha256: str
+    base_model: str
+    labels: list[str]
+    max_tokens: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelState(Record):
+    """What the routers of a model line shall serve; the highest (epoch, sequence) wins."""
+
+    workload: str
+    epoch: int
+    sequence: int
+    time: datetime
+    state: RolloutState = RolloutState.UNKNOWN
+    rollout_id: str | None = None
+    champion: ServedModel | None = None  # null: the teacher.
+    challenger: ServedModel | None = None
+    weight: float = 0.0  # Share of eligible requests assigned to the challenger, 0 to 1.
+    step: int = -1
+    shadow: bool = False
+    # The nomination in flight, as it stood on model-promotion: what the controller needs to go on after a restart.
+    nomination: bytes | None = None
+    # The controller's input offsets (topic/partition) this state covers.
+    positions: dict[str, int] = field(default_factory=dict)

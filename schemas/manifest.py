@@ -1,0 +1,110 @@
+"""Manifests of immutable things: a snapshot of the window, and an adapter. Plain classes, standard library only.
+
+A manifest's own SHA-256, over its canonical JSON, is what events name; whoever fetches the thing checks every file against it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final
+
+MANIFEST: Final = "manifest.json"
+ROWS: Final = "rows.parquet"
+
+
+def canonical(value: Any) -> bytes:
+    """Return the one JSON spelling of a value: sorted keys, no spaces, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotManifest:
+    """What a snapshot holds. `rows.parquet` beside it has, ordered by record_id, the columns
+    record_id, cluster_id, text, label, class_probabilities (list of double in the order of `labels`, or null), split,
+    propensity, provenance (all strings but propensity) and event_time (timestamp, UTC)."""
+
+    snapshot_id: str
+    workload: str
+    epoch: int
+    labels: list[str]
+    rows: int
+    rows_sha256: str  # over the canonical rows, so that it does not depend on Parquet's encoding
+    class_counts: dict[str, dict[str, int]]  # split -> label -> rows
+    labels_partition: int
+    labels_offset: int  # everything below it was considered
+    policy: dict[str, float]  # the window's and the splits' numbers
+    teacher_models: list[str]
+    time_from: str | None = None  # ISO 8601, UTC
+    time_to: str | None = None
+    format: str = "millrace-snapshot/1"
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical JSON."""
+        return canonical(dataclasses.asdict(self))
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the canonical JSON, in hex."""
+        return sha256(self.to_bytes()).hexdigest()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> SnapshotManifest:
+        """Return the manifest that `to_bytes` wrote.
+
+        Raises:
+            ValueError, TypeError: it is no such manifest.
+        """
+        return cls(**json.loads(data))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileDigest:
+    """One file of an artefact."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterManifest:
+    """What an adapter is, on which base it stands, and what its files must hash to."""
+
+    model_version: str
+    workload: str
+    labels: list[str]  # in the order of the model's outputs
+    form: str  # sequence-classification
+    base_model: str
+    base_sha256: str  # over the base's weights and tokenizer
+    pooling: str  # mean
+    max_tokens: int
+    temperature: float  # the student's own calibration: divide logits by it
+    rank: int
+    alpha: float
+    target_modules: list[str]
+    modules_to_save: list[str]
+    files: list[FileDigest]
+    snapshot_sha256: str
+    seed: int
+    runtime: dict[str, str] = field(default_factory=dict)
+    format: str = "millrace-adapter/1"
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical JSON."""
+        return canonical(dataclasses.asdict(self))
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the canonical JSON, in hex."""
+        return sha256(self.to_bytes()).hexdigest()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> AdapterManifest:
+        """Return the manifest that `to_bytes` wrote.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is no such manifest.
+        """
+        values = json.loads(data)
+        return cls(files=[FileDigest(**item) for item in values.pop("files")], **values)

@@ -1,0 +1,98 @@
+"""Text in, label out: how a workload's text is found in a chat request and its label in an answer, and the way back.
+
+Shared to the letter by curate, the label agent and the router, so that a student can stand where the teacher stood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from schemas.ids import digest
+from schemas.workload import LABEL, TEXT, Workload
+
+# Request parameters under which a student's single label could not stand for the teacher's answer.
+_NOT_FOR_STUDENTS: Final = ("tools", "functions", "response_format", "audio", "modalities", "prediction")
+
+
+@dataclass(frozen=True)
+class Found:
+    """The text of a request that follows the workload's template."""
+
+    text: str
+    template: str  # fingerprint of the prompt's fixed part
+
+
+@dataclass(frozen=True)
+class Ineligible:
+    """A request that only the teacher can answer, and why."""
+
+    reason: str
+
+
+def template_fingerprint(workload: Workload) -> str:
+    """Return the fingerprint of the workload's own prompt template."""
+    return digest("template", workload.request.system or "", workload.request.prompt)
+
+
+def find_text(workload: Workload, request: Mapping[str, Any]) -> Found | Ineligible:
+    """Find the workload's text in a chat-completion request, or say why a student may not answer it."""
+    for name in _NOT_FOR_STUDENTS:
+        if request.get(name):
+            return Ineligible(name)
+    if request.get("n") not in (None, 1):
+        return Ineligible("n")
+    messages = request.get("messages")
+    if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
+        return Ineligible("messages")
+    roles = [message.get("role") if isinstance(message, Mapping) else None for message in messages]
+    if roles not in (["user"], ["system", "user"], ["developer", "user"]):
+        return Ineligible("turns")
+    contents = [message.get("content") for message in messages]
+    if not all(isinstance(content, str) for content in contents):
+        return Ineligible("modality")
+    if (contents[0] if len(contents) == 2 else None) != workload.request.system:
+        return Ineligible("system")
+    before, after = workload.request.prompt.split(TEXT)
+    prompt = contents[-1]
+    if not (prompt.startswith(before) and prompt.endswith(after) and len(prompt) > len(before) + len(after)):
+        return Ineligible("template")
+    return Found(prompt[len(before) : len(prompt) - len(after)], template_fingerprint(workload))
+
+
+def messages_for(workload: Workload, text: str) -> list[dict[str, str]]:
+    """Return the chat messages that ask the workload's question about a text."""
+    system = [{"role": "system", "content": workload.request.system}] if workload.request.system else []
+    return [*system, {"role": "user", "content": workload.request.prompt.replace(TEXT, text)}]
+
+
+def answer_for(workload: Workload, label: str) -> str:
+    """Return the assistant's message that says the label."""
+    return workload.request.answer.replace(LABEL, label)
+
+
+def label_in(workload: Workload, answer: str) -> str | None:
+    """Return the label an answer says, or None where it says none of the set (or more than the answer form allows)."""
+    said = answer.strip()
+    before, after = (part.strip() for part in workload.request.answer.split(LABEL))
+    if (before or after) and said.startswith(before) and said.endswith(after):
+        said = said[len(before) : len(said) - len(after)]
+    folded = said.strip().strip("\"'`.*").strip().casefold()
+    for label in workload.labels:
+        if label.casefold() == folded:
+            return label
+    for alias, label in workload.aliases.items():
+        if alias.casefold() == folded:
+            return label
+    return None
+
+
+def answer_in(response: Mapping[str, Any]) -> str | None:
+    """Return the text of a chat-completion response, or None where it has none (a tool call, an error)."""
+    choices = response.get("choices")
+    if not isinstance(choices, Sequence) or not choices or not isinstance(choices[0], Mapping):
+        return None
+    message = choices[0].get("message")
+    content = message.get("content") if isinstance(message, Mapping) else None
+    return content if isinstance(content, str) else None

