@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from hashlib import sha256
 from typing import Any, Final
 
@@ -57,6 +59,26 @@ class SnapshotManifest:
             ValueError, TypeError: it is no such manifest.
         """
         return cls(**json.loads(data))
+
+
+def rows_digest(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return `rows_sha256`: the SHA-256 over the canonical JSON of each row, a line each, in the order of record_id.
+
+    Args:
+        rows: the columns of `rows.parquet` by name; `event_time` an aware datetime, `class_probabilities` a list
+            or None.
+    """
+    total = sha256()
+    for row in sorted(rows, key=lambda row: str(row["record_id"])):
+        soft = row["class_probabilities"]
+        fields = [
+            *(str(row[name]) for name in ("record_id", "cluster_id", "text", "label", "split", "provenance")),
+            None if soft is None else [float(value) for value in soft],
+            float(row["propensity"]),
+            row["event_time"].astimezone(UTC).isoformat(timespec="microseconds"),
+        ]
+        total.update(canonical(fields) + b"\n")
+    return total.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

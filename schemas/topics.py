@@ -1,11 +1,12 @@
 """The catalogue of topics: name, record, kept for how long, who writes and who reads.
 
-Every topic is keyed by the workload's name and has the same number of partitions, so that whatever concerns one workload
-meets in one worker. All topics use LogAppendTime: event time lives in the value.
+Every topic is keyed by the workload's name and has the same number of partitions, so that whatever concerns one
+workload meets in one worker. All topics use LogAppendTime: event time lives in the value.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
@@ -104,3 +105,12 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
     TRAFFIC, CURATED, DISCARDED, LABELS, DEAD_LETTERS, RETRAIN_REQUESTS, TRAINING_RUNS, MODEL_PROMOTION,
     ROLLOUT_STATUS, ROLLOUT_COMMANDS, MODEL_STATE, OUTCOMES,
 )  # fmt: skip
+
+# What each consumer group reads. A group's offsets are committed before it first runs, so that it can never skip a record.
+STAGES: Final[Mapping[str, tuple[Topic, ...]]] = {
+    "curate": (TRAFFIC,),
+    "label": (CURATED,),
+    "window": (LABELS, TRAINING_RUNS),
+    "rollout": (MODEL_PROMOTION, OUTCOMES, ROLLOUT_COMMANDS),
+    "dispatcher": (RETRAIN_REQUESTS,),
+}

@@ -18,6 +18,11 @@ def topic_name(settings: Settings, topic: Topic) -> str:
     return settings.topic_prefix + topic.name
 
 
+def group_name(settings: Settings, stage: str) -> str:
+    """Return the consumer group of a stage (a key of `schemas.topics.STAGES`) on this cluster."""
+    return f"{settings.topic_prefix}millrace-{stage}"
+
+
 def librdkafka(settings: Settings, **more: Any) -> dict[str, Any]:
     """Return the configuration that all confluent-kafka clients share, with `more` (dots as in librdkafka) on top."""
     config: dict[str, Any] = {

@@ -1,0 +1,196 @@
+"""`millrace topics apply|list`: the catalogue on a cluster, and the offsets at which every group starts.
+
+`apply` is idempotent. It creates what is missing, refuses what differs before it changes anything, and never changes a
+topic or moves an offset that is there. Retention is not compared: a cluster's owner may keep records for longer or shorter.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+
+from deploy.edge.command import told_in_one_line
+from deploy.edge.kafka import group_name, librdkafka, topic_name
+from deploy.edge.settings import Settings
+from deploy.kafka.admin import REQUEST_SECONDS, connect, patiently
+from schemas.errors import ContractError, Unavailable
+from schemas.topics import CATALOGUE, PARTITIONS, STAGES, Topic
+
+TIMEOUT_SECONDS: Final = 30.0
+_MUST_MATCH: Final = ("cleanup.policy", "message.timestamp.type", "max.message.bytes")
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What `apply` did."""
+
+    created: tuple[str, ...]  # topics
+    positioned: tuple[str, ...]  # groups that were given start offsets
+
+
+def apply(settings: Settings, replication: int = 1) -> Applied:
+    """Create the catalogue's missing topics, and give each group without offsets the start of its topics.
+
+    Args:
+        settings: the cluster and the prefix of topic and group names.
+        replication: copies of each new topic.
+
+    Raises:
+        ContractError: topics differ from the catalogue; nothing was changed.
+        Unavailable: the cluster does not answer, or refuses.
+    """
+    admin = connect(librdkafka(settings))
+    try:
+        there = _existing(admin, settings)
+        wrong = _mismatches(admin, settings, there)
+        if wrong:
+            raise ContractError("topics differ from the catalogue, nothing was changed: " + "; ".join(wrong))
+        missing = [topic for topic in CATALOGUE if topic_name(settings, topic) not in there]
+        _create(admin, settings, missing, replication)
+        positioned = [stage for stage, topics in STAGES.items() if _position(admin, settings, stage, topics)]
+    except KafkaException as error:
+        raise _told(error, settings) from error
+    return Applied(
+        tuple(topic_name(settings, topic) for topic in missing),
+        tuple(group_name(settings, stage) for stage in positioned),
+    )
+
+
+def delete(settings: Settings) -> None:
+    """Delete the catalogue's topics and groups of a prefix, for tests that share a broker.
+
+    Raises:
+        ContractError: there is no prefix: the topics may be someone's.
+    """
+    if not settings.topic_prefix:
+        raise ContractError("only topics under a prefix are deleted")
+    admin = connect(librdkafka(settings))
+    there = list(_existing(admin, settings))
+    for future in admin.delete_topics(there, operation_timeout=TIMEOUT_SECONDS).values() if there else ():
+        future.exception()
+    for future in admin.delete_consumer_groups([group_name(settings, stage) for stage in STAGES]).values():
+        future.exception()
+
+
+def _existing(admin: AdminClient, settings: Settings) -> dict[str, int]:
+    """Return the catalogue's topics that are on the cluster, with their numbers of partitions."""
+    names = {topic_name(settings, topic) for topic in CATALOGUE}
+    topics = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+    return {name: len(topic.partitions) for name, topic in topics.items() if name in names and topic.error is None}
+
+
+def _mismatches(admin: AdminClient, settings: Settings, there: dict[str, int]) -> list[str]:
+    found = []
+    by_name = {topic_name(settings, topic): topic for topic in CATALOGUE}
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in there]
+    for resource in resources:
+        is_ = patiently(lambda: admin.describe_configs([resource], request_timeout=REQUEST_SECONDS)[resource])  # noqa: B023
+        must = by_name[resource.name].config()
+        if there[resource.name] != PARTITIONS:
+            found.append(f"{resource.name} has {there[resource.name]} partitions, must have {PARTITIONS}")
+        found += [
+            f"{resource.name} has {key} = {is_[key].value}, must have {must[key]}"
+            for key in _MUST_MATCH if is_[key].value != must[key]
+        ]  # fmt: skip
+    return found
+
+
+def _create(admin: AdminClient, settings: Settings, missing: Sequence[Topic], replication: int) -> None:
+    """Create topics and wait until each partition has a leader."""
+    if not missing:
+        return
+    new = [NewTopic(topic_name(settings, topic), PARTITIONS, replication, config=topic.config()) for topic in missing]
+    for future in admin.create_topics(new, operation_timeout=TIMEOUT_SECONDS).values():
+        future.result(2 * TIMEOUT_SECONDS)
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        topics = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+        leaders = [[part.leader for part in topics[topic.topic].partitions.values()] if topic.topic in topics else []
+                   for topic in new]  # fmt: skip
+        if all(len(ids) == PARTITIONS and min(ids) >= 0 for ids in leaders):
+            return
+        if time.monotonic() > deadline:
+            raise Unavailable("the new topics have no leaders yet; look at the cluster and apply again")
+        time.sleep(0.05)
+
+
+def _position(admin: AdminClient, settings: Settings, stage: str, topics: Sequence[Topic]) -> bool:
+    """Commit the log starts of a stage's topics where its group has no offset; tell whether there was any."""
+    group = group_name(settings, stage)
+    places = [TopicPartition(topic_name(settings, topic), part) for topic in topics for part in range(PARTITIONS)]
+    asked = [ConsumerGroupTopicPartitions(group, places)]
+    committed = patiently(
+        lambda: admin.list_consumer_group_offsets(asked, request_timeout=REQUEST_SECONDS)[group]
+    ).topic_partitions
+    bare = [TopicPartition(place.topic, place.partition) for place in committed if place.offset < 0]
+    if not bare:
+        return False
+    at = [TopicPartition(place.topic, place.partition, _log_start(admin, place)) for place in bare]
+    wanted = [ConsumerGroupTopicPartitions(group, at)]
+    patiently(lambda: admin.alter_consumer_group_offsets(wanted, request_timeout=REQUEST_SECONDS)[group])
+    return True
+
+
+def _log_start(admin: AdminClient, place: TopicPartition) -> int:
+    asked = {place: OffsetSpec.earliest()}
+    return int(patiently(lambda: admin.list_offsets(asked, request_timeout=REQUEST_SECONDS)[place]).offset)
+
+
+def _told(error: KafkaException, settings: Settings) -> Unavailable:
+    cause: Any = error.args[0]
+    return Unavailable(
+        f"the broker at {settings.bootstrap_servers} does not do this: {cause.str()}; is it running (`millrace kafka "
+        "status`), is the group stopped, and may this user do it?"
+    )
+
+
+@click.group()
+def main() -> None:
+    """Apply or list the catalogue of topics."""
+
+
+def _settings(bootstrap_servers: str | None, prefix: str | None) -> Settings:
+    return Settings.load(bootstrap_servers=bootstrap_servers, topic_prefix=prefix)
+
+
+SERVERS: Final = click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
+PREFIX: Final = click.option("--prefix", help="In front of every name.  [default: MILLRACE_TOPIC_PREFIX]")
+
+
+@main.command("apply")
+@SERVERS
+@PREFIX
+@click.option("--replication", type=click.IntRange(1), default=1, show_default=True, help="Copies of a new topic.")
+def apply_command(bootstrap_servers: str | None, prefix: str | None, replication: int) -> None:
+    """Create what is missing; refuse what differs; commit every group's start offsets."""
+    done = apply(_settings(bootstrap_servers, prefix), replication)
+    print(f"{len(done.created)} topics created, {len(CATALOGUE) - len(done.created)} were there")
+    for group in done.positioned:
+        print(f"start offsets committed for {group}")
+
+
+@main.command("list")
+@SERVERS
+@PREFIX
+def list_command(bootstrap_servers: str | None, prefix: str | None) -> None:
+    """Show the catalogue and whether each topic is on the cluster."""
+    settings = _settings(bootstrap_servers, prefix)
+    try:
+        there = _existing(connect(librdkafka(settings)), settings)
+    except KafkaException as error:
+        raise _told(error, settings) from error
+    for topic in CATALOGUE:
+        name = topic_name(settings, topic)
+        kept = "compacted" if topic.compacted else f"{topic.retention.days} days" if topic.retention else "for ever"
+        mark = f"{there[name]} partitions" if name in there else "missing"
+        print(f"{name:<24} {mark:<14} {kept:<10} {topic.writers} -> {topic.readers}: {topic.purpose}")
+
+
+if __name__ == "__main__":
+    told_in_one_line(main)(prog_name="millrace topics")

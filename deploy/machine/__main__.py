@@ -1,0 +1,101 @@
+"""`millrace up | down | status | logs`: all processes on one machine."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from deploy.edge.command import told_in_one_line
+from deploy.machine import view
+from deploy.machine.daemon import log_path
+from deploy.machine.machine import UP_SECONDS, Machine
+from deploy.machine.programs import MachineSettings, Program
+from schemas.errors import SettingsError
+
+_HOME = click.option(
+    "--home", type=click.Path(path_type=Path), default=Path("var/machine"), envvar="MILLRACE_MACHINE_DIR",
+    show_default=True, help="Folder of logs, sockets and the embedded broker's data.",
+)  # fmt: skip
+_TEACHER = click.option(
+    "--teacher", envvar="MILLRACE_TEACHER", default=None, metavar="PLAYS",
+    help="Start the teacher stand-in too, with a ledger of true labels (truth.jsonl) or a fitted model. "
+    "Without it the workload's own URL is asked.",
+)  # fmt: skip
+
+
+@click.group()
+def main() -> None:
+    """Run all processes of Millrace on this machine."""
+
+
+@main.command()
+@_HOME
+@_TEACHER
+@click.option("--timeout", type=float, default=UP_SECONDS, show_default=True, help="Seconds until all must be ready.")
+def up(home: Path, teacher: str | None, timeout: float) -> None:
+    """Start everything, and wait until every process is ready."""
+    settings = MachineSettings.load()
+    settings.workloads()  # a mistake in a workload file is told here, not by five processes
+    machine = Machine(home, settings, teacher=teacher)
+    console, began = Console(), time.monotonic()
+
+    def told(program: Program, seconds: float) -> None:
+        done = "done " if program.once else "ready"
+        where = f"127.0.0.1:{program.port}" if program.port else ""
+        console.print(f"[green]✓[/] {program.name:<11}{done} {seconds:5.1f} s  [dim]{where}[/]", highlight=False)
+
+    machine.start(told)
+    machine.wait_ready(told, timeout)
+    console.print(
+        f"All {len(machine.processes())} processes are ready after {time.monotonic() - began:.0f} s. "
+        f"Point an OpenAI client at http://127.0.0.1:{settings.router_port}/v1; logs are in {machine.home / 'logs'}.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@main.command()
+@_HOME
+def down(home: Path) -> None:
+    """Stop everything, and show that nothing is left."""
+    machine = Machine.at(home)
+    number = len(machine.processes())
+    by_hand = machine.stop()
+    for words in by_hand:
+        print(f"ended by hand: {words}")
+    print(f"stopped {number} processes; none is left" if number or by_hand else "nothing ran; none is left")
+
+
+@main.command()
+@_HOME
+def status(home: Path) -> None:
+    """Show every process; exit code 1 unless all run and are ready."""
+    machine = Machine.at(home)
+    states, readiness = machine.states(), machine.readiness()
+    counts = view.restarts(machine.home / "supervisord.log")
+    Console().print(view.status_table(machine.programs, states, readiness, counts))
+    sys.exit(0 if view.all_run(machine.programs, states, readiness) else 1)
+
+
+@main.command()
+@click.argument("process", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
+@click.option("-n", "--lines", type=click.IntRange(min=1), default=20, show_default=True, help="Lines of each log.")
+@_HOME
+def logs(process: str | None, follow: bool, lines: int, home: Path) -> None:
+    """Show the last lines of one PROCESS, or of all."""
+    folder = log_path(home, "").parent
+    names = sorted(path.stem for path in folder.glob("*.log") if not path.stem.endswith(".previous"))
+    if process is not None and process not in names:
+        raise SettingsError("PROCESS", process, f"has no log in {folder}; there are: {', '.join(names) or 'none'}")
+    chosen = {name: log_path(home, name) for name in ([process] if process else names)}
+    for name, line in view.follow(chosen, lines, go_on=follow):
+        print(line if process else f"{name:<11} {line}", flush=True)
+
+
+if __name__ == "__main__":
+    told_in_one_line(main)(prog_name="millrace")

@@ -1,0 +1,133 @@
+"""The programs of one machine, in flow order: what is started, on which ports, and how one sees that it is ready.
+
+Pure: settings in, programs out. Starts nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+
+from deploy.edge.settings import Settings
+
+MISTAKE: Final = 2  # exit code of a program that was told something it cannot use: a restart does not mend that
+BROKER: Final = "broker"
+TOPICS: Final = "topics"
+
+
+class MachineSettings(Settings):
+    """The ports of the processes on one machine; names are those of the environment (`MILLRACE_ROUTER_PORT`, ...)."""
+
+    broker_port: int = Field(default=19092, gt=0, le=65535)
+    router_port: int = Field(default=8000, gt=0, le=65535)
+    admin_port: int = Field(default=8010, gt=0, le=65535)  # the router's: admin and probes
+    teacher_port: int = Field(default=8001, gt=0, le=65535)
+    students_port: int = Field(default=8002, gt=0, le=65535)
+    worker_port: int = Field(default=9101, gt=0, le=65535)  # probes
+    dispatcher_port: int = Field(default=9102, gt=0, le=65535)  # probes
+
+    @property
+    def own_broker(self) -> bool:
+        """Whether the embedded broker is ours to start: it is, unless somebody named another one."""
+        return "bootstrap_servers" not in self.model_fields_set
+
+    @property
+    def brokers(self) -> str:
+        """Where the processes find Kafka."""
+        return f"127.0.0.1:{self.broker_port}" if self.own_broker else self.bootstrap_servers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """One process of the machine."""
+
+    name: str
+    command: tuple[str, ...]
+    ports: dict[str, int] = field(default_factory=dict)  # the variable that sets it -> port
+    ready: str | None = None  # a URL that answers 200; None: the broker's metadata, or running, is enough
+    environment: dict[str, str] = field(default_factory=dict)
+    stop_seconds: int = 10  # from SIGTERM to SIGKILL
+    once: bool = False  # runs to its end before the next one starts
+
+    @property
+    def port(self) -> int | None:
+        """The port that people know the process by."""
+        return next(iter(self.ports.values()), None)
+
+
+def programs(settings: MachineSettings, teacher: str | None, home: Path) -> list[Program]:
+    """Return what runs on this machine, in flow order; `teacher` says what the stand-in plays, None that none runs."""
+    found = [] if not settings.own_broker else [_broker(settings, home)]
+    found.append(Program(name=TOPICS, command=_python("deploy.kafka.topics", "apply"), once=True))
+    if teacher is not None:
+        found.append(_teacher(settings, teacher))
+    return [*found, _students(settings), _worker(settings), _dispatcher(settings), _router(settings)]
+
+
+def _broker(settings: MachineSettings, home: Path) -> Program:
+    port = settings.broker_port
+    command = _python("deploy.kafka", "start", "--foreground", "--home", str(home / "kafka"), "--port", str(port))
+    return Program(name=BROKER, command=command, ports={"MILLRACE_BROKER_PORT": port}, stop_seconds=30)
+
+
+def _teacher(settings: MachineSettings, teacher: str) -> Program:
+    port = settings.teacher_port
+    return _served("teacher", "deploy.serving.teacher", "MILLRACE_TEACHER_PORT", port, "--port", str(port), teacher)
+
+
+def _students(settings: MachineSettings) -> Program:
+    port = settings.students_port
+    return _served("students", "deploy.serving.students", "MILLRACE_STUDENTS_PORT", port, "--port", str(port))
+
+
+def _worker(settings: MachineSettings) -> Program:
+    # A batch in flight is settled before the worker leaves; a teacher's answer may be waited for.
+    return _served("worker", "streams.app", "MILLRACE_WORKER_PORT", settings.worker_port, probes=True, stop_seconds=30)
+
+
+def _dispatcher(settings: MachineSettings) -> Program:
+    port = settings.dispatcher_port
+    return _served("dispatcher", "trainers.dispatcher", "MILLRACE_DISPATCHER_PORT", port, probes=True)
+
+
+def _router(settings: MachineSettings) -> Program:
+    ports = {"MILLRACE_ROUTER_PORT": settings.router_port, "MILLRACE_ADMIN_PORT": settings.admin_port}
+    return Program(
+        name="router",
+        command=_python("deploy.router"),
+        ports=ports,
+        ready=_ready(settings.admin_port),
+        environment={name: str(port) for name, port in ports.items()},
+        stop_seconds=20,  # captures in the queue are sent before it leaves
+    )
+
+
+def _served(
+    name: str, module: str, variable: str, port: int, *options: str, probes: bool = False, stop_seconds: int = 10
+) -> Program:
+    return Program(
+        name=name,
+        command=_python(module, *options),
+        ports={variable: port},
+        ready=_ready(port),
+        environment={"MILLRACE_METRICS_PORT": str(port)} if probes else {variable: str(port)},
+        stop_seconds=stop_seconds,
+    )
+
+
+def _python(module: str, *options: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *options)
+
+
+def _ready(port: int) -> str:
+    return f"http://127.0.0.1:{port}/readyz"
+
+
+def taken(found: Sequence[Program]) -> list[tuple[str, int]]:
+    """Return every variable and port of the programs."""
+    return [pair for program in found for pair in program.ports.items()]

@@ -1,0 +1,119 @@
+"""The three ways a curated record ends: a label, a discard, a dead letter; each names the place it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib import metadata
+from typing import Final
+
+from schemas import topics
+from schemas.errors import DeadLetterReason
+from schemas.records import (
+    CuratedKind,
+    CuratedRecord,
+    DeadLetter,
+    DiscardedRecord,
+    DiscardReason,
+    DiscardStage,
+    Header,
+    LabelKind,
+    LabelRecord,
+    Origin,
+    Provenance,
+)
+from schemas.rules.splits import split_of
+from schemas.workload import Workload
+from streams.label.prompt import prompt_sha256
+from streams.stage import Message, Output
+
+KEPT_BYTES: Final = 64 * 1024  # of an oversized dead letter
+CODE_VERSION: Final = metadata.version("millrace")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A label, where it came from and what it cost."""
+
+    label: str
+    provenance: Provenance
+    class_probabilities: dict[str, float] | None = None
+    teacher_model: str | None = None
+    teacher_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+def labelled(workload: Workload, message: Message, record: CuratedRecord, verdict: Verdict) -> Output:
+    """Return the record on `labels`."""
+    label = LabelRecord(
+        record_id=record.record_id,
+        workload=record.workload,
+        origin=origin_of(message),
+        event_time=record.event_time,
+        text=record.text,
+        cluster_id=record.cluster_id,
+        label=verdict.label,
+        kind=LabelKind.VOTE if record.kind is CuratedKind.VOTE else LabelKind.LABEL,
+        client=record.client,
+        source=record.source,
+        class_probabilities=verdict.class_probabilities,
+        provenance=verdict.provenance,
+        teacher_model=verdict.teacher_model,
+        prompt_sha256=prompt_sha256(workload) if verdict.provenance is Provenance.TEACHER else None,
+        teacher_calls=verdict.teacher_calls,
+        prompt_tokens=verdict.prompt_tokens,
+        completion_tokens=verdict.completion_tokens,
+        split=split_of(record.workload, record.cluster_id, workload.splits),
+        audit=record.audit,
+        selection_reason=record.selection_reason,
+        propensity=1.0 if record.propensity is None else record.propensity,
+        rollout_id=record.rollout_id,
+        attributes=record.attributes,
+    )
+    return Output(topics.LABELS, message.partition, record.workload, label)
+
+
+def discarded(message: Message, record: CuratedRecord, reason: DiscardReason, detail: str) -> Output:
+    """Return the record on `discarded`."""
+    ended = DiscardedRecord(
+        record_id=record.record_id,
+        workload=record.workload,
+        origin=origin_of(message),
+        event_time=record.event_time,
+        stage=DiscardStage.LABEL,
+        reason=reason,
+        detail=detail,
+        duplicate_of=record.duplicate_of,
+        cluster_id=record.cluster_id,
+    )
+    return Output(topics.DISCARDED, message.partition, record.workload, ended)
+
+
+def dead_letter(message: Message, stage: str, reason: DeadLetterReason, detail: str, attempts: int = 1) -> Output:
+    """Return the message on `dead-letters`; its bytes were redacted before they came to this stage."""
+    value = message.value or b""
+    workload = (message.key or b"").decode(errors="replace")
+    letter = DeadLetter(
+        reason=reason,
+        detail=detail[:1_000],
+        stage=stage,
+        origin=origin_of(message),
+        time=datetime.now(UTC),
+        payload=value[:KEPT_BYTES],
+        payload_bytes=len(value),
+        payload_sha256=sha256(value).hexdigest(),
+        workload=workload or None,
+        attempts=attempts,
+        code_version=CODE_VERSION,
+        key=message.key,
+        headers=[Header(name=name, value=content) for name, content in message.headers],
+        truncated=len(value) > KEPT_BYTES,
+    )
+    return Output(topics.DEAD_LETTERS, message.partition, workload, letter)
+
+
+def origin_of(message: Message) -> Origin:
+    """Return the place the message stood in, by the catalogue's name of its topic."""
+    return Origin(topic=message.topic.name, partition=message.partition, offset=message.offset)

@@ -1,0 +1,22 @@
+"""The label stage's metrics."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Histogram
+
+REQUESTS: Final = Counter(
+    "millrace_teacher_requests_total", "Calls to the teacher by what came of them.", ["workload", "outcome"]
+)
+TOKENS: Final = Counter("millrace_teacher_tokens_total", "Tokens the teacher counted.", ["workload", "kind"])
+SECONDS: Final = Histogram(
+    "millrace_teacher_request_seconds",
+    "Duration of one call to the teacher.",
+    ["workload"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+)
+LABELS: Final = Counter("millrace_labels_total", "Labels by where they came from.", ["workload", "provenance"])
+ENDED: Final = Counter(
+    "millrace_unlabelled_total", "Curated records that ended without a label, by reason.", ["workload", "reason"]
+)

@@ -1,0 +1,269 @@
+"""One stage's consumer in its group: which partitions are ours, since when, and what came out of them.
+
+Every method runs in the stage's one Kafka thread, so a rebalance is seen only inside a call of this class. Each change of
+hands bumps a partition's ownership epoch; what was consumed under an earlier epoch is nobody's to settle. A new partition
+stays paused until its state is rebuilt.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from deploy.edge.kafka import librdkafka, topic_name
+from schemas.errors import ContractError
+from streams.rebuild import to_message
+from streams.settings import WorkerSettings
+from streams.stage import Message, Stage
+from streams.transaction import WorkerFailed
+
+Place = tuple[str, int]  # a topic's name on the cluster, and a partition
+
+_FIRST_SECONDS: Final = 0.5  # to wait for a first record: it is handed over at once
+_MORE_SECONDS: Final = 0.02  # to wait for more: under load the batch is full long before
+_ANSWER_SECONDS: Final = 5.0
+
+log = logging.getLogger("millrace.worker.membership")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Records as consumed, with the group's metadata of that moment."""
+
+    messages: list[Message]
+    metadata: Any
+
+
+class Membership:
+    """The consumer of one stage."""
+
+    def __init__(self, settings: WorkerSettings, stage: Stage) -> None:
+        self._settings = settings
+        self.group = f"{settings.topic_prefix}millrace-{stage.name}"
+        self._topics = {topic_name(settings, topic): topic for topic in stage.sources}
+        self._names = {topic: name for name, topic in self._topics.items()}
+        self._eager = len(self._topics) > 1  # range keeps partition n of all sources together; it revokes all at once
+        self.epochs: Counter[Place] = Counter()
+        self._ours: set[Place] = set()
+        self._resting: set[Place] = set()  # ours, not rebuilt yet
+        self._gone: set[int] = set()
+        self._paused = False
+        self._consumer: Any = None
+
+    def open(self) -> None:
+        """Join the group.
+
+        Raises:
+            ContractError: a source topic is not there.
+        """
+        self._consumer = Consumer(
+            librdkafka(self._settings)
+            | {
+                "group.id": self.group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",  # `earliest` would skip what retention took, silently
+                "isolation.level": "read_committed",
+                "session.timeout.ms": int(self._settings.session_timeout_seconds * 1000),
+                "partition.assignment.strategy": "range" if self._eager else "cooperative-sticky",
+                "fetch.wait.max.ms": 50,
+                "queued.min.messages": 20_000,
+            }
+        )
+        self._await_topics()
+        self._consumer.subscribe(
+            list(self._topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+        )
+
+    def take(self, most: int) -> Taken:
+        """Consume a batch: the first record ends the wait, so batches are small when idle and full under load."""
+        before = dict(self.epochs)
+        first = self._consumer.poll(_FIRST_SECONDS)
+        raw = [] if first is None else [first, *self._consumer.consume(most - 1, _MORE_SECONDS)] if most > 1 else [first]
+        messages = [
+            to_message(self._topics[one.topic()], one)
+            for one in raw
+            if self._sound(one) and self._unchanged((one.topic(), one.partition()), before)
+        ]
+        return Taken(messages, self.metadata())
+
+    def keep_alive(self) -> None:
+        """Serve rebalances while everything is paused."""
+        for raw in self._consumer.consume(100, 0.0):
+            if self._sound(raw) and (raw.topic(), raw.partition()) not in self._resting:
+                self._consumer.seek(TopicPartition(raw.topic(), raw.partition(), raw.offset()))
+
+    def metadata(self) -> Any:
+        """Return the group metadata that fences what is settled with it."""
+        return self._consumer.consumer_group_metadata()
+
+    def place(self, message: Message) -> Place:
+        """Return where a message came from."""
+        return self._names[message.topic], message.partition
+
+    def owned(self, place: Place) -> bool:
+        """Tell whether the partition is ours and rebuilt."""
+        return place in self._ours and place not in self._resting
+
+    def ready(self) -> bool:
+        """Tell whether nothing waits to be rebuilt."""
+        return not self._resting
+
+    def numbers(self) -> set[int]:
+        """Return the partition numbers that are ours and rebuilt."""
+        return {number for name, number in self._ours if (name, number) not in self._resting}
+
+    def places(self, number: int) -> list[Place]:
+        """Return the partitions of one number, over all sources."""
+        return [(name, number) for name in self._topics]
+
+    def gone(self) -> set[int]:
+        """Return, once, the numbers of the partitions that went elsewhere."""
+        gone, self._gone = self._gone, set()
+        return gone
+
+    def fresh(self) -> list[int]:
+        """Return the numbers that wait to be rebuilt, whole: all sources' partitions of the number are here."""
+        numbers = {number for _, number in self._resting}
+        return sorted(n for n in numbers if all(place in self._ours for place in self.places(n)))
+
+    def committed(self, places: Iterable[Place]) -> dict[Place, int] | None:
+        """Return the group's offsets, or None while they do not answer (a transaction over them is still open).
+
+        Raises:
+            ContractError: a start offset was never committed.
+        """
+        asked = [TopicPartition(name, number) for name, number in places]
+        try:
+            answers = self._consumer.committed(asked, _ANSWER_SECONDS)
+        except KafkaException as error:
+            if error.args[0].fatal():
+                raise WorkerFailed(error.args[0].str()) from error
+            return None
+        if any(answer.error for answer in answers):
+            return None
+        for answer in answers:
+            if answer.offset < 0:
+                raise ContractError(
+                    f"group {self.group} has no start offset in {answer.topic}/{answer.partition}: "
+                    "run `millrace topics apply`, which commits it, before the first worker starts"
+                )
+        return {(answer.topic, answer.partition): answer.offset for answer in answers}
+
+    def start(self, offsets: Mapping[Place, int]) -> None:
+        """Go on from the offsets: their state is rebuilt."""
+        for (name, number), offset in offsets.items():
+            self._seek(TopicPartition(name, number, offset))
+            self._resting.discard((name, number))
+        if not self._paused:
+            self._consumer.resume([TopicPartition(*place) for place in offsets])
+
+    def pause(self) -> None:
+        """Fetch nothing, so that polling can go on while a batch is in work."""
+        if not self._paused:
+            self._paused = True
+            self._consumer.pause([TopicPartition(*place) for place in self._ours])
+
+    def resume(self) -> None:
+        """Fetch again what is ours and rebuilt."""
+        if self._paused:
+            self._paused = False
+            self._consumer.resume([TopicPartition(*place) for place in self._ours - self._resting])
+
+    def lag(self) -> dict[Place, int]:
+        """Return the records not yet consumed, as the broker counts them now."""
+        found = {}
+        for place in self._ours - self._resting:
+            try:
+                _, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=2.0)
+                (position,) = self._consumer.position([TopicPartition(*place)])
+            except KafkaException as error:
+                log.warning("%s: lag unknown: %s", self.group, error.args[0].name())
+                continue
+            if position.offset >= 0:
+                found[place] = max(0, high - position.offset)
+        return found
+
+    def close(self) -> None:
+        """Leave the group."""
+        if self._consumer is not None:
+            self._consumer.close()
+
+    def _unchanged(self, place: Place, before: Mapping[Place, int]) -> bool:
+        return self.owned(place) and before.get(place) == self.epochs[place]
+
+    def _sound(self, raw: Any) -> bool:
+        error = raw.error()
+        if error is None:
+            return True
+        if (raw.topic(), raw.partition()) in self._resting:
+            return False  # not started yet: its place is sought after the rebuild
+        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            raise ContractError(
+                f"{raw.topic()}/{raw.partition()}: records were deleted by retention before group {self.group} read them; "
+                "nothing is skipped silently: see the runbook, `a group fell behind retention`"
+            )
+        if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
+            raise ContractError(f"{raw.topic()}: {error.str()}: run `millrace topics apply`")
+        if error.fatal():
+            raise WorkerFailed(f"{self.group}: {error.name()}: {error.str()}")
+        log.warning("%s: %s", self.group, error.name())
+        return False
+
+    def _assigned(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        for partition in partitions:
+            partition.offset = 0  # sought after the rebuild; nothing is fetched before
+        if self._eager:
+            consumer.assign(partitions)
+        else:
+            consumer.incremental_assign(partitions)
+        if partitions:
+            consumer.pause(partitions)
+        for partition in partitions:
+            place = (partition.topic, partition.partition)
+            self.epochs[place] += 1
+            self._ours.add(place)
+            self._resting.add(place)
+        log.info("%s: assigned %s", self.group, _numbers(partitions))
+
+    def _revoked(self, _: Any, partitions: list[TopicPartition]) -> None:
+        for partition in partitions:
+            place = (partition.topic, partition.partition)
+            self.epochs[place] += 1
+            self._ours.discard(place)
+            self._resting.discard(place)
+            self._gone.add(partition.partition)
+        log.info("%s: revoked %s", self.group, _numbers(partitions))
+
+    def _seek(self, partition: TopicPartition) -> None:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                self._consumer.seek(partition)
+            except KafkaException as error:  # the assignment is still on its way inside the client
+                if time.monotonic() > deadline:
+                    raise WorkerFailed(f"{self.group}: cannot seek: {error.args[0].str()}") from error
+                time.sleep(0.02)
+            else:
+                return
+
+    def _await_topics(self) -> None:
+        while True:
+            try:
+                known = self._consumer.list_topics(timeout=_ANSWER_SECONDS).topics
+            except KafkaException as error:
+                log.warning("%s: no broker at %s: %s", self.group, self._settings.bootstrap_servers, error.args[0].name())
+                continue
+            missing = [name for name in self._topics if name not in known or known[name].error is not None]
+            if missing:
+                raise ContractError(f"topics are missing: {', '.join(missing)}: run `millrace topics apply`")
+            return
+
+
+def _numbers(partitions: Iterable[TopicPartition]) -> str:
+    return ", ".join(f"{partition.topic}/{partition.partition}" for partition in partitions) or "nothing"

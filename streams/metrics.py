@@ -1,0 +1,27 @@
+"""What the worker counts and measures about its stages."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+RECORDS = Counter("millrace_stage_records", "Records written by a stage, by topic.", ["stage", "outcome"])
+CONSUMED = Counter("millrace_stage_consumed_records", "Records consumed and settled by a stage.", ["stage"])
+BATCH = Histogram(
+    "millrace_stage_batch_records", "Records in a settled batch.", ["stage"],
+    buckets=(1, 5, 25, 100, 500, 1_000, 2_500, 5_000, 10_000),
+)  # fmt: skip
+PROCESS_SECONDS = Histogram("millrace_stage_process_seconds", "Time a stage took for a batch.", ["stage"])
+SETTLE_SECONDS = Histogram("millrace_stage_settle_seconds", "Time a batch's transaction took.", ["stage"])
+REBUILD_SECONDS = Histogram(
+    "millrace_stage_rebuild_seconds", "Time to rebuild a partition's state from our own topics.", ["stage"],
+    buckets=(0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)  # fmt: skip
+ABORTS = Counter("millrace_stage_aborts", "Transactions aborted.", ["stage"])
+RETRIES = Counter("millrace_stage_retries", "Batches tried again.", ["stage", "reason"])
+DEAD_LETTERS = Counter("millrace_stage_dead_letters", "Dead letters written.", ["stage", "reason"])
+ERRORS = Counter("millrace_stage_transaction_errors", "Transaction errors, by Kafka's code.", ["stage", "code"])
+REKEYED = Counter("millrace_stage_rekeyed_records", "Records sent on to their workload's partition.", ["stage"])
+LAG_RECORDS = Gauge("millrace_stage_lag_records", "Records not yet consumed.", ["stage", "topic", "partition"])
+LAG_SECONDS = Gauge(
+    "millrace_stage_lag_seconds", "Age of the last settled record while there is lag.", ["stage", "topic", "partition"]
+)

@@ -1,0 +1,104 @@
+"""Reads our own topics back on assignment: state is a view of them.
+
+Order on assignment: (1) the group's committed offsets, asked until they answer, so that no transaction of the partition's
+last owner is still open; (2) the read_uncommitted high watermarks; (3) everything below them, read_committed; (4) go on.
+The clients here belong to no group: nothing they do moves an offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from deploy.edge.kafka import librdkafka, topic_name
+from schemas.errors import ContractError
+from schemas.topics import Topic
+from streams.settings import WorkerSettings
+from streams.stage import Message
+
+_READ: Final = 2_000  # records a call
+_ANSWER_SECONDS: Final = 10.0
+
+
+class OwnTopics:
+    """The `Reader` a stage rebuilds a partition with."""
+
+    def __init__(self, settings: WorkerSettings, committed: Mapping[tuple[str, int], int]) -> None:
+        self._settings, self._committed = settings, committed
+        self._marks: dict[tuple[str, int], int] = {}
+        self.records = 0  # read so far: a rebuild that goes on is progress
+
+    def read(self, topic: Topic, partition: int, start: int | None = None) -> Iterator[Message]:
+        """Yield the messages of a partition in order, up to the high watermark."""
+        name = topic_name(self._settings, topic)
+        low, mark = self._marks_of(name, partition)
+        if max(low, start or 0) >= mark:
+            return
+        consumer = self._consumer("read_committed", **{"enable.partition.eof": True})
+        consumer.assign([TopicPartition(name, partition, OFFSET_BEGINNING if start is None else max(start, low))])
+        try:
+            yield from self._until(consumer, topic, mark)
+        finally:
+            consumer.close()
+
+    def topic_id(self, topic: Topic) -> str:
+        """Return the broker's id of the topic."""
+        name = topic_name(self._settings, topic)
+        admin = AdminClient(librdkafka(self._settings))
+        description = admin.describe_topics(TopicCollection([name]), request_timeout=_ANSWER_SECONDS)[name].result()
+        return str(description.topic_id)
+
+    def committed(self, topic: Topic, partition: int) -> int:
+        """Return the offset from which the stage will go on in one of its sources."""
+        return self._committed[topic_name(self._settings, topic), partition]
+
+    def _until(self, consumer: Consumer, topic: Topic, mark: int) -> Iterator[Message]:
+        while True:
+            for raw in consumer.consume(_READ, 0.2):
+                error = raw.error()
+                if error is None:
+                    if raw.offset() >= mark:
+                        return
+                    self.records += 1
+                    yield to_message(topic, raw)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    if raw.offset() >= mark:
+                        return
+                elif error.fatal() or not error.retriable():
+                    raise ContractError(f"{topic.name} cannot be read back: {error.str()}")
+
+    def _marks_of(self, name: str, partition: int) -> tuple[int, int]:
+        """Return where the partition begins and ended when it was first asked for, whatever was committed then."""
+        consumer = self._consumer("read_uncommitted")
+        try:
+            low, high = consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=_ANSWER_SECONDS)
+        except KafkaException as error:
+            raise ContractError(f"{name}: no watermarks: {error.args[0].str()}") from error
+        finally:
+            consumer.close()
+        return low, self._marks.setdefault((name, partition), high)
+
+    def _consumer(self, isolation: str, **more: Any) -> Consumer:
+        return Consumer(
+            librdkafka(self._settings)
+            | {
+                "group.id": f"{self._settings.topic_prefix}millrace-rebuild",  # asked for by the client; never joined
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "isolation.level": isolation,
+            }
+            | more
+        )
+
+
+def to_message(topic: Topic, raw: Any) -> Message:
+    """Return a consumed record as a stage sees it."""
+    _, milliseconds = raw.timestamp()
+    return Message(
+        topic, raw.partition(), raw.offset(), raw.key(), raw.value(), tuple(raw.headers() or ()),
+        datetime.fromtimestamp(milliseconds / 1000, UTC),
+    )  # fmt: skip

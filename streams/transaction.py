@@ -1,0 +1,194 @@
+"""One stage's transactions: outputs and input offsets written together or not at all.
+
+Of Kafka's errors a retriable one repeats the same call (another call would be refused as a conflict), an abortable one
+aborts, a fatal one ends the process: its supervisor restarts it. No transaction is open while a stage works.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import KafkaException, Producer, TopicPartition
+
+from deploy.edge.kafka import producer as producer_config
+from deploy.edge.kafka import topic_name
+from schemas.codec import encode
+from schemas.errors import MillraceError
+from schemas.topics import Topic
+from streams import metrics
+from streams.settings import WorkerSettings
+from streams.stage import Output
+
+SchemaId = Callable[[Topic], int]  # the registry's id of the schema a topic's values are written in
+
+_CALL_SECONDS: Final = 10.0
+_OVERHEAD_BYTES: Final = 512  # of a record in its batch, beside key, value and headers
+_QUEUE_MESSAGES: Final = 200_000  # several of the largest batches, so that a full queue is the exception
+
+log = logging.getLogger("millrace.worker.transaction")
+
+
+class Aborted(Exception):
+    """A transaction was rolled back; nothing of it will be seen. It can be tried again."""
+
+
+class OutputRefused(Exception):
+    """An output can never be written as it is: it is larger than its topic allows."""
+
+
+class WorkerFailed(MillraceError):
+    """This process cannot go on; a fresh one can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An output as bytes."""
+
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class Transactions:
+    """The transactional producer of one stage. Every method but `give_up` runs in the stage's Kafka thread."""
+
+    def __init__(self, settings: WorkerSettings, stage: str, instance: str, schema_id: SchemaId | None = None) -> None:
+        self._settings, self._stage, self._schema_id = settings, stage, schema_id
+        self._given_up = threading.Event()
+        self._producer = Producer(
+            producer_config(settings)
+            | {
+                "transactional.id": f"{settings.topic_prefix}millrace-{stage}-{instance}",
+                "transaction.timeout.ms": int(settings.transaction_timeout_seconds * 1000),
+                "queue.buffering.max.messages": _QUEUE_MESSAGES,
+                "queue.buffering.max.kbytes": 1_000_000,
+            }
+        )
+
+    def open(self) -> None:
+        """Register the transactional id: what an earlier process of this name left open is aborted, and it is fenced."""
+        self._again(lambda: self._producer.init_transactions(_CALL_SECONDS))
+
+    def give_up(self) -> None:
+        """Stop repeating calls: the process is to end now."""
+        self._given_up.set()
+
+    def encode(self, outputs: Sequence[Output]) -> list[Encoded]:
+        """Encode outputs.
+
+        Raises:
+            OutputRefused: one is larger than its topic takes.
+        """
+        return [self._encode(output) for output in outputs]
+
+    def settle(self, outputs: Sequence[Encoded], offsets: Sequence[TopicPartition], metadata: Any) -> None:
+        """Write outputs and offsets in one transaction.
+
+        Raises:
+            Aborted: the transaction was rolled back.
+            WorkerFailed: the producer is fenced or broken.
+        """
+        assert offsets, "an empty list of offsets is not fenced at all"  # noqa: S101 - a mistake of ours, never of data
+        try:
+            self._producer.begin_transaction()
+            self._produce(outputs)
+            self._again(
+                lambda: self._producer.send_offsets_to_transaction(list(offsets), metadata, _CALL_SECONDS)
+            )
+            self._again(lambda: self._producer.commit_transaction(_CALL_SECONDS))
+        except (KafkaException, BufferError) as error:
+            self._abort(error)
+            raise Aborted(str(error)) from error
+
+    def close(self) -> None:
+        """Drop what was not committed and close."""
+        self._producer.purge()
+
+    def _encode(self, output: Output) -> Encoded:
+        schema_id = self._schema_id(output.topic) if self._schema_id else None
+        value = encode(output.record, schema_id)
+        key = output.workload.encode()
+        size = len(key) + len(value) + sum(len(name) + len(header) for name, header in output.headers)
+        if size + _OVERHEAD_BYTES > output.topic.max_bytes:
+            raise OutputRefused(f"an output to {output.topic.name} has {size} bytes; {output.topic.max_bytes} are allowed")
+        return Encoded(topic_name(self._settings, output.topic), output.partition, key, value, output.headers)
+
+    def _produce(self, outputs: Sequence[Encoded]) -> None:
+        batches: dict[tuple[str, int], list[Encoded]] = {}
+        for output in outputs:
+            batches.setdefault((output.topic, output.partition), []).append(output)
+        for (topic, partition), batch in batches.items():
+            if any(output.headers for output in batch):  # produce_batch cannot carry headers
+                self._produce_each(batch)
+            else:
+                self._produce_batch(topic, partition, [{"key": output.key, "value": output.value} for output in batch])
+
+    def _produce_batch(self, topic: str, partition: int, messages: list[dict[str, Any]]) -> None:
+        while True:
+            taken = self._producer.produce_batch(topic, messages, partition=partition)
+            refused = [message for message in messages if "_error" in message]
+            if taken + len(refused) != len(messages):
+                raise BufferError(f"{topic}: {len(messages)} records given, {taken} taken, {len(refused)} refused")
+            if not refused:
+                return
+            other = [m["_error"] for m in refused if m["_error"].name() != "_QUEUE_FULL"]
+            if other:
+                raise KafkaException(other[0])
+            self._wait_for_room()
+            messages = [{"key": message["key"], "value": message["value"]} for message in refused]
+
+    def _produce_each(self, outputs: Sequence[Encoded]) -> None:
+        for output in outputs:
+            while True:
+                try:
+                    self._producer.produce(
+                        output.topic, output.value, output.key, output.partition, headers=list(output.headers)
+                    )
+                    break
+                except BufferError:
+                    self._wait_for_room()
+
+    def _wait_for_room(self) -> None:
+        if self._given_up.is_set():
+            raise WorkerFailed("stopped while the broker did not take outputs")
+        self._producer.poll(0.1)
+
+    def _again(self, call: Callable[[], Any]) -> None:
+        """Repeat a call until it succeeds or fails for good."""
+        while True:
+            try:
+                call()
+            except KafkaException as error:
+                cause = error.args[0]
+                self._count(cause)
+                if cause.fatal():
+                    raise WorkerFailed(f"{self._stage}: {cause.name()}: {cause.str()}") from error
+                if not cause.retriable() or cause.txn_requires_abort():
+                    raise
+                if self._given_up.is_set():
+                    raise WorkerFailed(f"{self._stage}: stopped while the broker did not answer") from error
+                log.warning("%s: %s: trying the same call again", self._stage, cause.name())
+                time.sleep(0.1)
+            else:
+                return
+
+    def _abort(self, error: KafkaException | BufferError) -> None:
+        metrics.ABORTS.labels(self._stage).inc()
+        cause = error.args[0]
+        if isinstance(error, KafkaException) and cause.fatal():
+            raise WorkerFailed(f"{self._stage}: {cause.name()}: {cause.str()}") from error
+        log.warning("%s: transaction aborted: %s", self._stage, cause)
+        try:
+            self._again(lambda: self._producer.abort_transaction(_CALL_SECONDS))
+        except KafkaException as second:
+            raise WorkerFailed(f"{self._stage}: could not abort: {second.args[0].name()}") from second
+
+    def _count(self, cause: Any) -> None:
+        metrics.ERRORS.labels(self._stage, cause.name()).inc()

@@ -1,0 +1,49 @@
+"""Fixtures that every room's tests share: one real broker for the session, and fresh topics for a test."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.edge.settings import Settings
+from deploy.kafka.embedded import EmbeddedKafka
+from deploy.kafka.topics import apply, delete
+from schemas.errors import Unavailable
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """A running one-node Kafka; `.bootstrap_servers` is its address."""
+    jars_dir, maven_url = os.environ.get("MILLRACE_JARS_DIR"), os.environ.get("MILLRACE_MAVEN_URL")
+    kafka = EmbeddedKafka(
+        tmp_path_factory.mktemp("kafka"), jars_dir=Path(jars_dir) if jars_dir else None, maven_url=maven_url
+    )
+    try:
+        kafka.start()
+    except Unavailable as error:
+        if "cannot be fetched" not in str(error):
+            raise
+        pytest.skip(f"no broker: {error}")
+    try:
+        yield kafka
+    finally:
+        kafka.stop()
+
+
+@pytest.fixture
+def topics(broker: EmbeddedKafka, tmp_path: Path) -> Iterator[Settings]:
+    """Settings for that broker under a topic prefix of the test's own, with the catalogue applied."""
+    settings = Settings(
+        bootstrap_servers=broker.bootstrap_servers,
+        topic_prefix=f"t{uuid.uuid4().hex[:10]}.",
+        state_dir=tmp_path / "state",
+        artefacts_dir=tmp_path / "artefacts",
+        workloads_dir=tmp_path / "workloads",
+    )
+    apply(settings)
+    yield settings
+    delete(settings)

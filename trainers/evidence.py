@@ -1,0 +1,214 @@
+"""The evidence of a finished run: the parts of a promotion event as JSON, and the predictions behind them.
+
+`evidence.json` is written last and in one step: where it stands, the run is finished. The job never publishes; the
+dispatcher adds identity, sequence and times and puts it on `model-promotion`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from schemas.errors import MillraceError
+from schemas.events import (
+    Artifact,
+    ArtifactFile,
+    Decision,
+    Evaluation,
+    Lora,
+    Metric,
+    PairedDifference,
+    PromotionDecision,
+    Reason,
+    RolloutPlan,
+    TrainingData,
+)
+from schemas.ids import digest
+from schemas.job import GateSpec, JobSpec
+from schemas.manifest import canonical
+from schemas.rules.intervals import METHOD, Interval
+from trainers.artefacts import Published
+from trainers.evaluate import Comparison, Evaluator, Scores
+from trainers.gate import POLICY, GateVerdict
+from trainers.snapshot import Floats, Rows, Snapshot
+
+EVIDENCE: Final = "evidence.json"
+FAILED: Final = "failed.json"
+PREDICTIONS: Final = "predictions.parquet"
+FORMAT: Final = "millrace-evidence/1"
+
+
+def metrics_of(role: str, scores: Scores, evaluator: Evaluator, labels: list[str]) -> list[Metric]:
+    """Return every figure of one student."""
+    effective = evaluator.bootstrap.effective_n
+
+    def metric(name: str, found: Interval, n: int, label: str | None = None) -> Metric:
+        low, high = (None if bound != bound else bound for bound in (found.low, found.high))  # noqa: PLR0124 - NaN
+        return Metric(
+            name=name, value=found.value, class_name=label, role=role, low=low, high=high, method=METHOD, n=n,
+            effective_n=None if label else effective,
+        )  # fmt: skip
+
+    n = len(evaluator.test)
+    overall = {
+        "macro_f1": scores.macro_f1,
+        "agreement": scores.agreement,
+        "calibration_error": scores.calibration_error,
+    }
+    return [
+        *(metric(name, found, n) for name, found in overall.items()),
+        *(
+            metric("f1", found, int(evaluator.class_rows[number]), labels[number])
+            for number, found in scores.class_f1.items()
+        ),
+    ]
+
+
+def evaluation_of(
+    snapshot: Snapshot,
+    metrics: list[Metric],
+    verdict: GateVerdict,
+    comparison: Comparison,
+    champion: tuple[str, list[Metric]] | None,
+) -> Evaluation:
+    """Return the evaluation part: all figures, and the difference to the champion (without one: to the baseline)."""
+    test = snapshot.test
+    rows = sorted(zip(test.record_ids, test.labels.tolist(), strict=True))
+    return Evaluation(
+        eval_set_id=f"{snapshot.manifest.snapshot_id}/test",
+        eval_sha256=sha256(canonical(rows)).hexdigest(),
+        n=len(test),
+        metrics=metrics,
+        champion_version=champion[0] if champion else None,
+        champion_metrics=champion[1] if champion else [],
+        paired_difference=PairedDifference(
+            metric=f"macro_f1 - {'champion' if champion else 'baseline'}",
+            value=comparison.macro_f1.value,
+            low=comparison.macro_f1.low,
+            high=comparison.macro_f1.high,
+            method=f"paired {METHOD}",
+            n=len(test),
+        ),
+        not_judged=verdict.not_judged,
+    )
+
+
+def decision_of(job: JobSpec, verdict: GateVerdict) -> Decision:
+    """Return the decision part."""
+    return Decision(
+        outcome=PromotionDecision[verdict.outcome.name],
+        mode=verdict.mode,
+        reasons=[
+            Reason(code=one.code, text=one.text, observed=one.observed, limit=one.limit) for one in verdict.reasons
+        ],
+        policy_id=POLICY,
+        policy_sha256=sha256(canonical(dataclasses.asdict(_policy(job.gate)))).hexdigest(),
+        plan=RolloutPlan(
+            shadow_requests=job.plan.shadow_requests,
+            steps_percent=job.plan.steps_percent,
+            assigned_per_step=job.plan.assigned_per_step,
+        ),
+        supersedes=job.champion.version if job.champion else None,
+        rollback_to=job.champion.version if job.champion else None,
+    )
+
+
+def artifact_of(published: Published) -> Artifact:
+    """Return the artifact part."""
+    manifest = published.manifest
+    return Artifact(
+        adapter_uri=str(published.folder),
+        files=[ArtifactFile(path=file.path, sha256=file.sha256, bytes=file.bytes) for file in manifest.files],
+        manifest_sha256=manifest.digest(),
+        lora=Lora(
+            rank=manifest.rank,
+            alpha=manifest.alpha,
+            target_modules=manifest.target_modules,
+            modules_to_save=manifest.modules_to_save,
+        ),
+        pooling=manifest.pooling,
+        max_tokens=manifest.max_tokens,
+        min_runtime=manifest.runtime,
+    )
+
+
+def data_of(job: JobSpec, snapshot: Snapshot) -> TrainingData:
+    """Return the data part."""
+    manifest = snapshot.manifest
+    return TrainingData(
+        snapshot_id=manifest.snapshot_id,
+        snapshot_uri=job.snapshot_uri,
+        manifest_sha256=snapshot.sha256,
+        row_count=manifest.rows,
+        class_counts=manifest.class_counts.get("TRAIN", {}),
+        time_from=datetime.fromisoformat(manifest.time_from) if manifest.time_from else None,
+        time_to=datetime.fromisoformat(manifest.time_to) if manifest.time_to else None,
+        policy_id=f"window {digest(canonical(manifest.policy).decode())[:12]}",
+        teacher_model=", ".join(manifest.teacher_models) or None,
+        trigger_name=job.trigger,
+        trigger_threshold=job.trigger_threshold,
+        trigger_value=job.trigger_value,
+    )
+
+
+def write_predictions(folder: Path, labels: list[str], test: Rows, students: Mapping[str, Floats]) -> None:
+    """Write the test rows with the teacher's label and each student's."""
+    columns = {
+        "record_id": test.record_ids,
+        "cluster_id": test.clusters,
+        "text": test.texts,
+        "split": ["TEST"] * len(test),
+        "teacher": [labels[number] for number in test.labels],
+    }
+    columns |= {role: [labels[number] for number in found.argmax(axis=1)] for role, found in students.items()}
+    temporary = folder / f".{PREDICTIONS}"
+    parquet.write_table(pa.table(columns), temporary)
+    temporary.rename(folder / PREDICTIONS)
+
+
+def write_failure(folder: Path, error: MillraceError) -> None:
+    """Write why a run can never succeed: where `failed.json` stands, trying again is of no use."""
+    write_whole(folder / FAILED, {"error": type(error).__name__, "message": str(error)})
+
+
+def write_whole(file: Path, value: Mapping[str, Any]) -> None:
+    """Write JSON so that the file is there whole or not at all, also after a power cut."""
+    temporary = file.with_name(f".{file.name}")
+    with temporary.open("w", encoding="utf-8") as out:
+        json.dump(value, out, ensure_ascii=False, indent=1, default=_plain)
+        out.flush()
+        os.fsync(out.fileno())
+    temporary.rename(file)
+
+
+def evaluation_digest(evaluation: Evaluation) -> str:
+    """Return the digest of an evaluation's figures, without the latency, which differs from run to run."""
+    still = dataclasses.replace(evaluation, latency_ms_p50=None, latency_ms_p99=None)
+    return sha256(canonical(dataclasses.asdict(still))).hexdigest()
+
+
+def percentiles_ms(seconds: Iterable[float]) -> tuple[float, float]:
+    """Return median and 99th percentile in milliseconds."""
+    ordered = sorted(seconds)
+    return ordered[len(ordered) // 2] * 1000, ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1000
+
+
+def _policy(gate: GateSpec) -> GateSpec:
+    return gate
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    raise TypeError(f"{type(value).__name__} is not JSON")

@@ -1,0 +1,191 @@
+"""The one training program: `python -m trainers.recipe --job job.json --out FOLDER --artefacts DIR`.
+
+Load the snapshot, fit the baseline, score the untuned base, train the encoder student, evaluate, gate, export, write the
+evidence. Runs on a bare GPU machine (torch, transformers, peft, scikit-learn, pyarrow) or on a CPU. It speaks to no
+broker: `evidence.json` is its result, `failed.json` says that trying again is of no use, `progress.jsonl` how far it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from deploy.edge.base_models import base_digest, find_base
+from schemas import ids
+from schemas.errors import BadInput, ContractError, MillraceError
+from schemas.events import BaseModel, Lineage, StudentForm
+from schemas.ids import digest
+from schemas.job import ChampionSpec, JobSpec
+from trainers import evidence
+from trainers.artefacts import device_name, publish_adapter, verify_adapter
+from trainers.calibration import to_probabilities
+from trainers.evaluate import Evaluator
+from trainers.gate import Evidence, decide
+from trainers.progress import Progress
+from trainers.snapshot import Floats, load_snapshot
+from trainers.students.encoder import EncoderStudent, UntunedBase, load_student
+from trainers.students.linear import LinearStudent
+
+
+def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress) -> None:
+    """Do the whole job, from the snapshot to the evidence.
+
+    Raises:
+        MillraceError: the job as it stands can never succeed.
+    """
+    started = time.monotonic()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(job.student.seed)
+    base = find_base(job.student.base_model)
+
+    # 1 The rows, verified against the digest that the retrain request names.
+    snapshot = load_snapshot(Path(job.snapshot_uri), job.snapshot_sha256, job.labels)
+    train, validation, test = snapshot.train, snapshot.validation, snapshot.test
+    progress.say("snapshot", message=f"{len(train)} train, {len(validation)} validation, {len(test)} test rows")
+
+    # 2 The honest baseline, and the base as it comes.
+    baseline = LinearStudent(len(job.labels), job.student.seed)
+    baseline.fit(train, validation, progress)
+    untuned = UntunedBase(base, job.labels, job.student, device)
+    students: dict[str, Floats] = {
+        "baseline": baseline.probabilities(test.texts),
+        "base": untuned.probabilities(test.texts),
+    }
+    progress.say("base", message=untuned.name)
+
+    # 3 The student.
+    progress.say("train", message=f"on {device_name(device)}")
+    tuned = EncoderStudent(base, len(job.labels), job.student, device)
+    tuned.fit(train, validation, progress)
+    students["tuned"] = tuned.probabilities(test.texts)
+    if job.champion:
+        students["champion"] = _champion(job.champion, job, test.texts, device)
+
+    # 4 All of them on the same rows and draws.
+    evaluator = Evaluator(test, len(job.labels), job.student.seed)
+    scores = {role: evaluator.scores(found) for role, found in students.items()}
+    metrics = {role: evidence.metrics_of(role, found, evaluator, job.labels) for role, found in scores.items()}
+    against = {
+        role: evaluator.compare(students["tuned"], students[role])
+        for role in ("baseline", "champion")
+        if role in students
+    }
+    for role, found in scores.items():
+        f1 = found.macro_f1
+        shown = f"macro-F1 {f1.value:.3f} ({f1.low:.3f} to {f1.high:.3f}), agreement {found.agreement.value:.3f}"
+        progress.say("evaluate", message=f"{role:<8} {shown}")
+
+    # 5 The gate.
+    verdict = decide(
+        job.gate,
+        job.labels,
+        Evidence(
+            agreement=scores["tuned"].agreement,
+            effective_n=evaluator.bootstrap.effective_n,
+            class_rows={label: int(evaluator.class_rows[number]) for number, label in enumerate(job.labels)},
+            against_baseline=against["baseline"],
+            against_champion=against.get("champion"),
+        ),
+    )
+    progress.say("gate", message=f"{verdict.outcome}: " + "; ".join(reason.text for reason in verdict.reasons))
+
+    # 6 The artefact: written, reloaded, compared, renamed.
+    published = publish_adapter(tuned, job, base, test.texts, artefacts)
+    progress.say("export", message=published.manifest.model_version)
+
+    # 7 The evidence, last: it says that the run is finished.
+    champion = (job.champion.version, metrics["champion"]) if job.champion else None
+    compared = against.get("champion", against["baseline"])
+    shown_metrics = [metric for role in ("baseline", "base", "tuned") for metric in metrics[role]]
+    evaluation = evidence.evaluation_of(snapshot, shown_metrics, verdict, compared, champion)
+    decision = evidence.decision_of(job, verdict)
+    evidence.write_predictions(out, job.labels, test, students)
+    evidence.write_whole(
+        out / evidence.EVIDENCE,
+        {
+            "format": evidence.FORMAT,
+            "event_id": ids.event_id(
+                published.manifest.model_version, decision.outcome, evidence.evaluation_digest(evaluation)
+            ),
+            "finished": datetime.now(UTC),
+            "model_id": job.workload,
+            "model_version": published.manifest.model_version,
+            "labels": job.labels,
+            "student_form": StudentForm.SEQUENCE_CLASSIFICATION,
+            "base_model": BaseModel(id=job.student.base_model, sha256=base_digest(base)),
+            "artifact": evidence.artifact_of(published),
+            "data": evidence.data_of(job, snapshot),
+            "evaluation": evaluation,
+            "decision": decision,
+            "lineage": Lineage(
+                training_run_id=ids.run_id(job.request_id, job.to_json()),
+                seed=job.student.seed,
+                hyperparameters_sha256=digest(str(job.student)),
+                hardware=device_name(device),
+                duration_seconds=time.monotonic() - started,
+                parent_version=job.champion.version if job.champion else None,
+            ),
+            "confusion": {
+                "labels": job.labels,
+                "counts": {role: evaluator.confusion(found) for role, found in students.items()},
+            },
+            "mcnemar_p": {role: comparison.mcnemar_p for role, comparison in against.items()},
+        },
+    )
+    progress.say("done", message=f"{verdict.outcome} in {time.monotonic() - started:.0f} s")
+
+
+def _champion(spec: ChampionSpec, job: JobSpec, texts: Sequence[str], device: torch.device) -> Floats:
+    """Return the champion's class probabilities, in the order of the job's labels."""
+    manifest = verify_adapter(Path(spec.uri), spec.manifest_sha256)
+    base = find_base(manifest.base_model)
+    if base_digest(base) != manifest.base_sha256:
+        raise ContractError(f"the champion {spec.version} stands on another {manifest.base_model}")
+    if sorted(manifest.labels) != sorted(job.labels):
+        raise ContractError(f"the champion {spec.version} knows other labels than the job")
+    network = load_student(Path(spec.uri), base, len(manifest.labels), manifest.max_tokens, device)
+    found = to_probabilities(network.over(texts, network.logits), manifest.temperature)
+    return found[:, [manifest.labels.index(label) for label in job.labels]]
+
+
+def _job(file: Path) -> JobSpec:
+    try:
+        return JobSpec.from_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadInput("--job", str(file), f"is no job specification: {error}") from error
+
+
+def main() -> None:
+    """Run one job; exit with 2 where trying again is of no use."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainers.recipe", description="Train, evaluate and gate a student."
+    )
+    parser.add_argument("--job", type=Path, required=True, help="the job specification, JSON")
+    parser.add_argument("--out", type=Path, required=True, help="folder for evidence, predictions and progress")
+    parser.add_argument("--artefacts", type=Path, required=True, help="root folder; adapters go under adapters/")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's own choice)")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    options.out.mkdir(parents=True, exist_ok=True)
+    progress = Progress(options.out)
+    try:
+        run(_job(options.job), options.out, options.artefacts, progress)
+    except MillraceError as error:
+        evidence.write_failure(options.out, error)
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    finally:
+        progress.close()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    main()
