@@ -1,0 +1,1 @@
+"""Taking models and the system into production."""

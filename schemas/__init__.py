@@ -1,0 +1,1 @@
+"""The contract, pure: records, topics, codec, ids, errors, workload file, manifests."""

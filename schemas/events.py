@@ -332,6 +332,7 @@ class RolloutStatus(Record):
     challenger: str | None = None
     promotion_event_id: str | None = None
     actor: str = "controller"
+    command_id: str | None = None  # The command this status answers.
 
 
 class RolloutAction(StrEnum):
@@ -389,3 +390,8 @@ class ModelState(Record):
     nomination: bytes | None = None
     # The controller's input offsets (topic/partition) this state covers.
     positions: dict[str, int] = field(default_factory=dict)
+    # The champion before the last promotion, where undo leads back to; null: the teacher.
+    former: ServedModel | None = None
+    reason: str = ""  # Why the line is in this state; a hold for evidence goes on by itself, a person's hold does not.
+    step_sequence: int = 0  # The sequence at which the step began: only outcomes assigned under it or later count.
+    outcomes_from: int = 0  # No outcome of the rollout stands before this offset of outcomes.

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 MANIFEST: Final = "manifest.json"
 ROWS: Final = "rows.parquet"
+_TEXTS: Final = ("record_id", "cluster_id", "text", "label", "split", "provenance")
 
 
 def canonical(value: Any) -> bytes:
@@ -70,14 +71,13 @@ def rows_digest(rows: Iterable[Mapping[str, Any]]) -> str:
     """
     total = sha256()
     for row in sorted(rows, key=lambda row: str(row["record_id"])):
-        soft = row["class_probabilities"]
-        fields = [
-            *(str(row[name]) for name in ("record_id", "cluster_id", "text", "label", "split", "provenance")),
-            None if soft is None else [float(value) for value in soft],
-            float(row["propensity"]),
-            row["event_time"].astimezone(UTC).isoformat(timespec="microseconds"),
-        ]
-        total.update(canonical(fields) + b"\n")
+        soft, time = row["class_probabilities"], row["event_time"].astimezone(UTC)
+        values = {name: str(row[name]) for name in _TEXTS} | {
+            "class_probabilities": None if soft is None else [float(value) for value in soft],
+            "propensity": float(row["propensity"]),
+            "event_time": time.isoformat(),
+        }
+        total.update(canonical(values) + b"\n")
     return total.hexdigest()
 
 

@@ -93,7 +93,7 @@ ROLLOUT_COMMANDS: Final = Topic(
     "hold, resume, abort, promote, undo: who and why",
 )  # fmt: skip
 MODEL_STATE: Final = Topic(
-    "model-state", events.ModelState, None, "controller", "router, other teams",
+    "model-state", events.ModelState, None, "controller", "router, window, other teams",
     "champion, challenger and weight of each model line", compacted=True, compatibility="FULL_TRANSITIVE",
 )  # fmt: skip
 OUTCOMES: Final = Topic(
@@ -110,7 +110,7 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
 STAGES: Final[Mapping[str, tuple[Topic, ...]]] = {
     "curate": (TRAFFIC,),
     "label": (CURATED,),
-    "window": (LABELS, TRAINING_RUNS),
+    "window": (LABELS, TRAINING_RUNS, MODEL_STATE),
     "rollout": (MODEL_PROMOTION, OUTCOMES, ROLLOUT_COMMANDS),
     "dispatcher": (RETRAIN_REQUESTS,),
 }

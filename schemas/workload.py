@@ -112,6 +112,7 @@ class Triggers(Section):
 
     count: Positive = 3_000  # new labels since the last request
     age_hours: Annotated[float, Field(gt=0)] | None = None  # oldest allowed age of the last request; None: no limit
+    cooldown_hours: Annotated[float, Field(ge=0)] = 0.0  # least time between two requests
     least_rows: Positive = 200  # no request below this many training rows, nor with fewer than two classes
 
 

@@ -1,0 +1,1 @@
+"""The Faust worker: an exactly-once source and its stages."""

@@ -1,7 +1,7 @@
 """The worker's name for a stage, kept in its state folder under an exclusive lock.
 
-A stable name gives a stable transactional id: after a SIGKILL the next start aborts what was left open within a second or
-two, where a random id would hold up every reader for the whole transaction timeout.
+A stable name gives a stable transactional id: after a SIGKILL the next start aborts what was left open within a
+second or two, where a random id would hold up every reader for the whole transaction timeout.
 """
 
 from __future__ import annotations

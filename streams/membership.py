@@ -1,8 +1,8 @@
 """One stage's consumer in its group: which partitions are ours, since when, and what came out of them.
 
-Every method runs in the stage's one Kafka thread, so a rebalance is seen only inside a call of this class. Each change of
-hands bumps a partition's ownership epoch; what was consumed under an earlier epoch is nobody's to settle. A new partition
-stays paused until its state is rebuilt.
+Every method runs in the stage's one Kafka thread, so a rebalance is seen only inside a call of this class. Each
+change of hands bumps a partition's ownership epoch; what was consumed under an earlier epoch is nobody's to settle. A
+new partition stays paused until its state is rebuilt.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from deploy.edge.kafka import librdkafka, topic_name
+from deploy.edge.kafka import group_name, librdkafka, topic_name
 from schemas.errors import ContractError
 from streams.rebuild import to_message
 from streams.settings import WorkerSettings
@@ -28,6 +28,9 @@ Place = tuple[str, int]  # a topic's name on the cluster, and a partition
 _FIRST_SECONDS: Final = 0.5  # to wait for a first record: it is handed over at once
 _MORE_SECONDS: Final = 0.02  # to wait for more: under load the batch is full long before
 _ANSWER_SECONDS: Final = 5.0
+# librdkafka's own codes start with an underscore.
+_BEHIND_RETENTION: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001
+_NO_TOPIC: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001
 
 log = logging.getLogger("millrace.worker.membership")
 
@@ -45,7 +48,7 @@ class Membership:
 
     def __init__(self, settings: WorkerSettings, stage: Stage) -> None:
         self._settings = settings
-        self.group = f"{settings.topic_prefix}millrace-{stage.name}"
+        self.group = group_name(settings, stage.name)
         self._topics = {topic_name(settings, topic): topic for topic in stage.sources}
         self._names = {topic: name for name, topic in self._topics.items()}
         self._eager = len(self._topics) > 1  # range keeps partition n of all sources together; it revokes all at once
@@ -84,7 +87,9 @@ class Membership:
         """Consume a batch: the first record ends the wait, so batches are small when idle and full under load."""
         before = dict(self.epochs)
         first = self._consumer.poll(_FIRST_SECONDS)
-        raw = [] if first is None else [first, *self._consumer.consume(most - 1, _MORE_SECONDS)] if most > 1 else [first]
+        raw = (
+            [] if first is None else [first, *self._consumer.consume(most - 1, _MORE_SECONDS)] if most > 1 else [first]
+        )
         messages = [
             to_message(self._topics[one.topic()], one)
             for one in raw
@@ -203,12 +208,12 @@ class Membership:
             return True
         if (raw.topic(), raw.partition()) in self._resting:
             return False  # not started yet: its place is sought after the rebuild
-        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+        if error.code() in _BEHIND_RETENTION:
             raise ContractError(
-                f"{raw.topic()}/{raw.partition()}: records were deleted by retention before group {self.group} read them; "
+                f"{raw.topic()}/{raw.partition()}: retention deleted records before group {self.group} read them; "
                 "nothing is skipped silently: see the runbook, `a group fell behind retention`"
             )
-        if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
+        if error.code() in _NO_TOPIC:
             raise ContractError(f"{raw.topic()}: {error.str()}: run `millrace topics apply`")
         if error.fatal():
             raise WorkerFailed(f"{self.group}: {error.name()}: {error.str()}")
@@ -257,7 +262,9 @@ class Membership:
             try:
                 known = self._consumer.list_topics(timeout=_ANSWER_SECONDS).topics
             except KafkaException as error:
-                log.warning("%s: no broker at %s: %s", self.group, self._settings.bootstrap_servers, error.args[0].name())
+                log.warning(
+                    "%s: no broker at %s: %s", self.group, self._settings.bootstrap_servers, error.args[0].name()
+                )
                 continue
             missing = [name for name in self._topics if name not in known or known[name].error is not None]
             if missing:

@@ -1,8 +1,8 @@
 """Reads our own topics back on assignment: state is a view of them.
 
-Order on assignment: (1) the group's committed offsets, asked until they answer, so that no transaction of the partition's
-last owner is still open; (2) the read_uncommitted high watermarks; (3) everything below them, read_committed; (4) go on.
-The clients here belong to no group: nothing they do moves an offset.
+Order on assignment: (1) the group's committed offsets, asked until they answer, so that no transaction of the
+partition's last owner is still open; (2) the read_uncommitted high watermarks; (3) everything below them,
+read_committed; (4) go on. The clients here belong to no group: nothing they do moves an offset.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ class OwnTopics:
             for raw in consumer.consume(_READ, 0.2):
                 error = raw.error()
                 if error is None:
-                    if raw.offset() >= mark:
+                    if (raw.offset() or 0) >= mark:
                         return
                     self.records += 1
                     yield to_message(topic, raw)
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    if raw.offset() >= mark:
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes are named so
+                    if (raw.offset() or 0) >= mark:
                         return
                 elif error.fatal() or not error.retriable():
                     raise ContractError(f"{topic.name} cannot be read back: {error.str()}")

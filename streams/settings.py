@@ -17,7 +17,9 @@ class WorkerSettings(Settings):
 
     metrics_port: int = Field(default=9101, ge=0, le=65535)
     session_timeout_seconds: Annotated[float, Field(ge=6, le=60)] = 8.0  # a dead worker's partitions move after this
-    transaction_timeout_seconds: Annotated[float, Field(ge=5, le=60)] = 15.0  # longer: readers wait longer for a dead worker
+    transaction_timeout_seconds: Annotated[float, Field(ge=5, le=60)] = (
+        15.0  # longer: readers wait longer for a dead worker
+    )
     attempts: Annotated[int, Field(ge=1, le=20)] = 3  # of a failing batch, before it is bisected
     retry_seconds: Seconds = 0.2  # first wait before a failed batch is tried again; doubles
     stall_seconds: Seconds = 120.0  # without progress for so long while there is lag, the worker exits to be restarted

@@ -33,16 +33,16 @@ _QUEUE_MESSAGES: Final = 200_000  # several of the largest batches, so that a fu
 log = logging.getLogger("millrace.worker.transaction")
 
 
-class Aborted(Exception):
+class Aborted(Exception):  # noqa: N818 - named for what happened, like the rest of our errors
     """A transaction was rolled back; nothing of it will be seen. It can be tried again."""
 
 
-class OutputRefused(Exception):
+class OutputRefused(Exception):  # noqa: N818 - named for what happened, like the rest of our errors
     """An output can never be written as it is: it is larger than its topic allows."""
 
 
-class WorkerFailed(MillraceError):
-    """This process cannot go on; a fresh one can."""
+class WorkerFailed(MillraceError):  # noqa: N818 - named for what happened, like the rest of our errors
+    """The process cannot go on; a fresh one can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Transactions:
         )
 
     def open(self) -> None:
-        """Register the transactional id: what an earlier process of this name left open is aborted, and it is fenced."""
+        """Register the transactional id: what an earlier process of this name left open is aborted, itself fenced."""
         self._again(lambda: self._producer.init_transactions(_CALL_SECONDS))
 
     def give_up(self) -> None:
@@ -99,9 +99,7 @@ class Transactions:
         try:
             self._producer.begin_transaction()
             self._produce(outputs)
-            self._again(
-                lambda: self._producer.send_offsets_to_transaction(list(offsets), metadata, _CALL_SECONDS)
-            )
+            self._again(lambda: self._producer.send_offsets_to_transaction(list(offsets), metadata, _CALL_SECONDS))
             self._again(lambda: self._producer.commit_transaction(_CALL_SECONDS))
         except (KafkaException, BufferError) as error:
             self._abort(error)
@@ -117,7 +115,9 @@ class Transactions:
         key = output.workload.encode()
         size = len(key) + len(value) + sum(len(name) + len(header) for name, header in output.headers)
         if size + _OVERHEAD_BYTES > output.topic.max_bytes:
-            raise OutputRefused(f"an output to {output.topic.name} has {size} bytes; {output.topic.max_bytes} are allowed")
+            raise OutputRefused(
+                f"an output to {output.topic.name} has {size} bytes; {output.topic.max_bytes} are allowed"
+            )
         return Encoded(topic_name(self._settings, output.topic), output.partition, key, value, output.headers)
 
     def _produce(self, outputs: Sequence[Encoded]) -> None:

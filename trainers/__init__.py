@@ -1,0 +1,1 @@
+"""The retrain job: request, snapshot, students, evaluation, gate, event."""

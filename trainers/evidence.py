@@ -33,7 +33,7 @@ from schemas.events import (
     TrainingData,
 )
 from schemas.ids import digest
-from schemas.job import GateSpec, JobSpec
+from schemas.job import JobSpec
 from schemas.manifest import canonical
 from schemas.rules.intervals import METHOD, Interval
 from trainers.artefacts import Published
@@ -111,7 +111,7 @@ def decision_of(job: JobSpec, verdict: GateVerdict) -> Decision:
             Reason(code=one.code, text=one.text, observed=one.observed, limit=one.limit) for one in verdict.reasons
         ],
         policy_id=POLICY,
-        policy_sha256=sha256(canonical(dataclasses.asdict(_policy(job.gate)))).hexdigest(),
+        policy_sha256=sha256(canonical(dataclasses.asdict(job.gate))).hexdigest(),
         plan=RolloutPlan(
             shadow_requests=job.plan.shadow_requests,
             steps_percent=job.plan.steps_percent,
@@ -200,10 +200,6 @@ def percentiles_ms(seconds: Iterable[float]) -> tuple[float, float]:
     """Return median and 99th percentile in milliseconds."""
     ordered = sorted(seconds)
     return ordered[len(ordered) // 2] * 1000, ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1000
-
-
-def _policy(gate: GateSpec) -> GateSpec:
-    return gate
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """The one training program: `python -m trainers.recipe --job job.json --out FOLDER --artefacts DIR`.
 
-Load the snapshot, fit the baseline, score the untuned base, train the encoder student, evaluate, gate, export, write the
-evidence. Runs on a bare GPU machine (torch, transformers, peft, scikit-learn, pyarrow) or on a CPU. It speaks to no
-broker: `evidence.json` is its result, `failed.json` says that trying again is of no use, `progress.jsonl` how far it is.
+Load the snapshot, fit the baseline, score the untuned base, train the encoder student, evaluate, gate, export, write
+the evidence. Runs on a bare GPU machine (torch, transformers, peft, scikit-learn, pyarrow) or on a CPU. It speaks to
+no broker: `evidence.json` is its result, `failed.json` says that trying again is of no use, `progress.jsonl` how far it is.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from transformers.utils import logging as transformers_logging
 
 from deploy.edge.base_models import base_digest, find_base
 from schemas import ids
@@ -174,6 +175,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     options.out.mkdir(parents=True, exist_ok=True)
     progress = Progress(options.out)
     try:

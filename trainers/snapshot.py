@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from pyarrow import parquet
 from numpy.typing import NDArray
+from pyarrow import parquet
 
 from schemas.errors import BadInput, ContractError
 from schemas.manifest import MANIFEST, ROWS, SnapshotManifest, rows_digest

@@ -1,0 +1,1 @@
+"""The play of the whole loop on one bare machine."""

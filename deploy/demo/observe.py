@@ -18,7 +18,16 @@ from deploy.edge.settings import Settings
 from schemas import topics
 from schemas.codec import decode
 from schemas.events import ModelPromotion, ModelState, RetrainRequest, RolloutStatus, TrainingRun
-from schemas.records import DeadLetter, DiscardedRecord, LabelKind, LabelRecord, Outcome, Record
+from schemas.records import (
+    CuratedKind,
+    CuratedRecord,
+    DeadLetter,
+    DiscardedRecord,
+    LabelKind,
+    LabelRecord,
+    Outcome,
+    Record,
+)
 
 _BATCH: Final = 2_000
 
@@ -29,9 +38,9 @@ class Tally:
 
     records: Counter[str] = field(default_factory=Counter)  # topic -> records
     discarded: Counter[str] = field(default_factory=Counter)  # reason -> records
-    duplicates: dict[tuple[int, int], str] = field(default_factory=dict)  # traffic place -> reason
+    duplicates: set[str] = field(default_factory=set)  # record_ids that were told apart as repetitions
     dead: Counter[str] = field(default_factory=Counter)  # reason -> records
-    dead_places: set[tuple[str, int, int]] = field(default_factory=set)
+    ended: Counter[tuple[str, str]] = field(default_factory=Counter)  # (stage, how) -> records that went no further
     classes: Counter[str] = field(default_factory=Counter)  # label -> labels
     provenance: Counter[str] = field(default_factory=Counter)
     teacher_calls: int = 0
@@ -44,16 +53,26 @@ class Tally:
     assigned: Counter[str] = field(default_factory=Counter)  # "mode assigned served" -> requests
     unasked: Counter[str] = field(default_factory=Counter)  # served version -> requests the teacher never saw
 
+    def outcomes(self, stage: str) -> dict[str, int]:
+        """Return how records ended in a stage, by reason."""
+        return {how: count for (where, how), count in self.ended.items() if where == stage}
+
+
+def _add_curated(tally: Tally, record: CuratedRecord) -> None:
+    if record.kind is CuratedKind.VOTE:
+        tally.duplicates.add(record.record_id)
+
 
 def _add_discarded(tally: Tally, record: DiscardedRecord) -> None:
     tally.discarded[record.reason] += 1
-    if record.origin.topic.endswith(topics.TRAFFIC.name):
-        tally.duplicates[record.origin.partition, record.origin.offset] = record.reason
+    tally.ended[record.stage.lower(), record.reason.lower()] += 1
+    if record.duplicate_of is not None:
+        tally.duplicates.add(record.record_id)
 
 
 def _add_dead(tally: Tally, record: DeadLetter) -> None:
     tally.dead[record.reason] += 1
-    tally.dead_places.add((record.origin.topic, record.origin.partition, record.origin.offset))
+    tally.ended[record.stage, "dead letters"] += 1
 
 
 def _add_label(tally: Tally, record: LabelRecord) -> None:
@@ -77,6 +96,7 @@ def _set_state(tally: Tally, record: ModelState) -> None:
 
 
 _FOLLOWED: Final[dict[topics.Topic, Callable[[Tally, Any], None]]] = {
+    topics.CURATED: _add_curated,
     topics.DISCARDED: _add_discarded,
     topics.DEAD_LETTERS: _add_dead,
     topics.LABELS: _add_label,

@@ -73,7 +73,8 @@ def _records(settings: Settings) -> Iterator[tuple[str, bytes]]:
                 if message.error():
                     open_partitions -= 1
                     continue
-                headers = b"\x00".join(value for _, value in message.headers() or () if isinstance(value, bytes))
-                yield message.topic(), b"\x00".join((message.value() or b"", message.key() or b"", headers))
+                headers: list[tuple[str, bytes | None]] = message.headers() or []  # type: ignore[assignment]
+                parts = (message.value(), message.key(), *(value for _, value in headers))
+                yield str(message.topic()), b"\x00".join(part for part in parts if part)
     finally:
         consumer.close()

@@ -1,0 +1,1 @@
+"""The outer skin of every process: settings, Kafka clients, logs, probes, guarded HTTP."""

@@ -1,0 +1,1 @@
+"""The embedded broker, the topics, producers and consumers for other languages."""

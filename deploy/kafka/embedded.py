@@ -120,7 +120,9 @@ class EmbeddedKafka:
         try:
             while not answers(running.bootstrap_servers, 1.0):
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise Unavailable(f"the broker did not start; {self.home / 'broker.log'} ends: {self._last_words()}")
+                    raise Unavailable(
+                        f"the broker did not start; {self.home / 'broker.log'} ends: {self._last_words()}"
+                    )
         except BaseException:
             process.kill()
             process.wait()
@@ -189,12 +191,15 @@ class EmbeddedKafka:
         half = self.home / "data.new"
         properties = self._write_properties("format.properties", half.name, port, controller)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["-t", cluster, "-c", str(properties), "--ignore-formatted"]
+        # With an equals sign: one id in 64 starts with a dash and would be read as an option.
+        arguments = [f"--cluster-id={cluster}", f"--config={properties}", "--ignore-formatted"]
         done = subprocess.run(
             [*java, "kafka.tools.StorageTool", "format", *arguments], capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise Unavailable(f"the broker's storage in {half} cannot be formatted: {(done.stderr or done.stdout)[-500:]}")
+            raise Unavailable(
+                f"the broker's storage in {half} cannot be formatted: {(done.stderr or done.stdout)[-500:]}"
+            )
         half.rename(self.home / "data")
 
     def _write_properties(self, name: str, data: str, port: int, controller: int) -> Path:

@@ -112,7 +112,9 @@ def _fetch(jar: Jar, folder: Path, maven_url: str | None) -> None:
     downloader.resolver.requestor = downloader.requestor
     try:
         downloader.download(Artifact(jar.group, jar.name, jar.version, extension="jar"), filename=str(part))
-        _check(jar, part, "the repository, or a proxy on the way, sent something else: use another (MILLRACE_MAVEN_URL)")
+        _check(
+            jar, part, "the repository, or a proxy on the way, sent something else: use another (MILLRACE_MAVEN_URL)"
+        )
         os.replace(part, folder / jar.file)  # noqa: PTH105 - Path.replace is the same call
     except RequestException as error:
         raise Unavailable(

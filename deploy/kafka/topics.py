@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import click
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from deploy.edge.command import told_in_one_line
 from deploy.edge.kafka import group_name, librdkafka, topic_name
 from deploy.edge.settings import Settings
-from deploy.kafka.admin import REQUEST_SECONDS, connect, patiently
+from deploy.kafka.admin import connect, positions_of
 from schemas.errors import ContractError, Unavailable
 from schemas.topics import CATALOGUE, PARTITIONS, STAGES, Topic
 
-TIMEOUT_SECONDS: Final = 30.0
+TIMEOUT_SECONDS: Final = 15.0
 _MUST_MATCH: Final = ("cleanup.policy", "message.timestamp.type", "max.message.bytes")
 
 
@@ -53,7 +53,7 @@ def apply(settings: Settings, replication: int = 1) -> Applied:
             raise ContractError("topics differ from the catalogue, nothing was changed: " + "; ".join(wrong))
         missing = [topic for topic in CATALOGUE if topic_name(settings, topic) not in there]
         _create(admin, settings, missing, replication)
-        positioned = [stage for stage, topics in STAGES.items() if _position(admin, settings, stage, topics)]
+        positioned = [stage for stage, topics in STAGES.items() if _position(settings, stage, topics)]
     except KafkaException as error:
         raise _told(error, settings) from error
     return Applied(
@@ -63,7 +63,7 @@ def apply(settings: Settings, replication: int = 1) -> Applied:
 
 
 def delete(settings: Settings) -> None:
-    """Delete the catalogue's topics and groups of a prefix, for tests that share a broker.
+    """Delete the catalogue's topics of a prefix, for tests that share a broker.
 
     Raises:
         ContractError: there is no prefix: the topics may be someone's.
@@ -73,8 +73,6 @@ def delete(settings: Settings) -> None:
     admin = connect(librdkafka(settings))
     there = list(_existing(admin, settings))
     for future in admin.delete_topics(there, operation_timeout=TIMEOUT_SECONDS).values() if there else ():
-        future.exception()
-    for future in admin.delete_consumer_groups([group_name(settings, stage) for stage in STAGES]).values():
         future.exception()
 
 
@@ -89,8 +87,9 @@ def _mismatches(admin: AdminClient, settings: Settings, there: dict[str, int]) -
     found = []
     by_name = {topic_name(settings, topic): topic for topic in CATALOGUE}
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in there]
+    described = admin.describe_configs(resources, request_timeout=TIMEOUT_SECONDS) if resources else {}
     for resource in resources:
-        is_ = patiently(lambda: admin.describe_configs([resource], request_timeout=REQUEST_SECONDS)[resource])  # noqa: B023
+        is_ = described[resource].result(TIMEOUT_SECONDS)
         must = by_name[resource.name].config()
         if there[resource.name] != PARTITIONS:
             found.append(f"{resource.name} has {there[resource.name]} partitions, must have {PARTITIONS}")
@@ -120,34 +119,32 @@ def _create(admin: AdminClient, settings: Settings, missing: Sequence[Topic], re
         time.sleep(0.05)
 
 
-def _position(admin: AdminClient, settings: Settings, stage: str, topics: Sequence[Topic]) -> bool:
+def _position(settings: Settings, stage: str, topics: Sequence[Topic]) -> bool:
     """Commit the log starts of a stage's topics where its group has no offset; tell whether there was any."""
-    group = group_name(settings, stage)
     places = [TopicPartition(topic_name(settings, topic), part) for topic in topics for part in range(PARTITIONS)]
-    asked = [ConsumerGroupTopicPartitions(group, places)]
-    committed = patiently(
-        lambda: admin.list_consumer_group_offsets(asked, request_timeout=REQUEST_SECONDS)[group]
-    ).topic_partitions
-    bare = [TopicPartition(place.topic, place.partition) for place in committed if place.offset < 0]
-    if not bare:
-        return False
-    at = [TopicPartition(place.topic, place.partition, _log_start(admin, place)) for place in bare]
-    wanted = [ConsumerGroupTopicPartitions(group, at)]
-    patiently(lambda: admin.alter_consumer_group_offsets(wanted, request_timeout=REQUEST_SECONDS)[group])
-    return True
-
-
-def _log_start(admin: AdminClient, place: TopicPartition) -> int:
-    asked = {place: OffsetSpec.earliest()}
-    return int(patiently(lambda: admin.list_offsets(asked, request_timeout=REQUEST_SECONDS)[place]).offset)
+    group = positions_of(librdkafka(settings), group_name(settings, stage))
+    try:
+        bare = [place for place in group.committed(places, TIMEOUT_SECONDS) if place.offset < 0]
+        starts = [
+            TopicPartition(place.topic, place.partition, group.get_watermark_offsets(place, TIMEOUT_SECONDS)[0])
+            for place in bare
+        ]
+        if starts:
+            # The broker refuses this while the group has members: a running stage's offsets cannot be overrun.
+            group.commit(offsets=starts, asynchronous=False)
+    finally:
+        group.close()
+    return bool(bare)
 
 
 def _told(error: KafkaException, settings: Settings) -> Unavailable:
     cause: Any = error.args[0]
-    return Unavailable(
-        f"the broker at {settings.bootstrap_servers} does not do this: {cause.str()}; is it running (`millrace kafka "
-        "status`), is the group stopped, and may this user do it?"
-    )
+    if cause.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT):  # noqa: SLF001
+        return Unavailable(
+            f"no broker answers at {settings.bootstrap_servers}; `millrace kafka start` starts one, "
+            "MILLRACE_BOOTSTRAP_SERVERS or --bootstrap-servers names another"
+        )
+    return Unavailable(f"the cluster at {settings.bootstrap_servers} refuses: {cause.str()}")
 
 
 @click.group()

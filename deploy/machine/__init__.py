@@ -1,0 +1,1 @@
+"""All processes on one machine: up, down, status, logs, doctor, init."""

@@ -20,11 +20,7 @@ _HOME = click.option(
     "--home", type=click.Path(path_type=Path), default=Path("var/machine"), envvar="MILLRACE_MACHINE_DIR",
     show_default=True, help="Folder of logs, sockets and the embedded broker's data.",
 )  # fmt: skip
-_TEACHER = click.option(
-    "--teacher", envvar="MILLRACE_TEACHER", default=None, metavar="PLAYS",
-    help="Start the teacher stand-in too, with a ledger of true labels (truth.jsonl) or a fitted model. "
-    "Without it the workload's own URL is asked.",
-)  # fmt: skip
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
@@ -34,13 +30,25 @@ def main() -> None:
 
 @main.command()
 @_HOME
-@_TEACHER
+@click.option(
+    "--teacher-truth",
+    type=_FILE,
+    envvar="MILLRACE_TEACHER_TRUTH",
+    help="Start the teacher stand-in on these true labels (`millrace simulate --truth` writes them).",
+)
+@click.option(
+    "--teacher-fitted",
+    type=_FILE,
+    envvar="MILLRACE_TEACHER_FITTED",
+    help="Start the teacher stand-in on a model fitted to these labelled rows. With neither, the teacher is at the "
+    "URL of the workload file.",
+)
 @click.option("--timeout", type=float, default=UP_SECONDS, show_default=True, help="Seconds until all must be ready.")
-def up(home: Path, teacher: str | None, timeout: float) -> None:
+def up(home: Path, teacher_truth: Path | None, teacher_fitted: Path | None, timeout: float) -> None:
     """Start everything, and wait until every process is ready."""
     settings = MachineSettings.load()
     settings.workloads()  # a mistake in a workload file is told here, not by five processes
-    machine = Machine(home, settings, teacher=teacher)
+    machine = Machine(home, settings, teacher=_stand_in(teacher_truth, teacher_fitted))
     console, began = Console(), time.monotonic()
 
     def told(program: Program, seconds: float) -> None:
@@ -56,6 +64,14 @@ def up(home: Path, teacher: str | None, timeout: float) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _stand_in(truth: Path | None, fitted: Path | None) -> list[str] | None:
+    if truth and fitted:
+        raise SettingsError("--teacher-fitted", str(fitted), "give this or --teacher-truth, not both")
+    if truth:
+        return ["--truth", str(truth)]
+    return ["--fitted", str(fitted)] if fitted else None
 
 
 @main.command()

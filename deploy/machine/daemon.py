@@ -75,7 +75,6 @@ logfile_maxbytes={LOG_BYTES}
 logfile_backups={LOG_BACKUPS}
 pidfile={_escaped(home / "supervisord.pid")}
 childlogdir={_escaped(home / "logs")}
-umask=077
 silent=true
 """
     return head + "".join(_section(home, program, place) for place, program in enumerate(found, start=1))
@@ -118,6 +117,7 @@ def spawn(home: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]
             stdout=out,
             stderr=out,
             start_new_session=True,
+            umask=0o077,  # inherited: logs, state and sockets are their owner's alone
         )
 
 

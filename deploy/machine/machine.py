@@ -48,7 +48,7 @@ class Machine:
         home: Path,
         settings: MachineSettings,
         *,
-        teacher: str | None = None,
+        teacher: Sequence[str] | None = None,
         found: Sequence[Program] | None = None,
     ) -> None:
         self.home, self.settings = home.absolute(), settings
@@ -162,7 +162,7 @@ class Machine:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self.home / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -176,7 +176,7 @@ class Machine:
         for variable, port in taken(self.programs):
             if who := traces.holder(port):
                 raise SettingsError(variable, port, f"the port is in use by {who}; stop it or set another port")
-        (self.home / "logs").mkdir(exist_ok=True)
+        (self.home / "logs").mkdir(exist_ok=True, mode=0o700)
         for program in self.programs:
             _set_aside(log_path(self.home, program.name))
         (self.home / "supervisord.conf").write_text(configuration(self.home, self.programs))
@@ -191,9 +191,8 @@ class Machine:
 
     def _environment(self) -> dict[str, str]:
         """Return the shell's environment, our settings as variables, and the mark that finds the processes again."""
-        ours = environment_of(self.settings) | {"MILLRACE_BOOTSTRAP_SERVERS": self.settings.brokers}
-        ours |= {"MILLRACE_METRICS_PORT": "0", "PYTHONUNBUFFERED": "1", traces.MARK: str(self.home)}
-        return dict(os.environ) | ours
+        ours = environment_of(self.settings) | self.settings.addresses()
+        return dict(os.environ) | ours | {"PYTHONUNBUFFERED": "1", traces.MARK: str(self.home)}
 
     def _identity(self) -> dict[str, Any]:
         """Return what this machine was told, without secrets, as it is written down for later commands."""
@@ -225,9 +224,11 @@ class Machine:
             state = process.state if process else "STOPPED"
             if program.name == BROKER:
                 wrong[BROKER] = ready.broker_answers(self.settings, self.settings.brokers)
-            elif program.ready is None or state != "RUNNING":
-                # What answers on a port may be somebody else's: only a process that stays up counts.
-                wrong[program.name] = None if state == "RUNNING" else f"is {state.lower()}"
+            elif state not in ("RUNNING", "STARTING") or (program.ready is None and state == "STARTING"):
+                # What answers on a port while ours is down is somebody else's.
+                wrong[program.name] = f"is {state.lower()}"
+            elif program.ready is None:
+                wrong[program.name] = None
         return wrong
 
     def _fail_if_over(self, program: Program, process: Process | None) -> None:

@@ -27,7 +27,7 @@ class MachineSettings(Settings):
     router_port: int = Field(default=8000, gt=0, le=65535)
     admin_port: int = Field(default=8010, gt=0, le=65535)  # the router's: admin and probes
     teacher_port: int = Field(default=8001, gt=0, le=65535)
-    students_port: int = Field(default=8002, gt=0, le=65535)
+    student_port: int = Field(default=8002, gt=0, le=65535)
     worker_port: int = Field(default=9101, gt=0, le=65535)  # probes
     dispatcher_port: int = Field(default=9102, gt=0, le=65535)  # probes
 
@@ -35,6 +35,19 @@ class MachineSettings(Settings):
     def own_broker(self) -> bool:
         """Whether the embedded broker is ours to start: it is, unless somebody named another one."""
         return "bootstrap_servers" not in self.model_fields_set
+
+    def addresses(self) -> dict[str, str]:
+        """Return the variables by which the processes find each other and their own ports."""
+        return {
+            "MILLRACE_BOOTSTRAP_SERVERS": self.brokers,
+            "MILLRACE_ROUTER_PORT": str(self.router_port),
+            "MILLRACE_ADMIN_PORT": str(self.admin_port),
+            "MILLRACE_TEACHER_PORT": str(self.teacher_port),
+            "MILLRACE_STUDENT_PORT": str(self.student_port),
+            "MILLRACE_STUDENT_URLS": f'["http://127.0.0.1:{self.student_port}"]',
+            "MILLRACE_ROUTER_ADMIN_URLS": f'["http://127.0.0.1:{self.admin_port}"]',
+            "MILLRACE_METRICS_PORT": "0",  # whoever has no port of its own serves none
+        }
 
     @property
     def brokers(self) -> str:
@@ -60,8 +73,8 @@ class Program:
         return next(iter(self.ports.values()), None)
 
 
-def programs(settings: MachineSettings, teacher: str | None, home: Path) -> list[Program]:
-    """Return what runs on this machine, in flow order; `teacher` says what the stand-in plays, None that none runs."""
+def programs(settings: MachineSettings, teacher: Sequence[str] | None, home: Path) -> list[Program]:
+    """Return what runs on this machine, in flow order; `teacher` holds the stand-in's options, None: none runs."""
     found = [] if not settings.own_broker else [_broker(settings, home)]
     found.append(Program(name=TOPICS, command=_python("deploy.kafka.topics", "apply"), once=True))
     if teacher is not None:
@@ -75,47 +88,44 @@ def _broker(settings: MachineSettings, home: Path) -> Program:
     return Program(name=BROKER, command=command, ports={"MILLRACE_BROKER_PORT": port}, stop_seconds=30)
 
 
-def _teacher(settings: MachineSettings, teacher: str) -> Program:
-    port = settings.teacher_port
-    return _served("teacher", "deploy.serving.teacher", "MILLRACE_TEACHER_PORT", port, "--port", str(port), teacher)
+def _teacher(settings: MachineSettings, options: Sequence[str]) -> Program:
+    return _served("teacher", "deploy.serving.teacher", "MILLRACE_TEACHER_PORT", settings.teacher_port, *options)
 
 
 def _students(settings: MachineSettings) -> Program:
-    port = settings.students_port
-    return _served("students", "deploy.serving.students", "MILLRACE_STUDENTS_PORT", port, "--port", str(port))
+    return _served("students", "deploy.serving.students", "MILLRACE_STUDENT_PORT", settings.student_port)
 
 
 def _worker(settings: MachineSettings) -> Program:
     # A batch in flight is settled before the worker leaves; a teacher's answer may be waited for.
-    return _served("worker", "streams.app", "MILLRACE_WORKER_PORT", settings.worker_port, probes=True, stop_seconds=30)
+    return _probed("worker", "streams.app", "MILLRACE_WORKER_PORT", settings.worker_port, stop_seconds=30)
 
 
 def _dispatcher(settings: MachineSettings) -> Program:
-    port = settings.dispatcher_port
-    return _served("dispatcher", "trainers.dispatcher", "MILLRACE_DISPATCHER_PORT", port, probes=True)
+    return _probed("dispatcher", "trainers.dispatcher", "MILLRACE_DISPATCHER_PORT", settings.dispatcher_port)
 
 
 def _router(settings: MachineSettings) -> Program:
-    ports = {"MILLRACE_ROUTER_PORT": settings.router_port, "MILLRACE_ADMIN_PORT": settings.admin_port}
     return Program(
         name="router",
         command=_python("deploy.router"),
-        ports=ports,
+        ports={"MILLRACE_ROUTER_PORT": settings.router_port, "MILLRACE_ADMIN_PORT": settings.admin_port},
         ready=_ready(settings.admin_port),
-        environment={name: str(port) for name, port in ports.items()},
         stop_seconds=20,  # captures in the queue are sent before it leaves
     )
 
 
-def _served(
-    name: str, module: str, variable: str, port: int, *options: str, probes: bool = False, stop_seconds: int = 10
-) -> Program:
+def _served(name: str, module: str, variable: str, port: int, *options: str) -> Program:
+    return Program(name=name, command=_python(module, *options), ports={variable: port}, ready=_ready(port))
+
+
+def _probed(name: str, module: str, variable: str, port: int, *, stop_seconds: int = 10) -> Program:
     return Program(
         name=name,
-        command=_python(module, *options),
+        command=_python(module),
         ports={variable: port},
         ready=_ready(port),
-        environment={"MILLRACE_METRICS_PORT": str(port)} if probes else {variable: str(port)},
+        environment={"MILLRACE_METRICS_PORT": str(port)},
         stop_seconds=stop_seconds,
     )
 

@@ -1,0 +1,1 @@
+"""The canary router's data path: assign, ask, answer, capture."""

@@ -1,0 +1,1 @@
+"""The student server, and the practice teacher."""

@@ -1,8 +1,8 @@
 """An adapter folder, read once into memory and checked before anything in it is believed.
 
-The bytes that are hashed are the bytes that are parsed, so nobody can change a file between the check and the use. Only
-safetensors and JSON are read, nothing is unpickled, and no path leads out of the root: the folder is opened component by
-component without following links.
+The bytes that are hashed are the bytes that are parsed, so nobody can change a file between the check and the use.
+Only safetensors and JSON are read, nothing is unpickled, and no path leads out of the root: the folder is opened
+component by component without following links.
 It does not judge whether the adapter is any good, and it does not know who wrote the manifest: a caller that has the
 manifest's digest from a promotion event passes it in.
 """
@@ -40,11 +40,11 @@ _PLAIN: Final = (
 )  # fmt: skip
 
 
-class AdapterRefused(ContractError):
+class AdapterRefused(ContractError):  # noqa: N818 - an outcome, as in schemas.errors
     """An adapter that is not what it must be; the message says what differs."""
 
 
-class AdapterNotThere(ContractError):
+class AdapterNotThere(ContractError):  # noqa: N818
     """No adapter folder at this path."""
 
 
@@ -140,7 +140,8 @@ def check_files(manifest: AdapterManifest, files: Mapping[str, bytes]) -> None:
         digest = sha256(files[name]).hexdigest()
         if len(files[name]) != file.bytes or digest != file.sha256:
             raise AdapterRefused(
-                f"{name} has {len(files[name])} bytes and SHA-256 {digest}; the manifest says {file.bytes} and {file.sha256}"
+                f"{name} has {len(files[name])} bytes and SHA-256 {digest}; "
+                f"the manifest says {file.bytes} and {file.sha256}"
             )
 
 
@@ -206,7 +207,7 @@ def _json_object(name: str, data: bytes) -> dict[str, Any]:
 
 def _read_folder(path: str, root: Path) -> dict[str, bytes]:
     """Read every file of the folder, without following a link anywhere below the root."""
-    if not os.path.isabs(path) or "\x00" in path:
+    if not Path(path).is_absolute() or "\x00" in path:
         raise AdapterRefused(f"the path {path!r} is not absolute")
     real_root, real = root.resolve(), Path(os.path.realpath(path))
     if real == real_root or not real.is_relative_to(real_root):
@@ -218,7 +219,7 @@ def _read_folder(path: str, root: Path) -> dict[str, bytes]:
     except OSError as error:
         raise AdapterRefused(f"the folder {path!r} cannot be opened: {error.strerror}") from error
     try:
-        return _read_files(folder, os.listdir(folder))
+        return _read_files(folder, os.listdir(folder))  # noqa: PTH208 - by descriptor, not by path
     finally:
         os.close(folder)
 

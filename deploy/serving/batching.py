@@ -1,8 +1,8 @@
 """One thread that runs the students, and the queue before it.
 
-While a batch runs, requests gather; the next batch takes all that wait for the oldest one's student, up to its size. So a
-lone request waits for nobody, and a crowd is answered in full batches. One thread, because two forward passes at once on
-the same cores are slower than one after the other (measured: 2 threads beside a busy neighbour, x0.5).
+While a batch runs, requests gather; the next batch takes all that wait for the oldest one's student, up to its size.
+So a lone request waits for nobody, and a crowd is answered in full batches. One thread, because oversubscribed cores
+compute slower than one pass after the other (measured with a busy neighbour: half as fast).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Job:
 
 
 def take_batch(waiting: deque[Job], texts: int) -> list[Job]:
-    """Remove and return the oldest job and, in order, the others of its student while the batch stays within `texts`."""
+    """Remove and return the oldest job and, in order, the others of its student that fit within `texts`."""
     first = waiting.popleft()
     batch, total, rest = [first], len(first.texts), []
     while waiting:

@@ -1,9 +1,9 @@
 """The frozen base and the students on it, for inference on one machine.
 
-A student is the base with its LoRA merged into copies of the weights it touches (W + alpha/rank * B A); everything else is
-shared with the base. Measured on MiniLM, one text, one core: merged 8-9 ms, unmerged 11-15 ms; 42 MB a student.
-The forward pass is the trainer's to the letter: masked mean of the last hidden states, a pooler fixed to 0.2 * I with tanh,
-the linear head, softmax of logits / temperature. It does not redact or normalise: the caller has done so.
+A student is the base with its LoRA merged into copies of the weights it touches (W + alpha/rank * B A); everything
+else is shared with the base. Measured on MiniLM, one text, one core: merged 8-9 ms, unmerged 11-15 ms; 42 MB a student.
+The forward pass is the trainer's to the letter: masked mean of the last hidden states, a pooler fixed to 0.2 * I with
+tanh, the linear head, softmax of logits / temperature. It does not redact or normalise: the caller has done so.
 
 Shapes: B batch, L tokens, H hidden, C classes, R rank.
 """
@@ -21,6 +21,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, BertModel
+from transformers.utils.logging import disable_progress_bar
 
 from deploy.edge.base_models import base_digest, find_base
 from deploy.serving.adapters import AdapterRefused, CheckedAdapter, Probe
@@ -44,6 +45,7 @@ class Base:
     """A frozen BERT encoder with its tokenizer."""
 
     def __init__(self, name: str) -> None:
+        disable_progress_bar()  # type: ignore[no-untyped-call]
         self.name = name
         self.folder: Path = find_base(name)
         self.sha256 = base_digest(self.folder)
@@ -54,10 +56,11 @@ class Base:
             )
         self.max_tokens: int = config.max_position_embeddings
         self.tokenizer: Any = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
-        bert = BertModel.from_pretrained(
+        bert: Any = BertModel
+        self.bert = bert.from_pretrained(
             self.folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, add_pooling_layer=True
         )
-        self.bert: Any = bert.eval().requires_grad_(requires_grad=False)
+        self.bert.eval().requires_grad_(requires_grad=False)
         self.hidden: int = config.hidden_size
         self.bert.pooler.dense.weight.copy_(POOLER_SCALE * torch.eye(self.hidden))
         self.bert.pooler.dense.bias.zero_()
@@ -79,7 +82,7 @@ class Base:
 
 
 class Student:
-    """One adapter on the base: texts in, class probabilities out. Not thread-safe with others on its base's tokenizer."""
+    """One adapter on the base: texts in, class probabilities out. They share a tokenizer, so one thread runs all."""
 
     def __init__(self, base: Base, adapter: CheckedAdapter, batch: int) -> None:
         self.manifest = adapter.manifest

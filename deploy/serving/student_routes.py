@@ -4,8 +4,8 @@ Status codes are vLLM's: load 200 (plain text), name taken 400, no such path 404
 model 404. Where vLLM answers 500 to a bad adapter, this server answers 400 and says what is wrong with it.
 Differences that are on purpose: `load_inplace: true` is refused (an adapter is never overwritten); a load may name the
 `manifest_sha256` it expects; `label` comes from the adapter's own manifest; probabilities are those of the calibrated
-student (logits / temperature); the base itself has no classes; bodies that are not declared as JSON are refused, so that a
-web page cannot post to a server on loopback.
+student (logits / temperature); the base itself has no classes; bodies that are not declared as JSON are refused, so
+that a web page cannot post to a server on loopback.
 It has no authentication: it listens on loopback, behind the router.
 """
 
@@ -23,7 +23,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deploy.edge import probes
-from deploy.serving.adapters import AdapterNotThere, AdapterRefused, read_adapter
+from deploy.serving.adapters import AdapterNotThere, AdapterRefused, Probe, read_adapter
 from deploy.serving.batching import Batcher
 from deploy.serving.encoder import PROBE_TOLERANCE, Base, Classified, Student, largest_difference
 from schemas.errors import Unavailable
@@ -44,7 +44,7 @@ _LOADS = Counter("millrace_student_loads", "Adapters that were to be loaded, by 
 _ADAPTERS = Gauge("millrace_student_adapters", "Adapters that are loaded.")
 
 
-class _Load(BaseModel):
+class Load(BaseModel):
     """Body of a load; fields this server does not know are ignored, as vLLM does."""
 
     model_config = ConfigDict(strict=True)
@@ -89,36 +89,41 @@ class Students:
         self._loaded: dict[str, tuple[Student, str, int]] = {}
         self._loading: set[str] = set()
 
-    async def load(self, name: str, path: str, manifest_sha256: str | None) -> None:
+    async def load(self, wanted: Load) -> None:
         """Check an adapter, compare its probes with the trainer's, and only then serve it.
 
         Raises:
             Refused: the name is taken, there is no room, or the adapter is not what it must be.
         """
+        name = wanted.lora_name
+        if wanted.load_inplace:
+            raise Refused(400, "BadRequestError", "load_inplace is refused: an adapter is never overwritten.")
         if name in self._loaded or name in self._loading or name == self.base.name:
             raise Refused(400, "InvalidUserInput", f"The lora adapter '{name}' has already been loaded.")
         if len(self._loaded) + len(self._loading) >= self._most:
             raise Refused(400, "InvalidUserInput", f"{self._most} adapters are loaded; unload one first.")
         self._loading.add(name)
         try:
-            student = await self._checked(name, path, manifest_sha256)
+            student = await self._checked(wanted)
         except AdapterNotThere as error:
             raise Refused(404, "NotFoundError", str(error)) from error
         except AdapterRefused as error:
             raise Refused(400, "BadRequestError", f"The lora adapter '{name}' is refused: {error}") from error
         finally:
             self._loading.discard(name)
-        self._loaded[name] = (student, path, int(time.time()))
+        self._loaded[name] = (student, wanted.lora_path, int(time.time()))
         _ADAPTERS.set(len(self._loaded))
 
-    async def _checked(self, name: str, path: str, manifest_sha256: str | None) -> Student:
-        def read() -> tuple[Student, list[Any]]:
-            adapter = read_adapter(path, self._root, name, self.base.sha256, manifest_sha256)
+    async def _checked(self, wanted: Load) -> Student:
+        def read() -> tuple[Student, list[Probe]]:
+            adapter = read_adapter(
+                wanted.lora_path, self._root, wanted.lora_name, self.base.sha256, wanted.manifest_sha256
+            )
             return Student(self.base, adapter, self._batch), adapter.probes
 
-        student, wanted = await asyncio.to_thread(read)
-        found = await self._run(student, [probe.text for probe in wanted])
-        difference = largest_difference(wanted, found)
+        student, trained = await asyncio.to_thread(read)
+        found = await self._run(student, [probe.text for probe in trained])
+        difference = largest_difference(trained, found)
         if not difference <= PROBE_TOLERANCE:  # also when it is not a number
             raise AdapterRefused(f"the probes differ from the trainer's by {difference:.6f}, allowed {PROBE_TOLERANCE}")
         return student
@@ -154,8 +159,8 @@ class Students:
 
     def models(self) -> list[dict[str, Any]]:
         """Return the base and the adapters as vLLM lists them: `root` is the path an adapter was loaded from."""
-        base = {"id": self.base.name, "root": str(self.base.folder), "parent": None, "created": 0}
-        adapters = [
+        base: dict[str, Any] = {"id": self.base.name, "root": str(self.base.folder), "parent": None, "created": 0}
+        adapters: list[dict[str, Any]] = [
             {"id": name, "root": path, "parent": self.base.name, "created": created}
             for name, (_, path, created) in self._loaded.items()
         ]
@@ -167,10 +172,8 @@ def application(students: Students) -> web.Application:
 
     async def load(request: web.Request) -> web.Response:
         try:
-            body = await _body(request, _Load)
-            if body.load_inplace:
-                raise Refused(400, "BadRequestError", "load_inplace is refused: an adapter is never overwritten.")
-            await students.load(body.lora_name, body.lora_path, body.manifest_sha256)
+            body = await _body(request, Load)
+            await students.load(body)
         except Refused as error:
             _LOADS.labels("not_found" if error.status == 404 else "refused").inc()
             raise

@@ -7,13 +7,13 @@ SIGTERM and SIGINT: no new connection, what runs is finished, then exit.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from pathlib import Path
 
 import click
 from pydantic import Field
-
 
 from deploy.edge import logs, probes
 from deploy.edge.command import told_in_one_line
@@ -46,11 +46,11 @@ def main(**options: object) -> None:
     """Serve students: a base model and the adapters loaded into it."""
     settings = StudentSettings.load(**options)
     log = logs.start(settings, "students")
-    asyncio.run(_serve(settings))
+    asyncio.run(_serve(settings, log))
     log.info("stopped")
 
 
-async def _serve(settings: StudentSettings) -> None:
+async def _serve(settings: StudentSettings, log: logging.Logger) -> None:
     # Torch and transformers take seconds to import: not before the options are known to be right.
     import torch
 
@@ -70,7 +70,7 @@ async def _serve(settings: StudentSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     runner = await probes.serve(application(students), settings.host, settings.student_port, setting="student_port")
-    logs.logging.getLogger("millrace.students").info(
+    log.info(
         "base %s (%s) ready on %s:%d, adapters from %s",
         base.name, base.sha256[:12], settings.host, settings.student_port, settings.artefacts_dir.resolve(),
     )  # fmt: skip

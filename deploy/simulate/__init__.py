@@ -1,0 +1,1 @@
+"""Traffic with known truth: the newswire, and the replay of files."""

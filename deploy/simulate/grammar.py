@@ -1,8 +1,8 @@
 """Headlines of fictional companies, told by a seeded grammar. The event named first decides the class.
 
-What makes them hard: a second event of another class follows in the same grammatical form, so that only the order of the
-clauses tells which one counts; epithets, tails and quotations borrow other classes' words; verbs such as lift and cut serve
-many classes; each phrase has many synonyms, with a long tail.
+What makes them hard: a second event of another class follows in the same grammatical form, so that only the order of
+the clauses tells which one counts; epithets, tails and quotations borrow other classes' words; verbs such as lift and
+cut serve many classes; each phrase has many synonyms, with a long tail.
 It knows nothing of records, duplicates, personal data or poison.
 """
 
@@ -20,7 +20,7 @@ from deploy.simulate.lexicon import Event, Lexicon, lexicon
 LEAST_WORDS: Final = 8
 MOST_WORDS: Final = 25
 TAIL_WEIGHT: Final = 1.35  # above 1 a list's first phrases are likelier, and its last ones rare
-SECOND_EVENT: Final = 0.62  # share of headlines with a second event
+SECOND_EVENT: Final = 0.45  # share of headlines with a second event
 EPITHET: Final = 0.30
 TAIL: Final = 0.30
 LEAD_IN: Final = 0.08
@@ -91,7 +91,8 @@ class Writer:
 
     def _clause(self, event: Event, cast: _Cast, *, free: bool) -> str:
         mood = self._rng.choice(event.moods) if free or self._rng.random() < 0.3 else "plain"
-        told = self._fill(self._rng.choice(event.frames), event, cast)
+        frames = event.frames if free else tuple(frame for frame in event.frames if ":" not in frame)
+        told = self._fill(self._rng.choice(frames), event, cast)
 
         def verb(match: re.Match[str]) -> str:
             return inflect(match[2], mood, bool(match[1]), self._rng)

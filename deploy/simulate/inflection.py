@@ -1,4 +1,4 @@
-"""Verbs in headlines: third person, plural, and the moods of a plan, a rumour or a denial. English, present tense only."""
+"""Verbs in headlines: third person, plural, and the moods of a plan, a rumour or a denial. English, present tense."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _IRREGULAR: Final = {"be": "is", "have": "has", "do": "does", "go": "goes"}
 _SIBILANTS: Final = ("s", "sh", "ch", "x", "z", "o")
 
 _SINGULAR: Final = {
-    "future": ("to", "plans to", "is set to", "will", "prepares to", "aims to", "promises to", "vows to", "is poised to"),
+    "future": ("to", "plans to", "is set to", "will", "prepares to", "aims to", "promises to", "is poised to"),
     "rumour": ("may", "could", "might", "is said to", "is rumoured to", "is weighing whether to", "is tipped to"),
-    "negation": ("will not", "declines to", "has no plan to", "refuses to", "denies it will", "is yet to", "stops short of a promise to"),
+    "negation": ("will not", "declines to", "has no plan to", "refuses to", "denies it will", "is yet to"),
     "fails": ("fails to", "does not", "is unlikely to", "refuses to"),
 }  # fmt: skip
 _PLURAL: Final = {

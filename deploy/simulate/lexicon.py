@@ -1,7 +1,7 @@
 """The generator's words, read once from lexicon/*.toml: invented, and data rather than code.
 
-A phrase has a fixed place in its list (by hash, so that the order of writing does not matter), and some phrases are held
-out of phase 1: traffic of phase 2 says things in words that no training row had.
+A phrase has a fixed place in its list (by hash, so that the order of writing does not matter), and some phrases are
+held out of phase 1: traffic of phase 2 says things in words that no training row had.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Pure rules that several processes share to the letter."""

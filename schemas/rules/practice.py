@@ -1,11 +1,11 @@
 """How the practice teacher errs: the planted truth through a seeded confusion matrix, with honest probabilities.
 
-One rule for the teacher stand-in and for the answers recorded in simulated traffic, so that both say the same of a text.
+One rule for the teacher stand-in and for the answers recorded in simulated traffic, so that both say the same.
 Every draw comes from a keyed hash: no state, no order, the same answer for every member of a cluster.
 
-Calibration: each cluster draws a doubt from a few levels. With probability `doubt` the answer is wrong, and whatever the
-answer, it is given `1 - doubt`. So among the answers of one stated probability exactly that share is right; a class differs
-only in how often it draws which level. It does not claim to be calibrated for the labels that were not answered.
+Calibration: each cluster draws a doubt from a few levels. With probability `doubt` the answer is wrong, and whatever
+the answer, it is given `1 - doubt`. So among the answers of one stated probability exactly that share is right; a
+class differs only in how often it draws which level. It does not claim to be calibrated for the labels that were not answered.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Personal data out of a text: e-mail addresses, phone numbers, payment cards, IBANs and US social security numbers.
 
-Each becomes a typed placeholder, so that a text keeps its shape. Patterns are linear in the text, and a text without `@`
-and without a run of digits costs one search. Check digits decide about cards and IBANs, so order numbers, prices, volumes
-and dates stay. It does not look for names, addresses or secrets.
+Each becomes a typed placeholder, so that a text keeps its shape. Patterns are linear in the text, and a text without
+`@` and without a run of digits costs one search. Check digits decide about cards and IBANs, so order numbers, prices,
+volumes and dates stay. It does not look for names, addresses or secrets.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}
 _DIGITS = re.compile(r"\d(?:[ .\-]?\d){11,}")
 _SSN = re.compile(r"(?<![\w-])(?!000|666|9)\d{3}([-\u2010-\u2013])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-])")
 _TOLD_SSN = re.compile(
-    r"(\b(?:ssn|social security)\b[^\d]{0,16})((?!000|666|9)\d{3}[ .]?(?!00)\d{2}[ .]?(?!0000)\d{4})(?!\d)", re.IGNORECASE
+    r"(\b(?:ssn|social security)\b[^\d]{0,16})((?!000|666|9)\d{3}[ .]?(?!00)\d{2}[ .]?(?!0000)\d{4})(?!\d)",
+    re.IGNORECASE,
 )
 
 _GAP = r"[ ().\-/\u2010-\u2013]{0,3}"

@@ -1,0 +1,1 @@
+"""Traffic to curated: decode, validate, redact, normalise, duplicates, enrich."""

@@ -1,0 +1,1 @@
+"""Curated to labels: harvest, or ask the teacher."""

@@ -1,8 +1,8 @@
 """The label stage: `curated` -> `labels`, `discarded` or `dead-letters`; every curated record ends in exactly one.
 
-A recorded answer is harvested where the workload allows it, an audited duplicate takes its cluster's label, and the teacher
-is asked for the rest. Answers are kept until their batch is settled, so that a batch that comes again is not billed again.
-No budget, no choice of records, no cache over batches.
+A recorded answer is harvested where the workload allows it, an audited duplicate takes its cluster's label, and the
+teacher is asked for the rest. Answers are kept until their batch is settled, so that a batch that comes again is not
+billed again. No budget, no choice of records, no cache over batches.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 from deploy.edge.settings import Settings
 from schemas import topics
 from schemas.codec import decode
-from schemas.errors import DeadLetterReason, RecordRejected, Unavailable
+from schemas.errors import DeadLetterReason, RecordRejected, SettingsError
 from schemas.records import CuratedRecord, DiscardReason, LabelKind, LabelRecord, Provenance
 from schemas.topics import Topic
 from schemas.workload import Workload
@@ -29,6 +29,7 @@ from streams.label.probabilities import class_probabilities
 from streams.label.prompt import Prompt, coded_prompt, label_of, plain_prompt
 from streams.label.teacher import Answer, TeacherClient
 from streams.stage import Message, Output, Reader, Settlement
+from streams.transaction import WorkerFailed
 
 LOG: Final = logging.getLogger("millrace.label")
 BATCH_RECORDS: Final = 256  # small: a batch settles only when its slowest answer is there
@@ -86,7 +87,7 @@ class LabelStage:
 
         Raises:
             Unavailable: a teacher does not answer.
-            SettingsError: a teacher's key, model or address is wrong.
+            WorkerFailed: a teacher's key, model or address is wrong.
         """
         ended: dict[int, Output] = {}
         alone: dict[int, _Item] = {}
@@ -161,7 +162,7 @@ class LabelStage:
             async with asyncio.TaskGroup() as group:
                 tasks = {index: group.create_task(self._end(item, fresh)) for index, item in items.items()}
         except BaseExceptionGroup as failures:  # one failure ends the batch: the rest would only wait for its turn
-            raise failures.exceptions[0] from failures
+            raise _worst(failures) from failures
         endings = {index: task.result() for index, task in tasks.items()}
         outputs: dict[int, Output] = {}
         for index, ending in endings.items():
@@ -222,6 +223,14 @@ class LabelStage:
             self._kept.pop((message.partition, message.offset), None)
         for output in outputs:
             count(output)
+
+
+def _worst(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the failure to act on; a wrong key or model ends the worker, for no record is at fault."""
+    for failure in failures.exceptions:
+        if isinstance(failure, SettingsError):
+            return WorkerFailed(str(failure))
+    return failures.exceptions[0]
 
 
 def count(output: Output) -> None:

@@ -1,0 +1,1 @@
+"""The rollout controller: nominations and outcomes in, model state out."""

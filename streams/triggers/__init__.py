@@ -1,0 +1,1 @@
+"""When a retrain is due: one pure module a trigger, and the policy."""

@@ -1,0 +1,1 @@
+"""Labels to snapshots: the rolling stratified window in DuckDB."""

@@ -1,0 +1,1 @@
+"""The ladder of students behind one small protocol."""

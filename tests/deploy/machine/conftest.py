@@ -26,7 +26,10 @@ def stand_in(name: str, *options: str) -> Program:
     port = free_port()
     command = (sys.executable, str(STAND_IN), str(port), *options)
     return Program(
-        name=name, command=command, ports={f"MILLRACE_{name.upper()}_PORT": port}, ready=f"http://127.0.0.1:{port}/readyz"
+        name=name,
+        command=command,
+        ports={f"MILLRACE_{name.upper()}_PORT": port},
+        ready=f"http://127.0.0.1:{port}/readyz",
     )
 
 

@@ -1,6 +1,6 @@
 """A small program that wears the probes of a Millrace process, for the tests of the machine.
 
-    python stand_in.py PORT [--not-ready] [--mistake] [--fail-until FILE] [--child FILE]
+    python stand_in.py PORT [--not-ready] [--mistake] [--child FILE]
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from pathlib import Path
 from deploy.edge.probes import serve_probes
 
 
-async def main(port: int, options: list[str]) -> None:
-    if "--child" in options:
-        # A job that outlives who started it: a session of its own.
-        job = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-        Path(options[options.index("--child") + 1]).write_text(str(job.pid))
-    wrong = "still loading" if "--not-ready" in options else None
+def start_job(note: Path) -> None:
+    """Start a job that outlives who started it: in a session of its own."""
+    job = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    note.write_text(str(job.pid))
+
+
+async def main(port: int, wrong: str | None) -> None:
     print(f"listens on {port}, sees {os.environ.get('MILLRACE_LOG_FORMAT')}")
     runner = await serve_probes("127.0.0.1", port, lambda: None, lambda: wrong)
     stopped = asyncio.Event()
@@ -32,7 +33,10 @@ async def main(port: int, options: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if "--mistake" in sys.argv:
+    options = sys.argv[2:]
+    if "--mistake" in options:
         print("error: MILLRACE_COLOUR = 'mauve': choose red or blue", file=sys.stderr)
         sys.exit(2)
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2:]))
+    if "--child" in options:
+        start_job(Path(options[options.index("--child") + 1]))
+    asyncio.run(main(int(sys.argv[1]), "still loading" if "--not-ready" in options else None))

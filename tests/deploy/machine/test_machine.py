@@ -115,9 +115,10 @@ def test_machine__port_in_use(make: Make) -> None:
     """A port that somebody holds is told by variable and holder before anything is started."""
     program = stand_in("one")
     machine = make(program)
-    with socket.create_server(("127.0.0.1", program.port or 0)):
-        with pytest.raises(SettingsError, match=f"MILLRACE_ONE_PORT = {program.port}: the port is in use by .*{os.getpid()}"):
-            machine.start()
+    with socket.create_server(("127.0.0.1", program.port or 0)), pytest.raises(
+        SettingsError, match=f"MILLRACE_ONE_PORT = {program.port}: the port is in use by .*{os.getpid()}"
+    ):
+        machine.start()
     assert not (machine.home / "supervisord.log").exists()
 
 

@@ -1,0 +1,1 @@
+"""Programs that print every figure the README quotes."""

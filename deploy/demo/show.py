@@ -1,0 +1,131 @@
+"""Where the demo's picture goes: a live display on a terminal, a line now and then elsewhere; and the last page."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.table import Table
+
+from deploy.demo.observe import Observer
+from deploy.demo.screen import line, picture
+from deploy.report.inputs import StageFlow, Summary
+
+_LINE_SECONDS: Final = 10.0
+
+
+class Show:
+    """Shows the tally while a block of work waits for something."""
+
+    def __init__(self, observer: Observer, began: float) -> None:
+        self.console = Console()
+        self.headline = "starting"
+        self._observer, self._began, self._told = observer, began, 0.0
+        self._live = Live(
+            console=self.console, get_renderable=self._picture, refresh_per_second=4, transient=True,
+            auto_refresh=self.console.is_terminal,
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.console.is_terminal:
+            self._live.stop()
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the play has lasted."""
+        return time.monotonic() - self._began
+
+    def say(self, headline: str) -> None:
+        """Begin another part of the play."""
+        self.headline = headline
+        if not self.console.is_terminal:
+            self._tell()
+
+    def beat(self) -> None:
+        """Show how it stands; called often while something is waited for."""
+        if not self.console.is_terminal and time.monotonic() - self._told > _LINE_SECONDS:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._told = time.monotonic()
+        print(line(self._observer.tally, self.headline, self.seconds), flush=True)
+
+    def _picture(self) -> RenderableType:
+        return picture(self._observer.tally, self.headline, self.seconds)
+
+
+def last_page(console: Console, summary: Summary, flow: list[StageFlow]) -> None:
+    """Print the summary as a person reads it."""
+    console.print(_flow(summary, flow))
+    console.print(_planted(summary))
+    console.print(_window(summary))
+    console.print(_students(summary))
+    console.print(f"[bold]gate[/]       {summary.gate.decision}")
+    for reason in summary.gate.reasons:
+        console.print(f"             {reason['text'] if isinstance(reason, dict) else reason}", highlight=False)
+    console.print(f"[bold]promotion[/]  {summary.promotion.model_version}  event {summary.promotion.event_id}")
+    for step in summary.rollout.steps:
+        if isinstance(step, dict):
+            console.print(
+                f"[bold]rollout[/]    {step['state']:<12} {step['weight']:>4.0%}  {step['reason']}", highlight=False
+            )
+    console.print(f"[bold]champion[/]   {summary.champion or 'the teacher'}")
+    console.print(
+        f"[bold]teacher[/]    {summary.teacher.calls:,} calls, {summary.teacher.harvested:,} answers harvested, "
+        f"{summary.saving.teacher_tokens_avoided:,} tokens avoided"
+    )
+
+
+def _flow(summary: Summary, flow: list[StageFlow]) -> Table:
+    style = "green" if summary.residual == 0 else "red"
+    table = Table(title=f"accounting: residual [{style}]{summary.residual}[/]", title_justify="left")
+    table.add_column("stage")
+    table.add_column("records", justify="right")
+    table.add_column("what became of them")
+    for stage in flow:
+        outcomes = ", ".join(f"{name} {count:,}" for name, count in stage.outcomes.items() if count)
+        table.add_row(stage.stage, f"{stage.consumed:,}", outcomes)
+    return table
+
+
+def _planted(summary: Summary) -> Table:
+    table = Table(title="planted and found", title_justify="left")
+    for column in ("what", "planted", "found"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    table.add_row("exact duplicates", f"{summary.duplicates.planted}", f"{summary.duplicates.found}")
+    table.add_row("near duplicates", f"{summary.near_duplicates.planted}", f"{summary.near_duplicates.found}")
+    table.add_row("personal data, redacted", f"{summary.pii.planted}", f"{summary.pii.redacted}")
+    table.add_row("poison, in dead-letters", f"{summary.dead_letters.planted}", f"{summary.dead_letters.found}")
+    return table
+
+
+def _window(summary: Summary) -> Table:
+    table = Table(title=f"window: {summary.window.rows:,} training rows", title_justify="left")
+    table.add_column("class")
+    table.add_column("rows", justify="right")
+    for name, rows in sorted(summary.window.classes.items(), key=lambda item: -item[1])[:20]:
+        table.add_row(name, f"{rows:,}")
+    if len(summary.window.classes) > 20:
+        table.add_row(f"and {len(summary.window.classes) - 20} more", "")
+    return table
+
+
+def _students(summary: Summary) -> Table:
+    table = Table(title="students on the test split (macro-F1 and agreement against the teacher)", title_justify="left")
+    for column in ("student", "role", "n", "macro-F1", "95 % interval", "agreement", "accuracy (truth)"):
+        table.add_column(column, justify="left" if column in ("student", "role") else "right")
+    for one in summary.students:
+        interval = f"{one.macro_f1_low:.3f} to {one.macro_f1_high:.3f}" if one.macro_f1_low is not None else "-"
+        accuracy = f"{one.accuracy:.3f}" if one.accuracy is not None else "-"
+        table.add_row(one.name, one.role, f"{one.n}", f"{one.macro_f1:.3f}", interval, f"{one.agreement:.3f}", accuracy)
+    return table

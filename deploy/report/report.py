@@ -1,0 +1,117 @@
+"""Write the report: one HTML file with everything in it, readable on a phone, in light and dark, without scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from deploy.report import pictures
+from deploy.report.inputs import ClassScore, StageFlow, Summary, class_scores
+from schemas.errors import BadInput
+from schemas.events import RolloutStatus
+
+TEACHER_COLUMN: Final = "teacher"  # of predictions.parquet; the students' columns are named by role
+_PROMOTED: Final = "PROMOTED"
+
+
+def write_report(
+    summary: Summary,
+    out: Path,
+    *,
+    workload: str,
+    evidence: Mapping[str, Any] | None = None,
+    flow: Sequence[StageFlow] = (),
+    statuses: Sequence[RolloutStatus] = (),
+    predictions: pa.Table | None = None,
+    notes: Sequence[str] = (),
+) -> Path:
+    """Write the report of one loop; what is not given is left out. `notes` are said at its end: which parts stood in.
+
+    Raises:
+        BadInput: the evidence or the predictions lack what the pictures need.
+    """
+    scores = class_scores(evidence) if evidence else []
+    page = _environment().get_template("page.html.j2").render(
+        workload=workload,
+        summary=summary,
+        headline=headline(summary),
+        good=summary.rollout.final_state.upper() == _PROMOTED,
+        reasons=[_said(reason) for reason in summary.gate.reasons],
+        picture=_pictures(summary, scores, statuses, predictions),
+        scores=_by_class(scores),
+        not_judged=(evidence or {}).get("evaluation", {}).get("not_judged", []),
+        left_out=max(0, len(_by_class(scores)) - pictures.MOST_CLASSES),
+        most_confused=pictures.MOST_CONFUSED,
+        flow=flow,
+        statuses=statuses,
+        began=statuses[0].time if statuses else None,
+        notes=notes,
+    )  # fmt: skip
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page, encoding="utf-8")
+    return out
+
+
+def headline(summary: Summary) -> str:
+    """Return in one sentence how the loop ended."""
+    state = summary.rollout.final_state.upper()
+    if state == _PROMOTED:
+        return "The student is in production."
+    if state == "ROLLED_BACK":
+        return "The student was taken back; the one before it answers."
+    decision = summary.gate.decision.upper()
+    if decision == "REJECT":
+        return "The gate rejected the student; the teacher goes on answering."
+    if decision == "INSUFFICIENT_EVIDENCE":
+        return "The evidence does not suffice; the teacher goes on answering."
+    return f"The rollout stands at {state.replace('_', ' ').lower()}."
+
+
+def _said(reason: str | dict[str, Any]) -> str:
+    return reason if isinstance(reason, str) else str(reason.get("text") or reason.get("code") or reason)
+
+
+def _pictures(
+    summary: Summary, scores: Sequence[ClassScore], statuses: Sequence[RolloutStatus], predictions: pa.Table | None
+) -> dict[str, Markup]:
+    """Return the pictures there are data for, by name."""
+    drawn: dict[str, str] = {}
+    if any(score.role == "tuned" for score in scores):
+        drawn["f1"] = pictures.f1_by_class(scores)
+    if predictions is not None and predictions.num_rows:
+        drawn["confusion"] = pictures.confusion(_column(predictions, TEACHER_COLUMN), _column(predictions, "tuned"))
+    if statuses:
+        drawn["rollout"] = pictures.rollout(statuses)
+    if any(summary.window.classes.values()):
+        drawn["window"] = pictures.window(summary.window.classes)
+    # The SVG is matplotlib's: what people wrote (labels) was escaped when it was drawn.
+    return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
+
+
+def _column(predictions: pa.Table, name: str) -> list[str]:
+    if name not in predictions.column_names:
+        raise BadInput("predictions", predictions.column_names, f"need a column {name!r}")
+    values: list[str] = predictions.column(name).to_pylist()
+    return values
+
+
+def _by_class(scores: Sequence[ClassScore]) -> dict[str, dict[str, ClassScore]]:
+    table: dict[str, dict[str, ClassScore]] = {}
+    for score in sorted(scores, key=lambda score: (-score.n, score.label)):
+        table.setdefault(score.label, {})[score.role] = score
+    return table
+
+
+def _environment() -> Environment:
+    environment = Environment(loader=PackageLoader("deploy.report", "."), autoescape=True, undefined=StrictUndefined,
+                              trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+    environment.filters["share"] = lambda value: "-" if value is None else f"{value:.1%}"
+    environment.filters["number"] = lambda value: f"{value:,}"
+    environment.filters["figure"] = lambda value: "-" if value is None else f"{value:.3f}"
+    environment.filters["words"] = lambda value: str(value).replace("_", " ").lower()
+    return environment

@@ -1,0 +1,77 @@
+"""Reads model-state from its beginning, without a group, and goes on reading: every router sees every state.
+
+Kafka unreachable at the start or later is no failure: it is tried again, and the router serves what it knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from deploy.edge import kafka
+from deploy.edge.settings import Settings
+from deploy.router import metrics
+from schemas.codec import decode
+from schemas.errors import RecordRejected
+from schemas.events import ModelState
+from schemas.topics import MODEL_STATE, PARTITIONS
+
+_RETRY_SECONDS: Final = 2.0
+_POLL_MS: Final = 250
+_QUIET_POLLS: Final = 4  # empty polls after which the end is reached though control records stand before it
+
+log = logging.getLogger("millrace.router.follow")
+
+
+async def follow(settings: Settings, apply: Callable[[list[ModelState]], None], caught_up: Callable[[], None]) -> None:
+    """Feed every state to `apply`, for ever; call `caught_up` once the end was reached for the first time."""
+    while True:
+        try:
+            await _read(settings, apply, caught_up)
+        except (KafkaError, OSError) as error:
+            metrics.FOLLOWING.set(0)
+            log.warning("model-state cannot be read (%s); serving what is known", type(error).__name__)
+        await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _read(settings: Settings, apply: Callable[[list[ModelState]], None], caught_up: Callable[[], None]) -> None:
+    options = kafka.aiokafka(settings, isolation_level="read_committed", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**options)
+    try:
+        await consumer.start()
+        places = [TopicPartition(kafka.topic_name(settings, MODEL_STATE), n) for n in range(PARTITIONS)]
+        consumer.assign(places)
+        await consumer.seek_to_beginning(*places)
+        ends = await consumer.end_offsets(places)
+        told, quiet = False, 0
+        while True:
+            batches = await consumer.getmany(timeout_ms=_POLL_MS)
+            apply([state for messages in batches.values() for state in _decoded(messages)])
+            if told:
+                continue
+            quiet = 0 if batches else quiet + 1
+            reached = [await consumer.position(place) >= ends[place] for place in places]
+            if all(reached) or quiet >= _QUIET_POLLS:
+                told = True
+                metrics.FOLLOWING.set(1)
+                caught_up()
+    finally:
+        await consumer.stop()
+
+
+def _decoded(messages: list[object]) -> list[ModelState]:
+    states = []
+    for message in messages:
+        value = getattr(message, "value", None)
+        if value is None:  # a compacted line that was removed
+            continue
+        try:
+            states.append(decode(ModelState, value))
+        except RecordRejected as error:
+            log.warning("a model state cannot be read: %s", error.reason)
+    return states

@@ -1,0 +1,92 @@
+"""What the newswire planted, kept apart from the traffic: the ledger, and the truth that the practice teacher reads.
+
+Both are JSON lines, written whole, fsynced and put in place by one rename. Neither is ever sent anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from schemas.errors import BadInput
+from schemas.manifest import canonical
+
+Kind = Literal["original", "duplicate", "near_duplicate", "poison"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerEntry:
+    """One planted record."""
+
+    id: str
+    kind: Kind
+    text: str | None = None  # as sent; None where a poison record has none
+    label: str | None = None  # the true class; None for poison
+    of: str | None = None  # the id of the original that it repeats
+    pii: list[str] = field(default_factory=list)  # the exact strings planted in the text
+    poison: str | None = None  # which kind of poison
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """The true class of one text, by the key under which the stream knows it."""
+
+    text_key: str
+    label: str
+    cluster_key: str  # the original's text_key: near duplicates share the teacher's answer
+
+
+def write_ledger(file: Path, entries: Iterable[LedgerEntry]) -> None:
+    """Write the ledger, replacing what was there."""
+    _write(file, map(asdict, entries))
+
+
+def read_ledger(file: Path) -> Iterator[LedgerEntry]:
+    """Yield the entries of a ledger.
+
+    Raises:
+        BadInput: the file is not there or is no ledger.
+    """
+    for entry in _read(file):
+        try:
+            yield LedgerEntry(**entry)
+        except TypeError as error:
+            raise BadInput("ledger", str(file), f"is no ledger: {error}") from error
+
+
+def add_truth(file: Path, truths: Iterable[Truth]) -> None:
+    """Add the truth of one draw, one line per distinct text: the draws before it stay known to the teacher.
+
+    Raises:
+        BadInput: what is there is no truth file.
+    """
+    try:
+        distinct = {line["text_key"]: Truth(**line) for line in _read(file)} if file.exists() else {}
+    except (TypeError, KeyError) as error:
+        raise BadInput("truth", str(file), f"holds something else: {error}") from error
+    for truth in truths:
+        distinct.setdefault(truth.text_key, truth)
+    _write(file, map(asdict, distinct.values()))
+
+
+def _write(file: Path, lines: Iterable[dict[str, Any]]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    with aside.open("wb") as out:
+        out.writelines(canonical(line) + b"\n" for line in lines)
+        out.flush()
+        os.fsync(out.fileno())
+    aside.replace(file)
+
+
+def _read(file: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with file.open(encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
+    except (OSError, ValueError) as error:
+        raise BadInput("ledger", str(file), f"cannot be read: {error}") from error

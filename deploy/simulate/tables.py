@@ -1,0 +1,117 @@
+"""Rows out of a file that somebody has: CSV, JSON lines, Parquet, each also gzipped, or a Hugging Face data set.
+
+Every row comes with its number, so that a mistake can be told by its place. Nothing is guessed about the columns here.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+from schemas.errors import BadInput
+
+_FIELD_CHARACTERS: Final = 100_000_000  # the csv module's own limit is 128 kB, below a long document
+_HUB_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.\[\]%-]+)?")
+_MISSING: Final = "is no file, and no Hugging Face data set of that name can be had"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: its columns, and the line as it stood where it was JSON."""
+
+    number: int
+    values: dict[str, Any]
+    line: bytes | None = None
+
+
+def rows(source: str) -> Iterator[Row]:
+    """Yield the rows of a file (.csv, .tsv, .jsonl, .ndjson, .parquet; with .gz) or of `owner/name[:split]` on the Hub.
+
+    Raises:
+        BadInput: it is not there, is of no known kind, or cannot be read.
+    """
+    file = Path(source)
+    if not file.is_file():
+        return _hub(source)
+    suffixes = [suffix.lower() for suffix in file.suffixes]
+    kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise BadInput("FILE", source, f"has no known ending; known: {', '.join(_READERS)}, each also with .gz")
+    return _read(file, reader, packed=suffixes[-1] == ".gz")
+
+
+def _read(file: Path, reader: Callable[[BinaryIO], Iterator[Row]], *, packed: bool) -> Iterator[Row]:
+    number = 0
+    try:
+        with file.open("rb") as raw:
+            for row in reader(cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else raw):
+                number = row.number
+                yield row
+    except (OSError, EOFError, ValueError, csv.Error) as error:
+        raise BadInput(f"{file}, after row {number}", str(file), f"cannot be read: {error}") from error
+
+
+def _csv(raw: BinaryIO, delimiter: str = ",") -> Iterator[Row]:
+    csv.field_size_limit(_FIELD_CHARACTERS)
+    text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+    for number, values in enumerate(csv.DictReader(text, delimiter=delimiter), start=1):
+        if None in values or None in values.values():
+            raise ValueError(f"row {number} has another number of fields than the header")
+        yield Row(number, values)
+
+
+def _tsv(raw: BinaryIO) -> Iterator[Row]:
+    return _csv(raw, "\t")
+
+
+def _json_lines(raw: BinaryIO) -> Iterator[Row]:
+    for number, line in enumerate(raw, start=1):
+        if line.strip():
+            values = json.loads(line)
+            if not isinstance(values, dict):
+                raise ValueError(f"line {number} is no JSON object")
+            yield Row(number, values, line.strip())
+
+
+def _parquet(raw: BinaryIO) -> Iterator[Row]:
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise BadInput("FILE", "Parquet", "needs pyarrow; install millrace[replay]") from error
+    number = 0
+    for batch in parquet.ParquetFile(io.BytesIO(raw.read())).iter_batches():
+        for values in batch.to_pylist():
+            number += 1
+            yield Row(number, values)
+
+
+def _hub(source: str) -> Iterator[Row]:
+    """Yield a data set's rows, classes by name; only data is loaded, never a script."""
+    if not _HUB_ID.fullmatch(source) or Path(source).suffix in (*_READERS, ".gz"):
+        raise BadInput("FILE", source, "is no file, and no name of a Hugging Face data set (owner/name[:split])")
+    try:
+        from datasets import ClassLabel, load_dataset
+    except ImportError as error:
+        raise BadInput("FILE", source, "is no file; for a Hugging Face data set install millrace[replay]") from error
+    name, _, split = source.partition(":")
+    try:
+        found = load_dataset(name, split=split or "train")
+    except Exception as error:  # the library raises a dozen kinds: network, name, access, split, script
+        raise BadInput("FILE", source, f"{_MISSING} ({type(error).__name__}: {str(error)[:200]})") from error
+    classes = {column: feature for column, feature in found.features.items() if isinstance(feature, ClassLabel)}
+    for number, values in enumerate(found, start=1):
+        named = {column: feature.int2str(values[column]) for column, feature in classes.items() if values[column] >= 0}
+        yield Row(number, {**values, **named})
+
+
+_READERS: Final[dict[str, Callable[[BinaryIO], Iterator[Row]]]] = {
+    ".csv": _csv, ".tsv": _tsv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".parquet": _parquet,
+}  # fmt: skip

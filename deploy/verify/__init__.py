@@ -1,0 +1,1 @@
+"""Recomputes, from the topics alone, that every record ended exactly once."""

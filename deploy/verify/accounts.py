@@ -1,0 +1,97 @@
+"""The accounts: which input ended where, which is missing, doubled, or names a record that does not exist. Pure rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+Place = tuple[int, int]  # partition and offset
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Where one input ended."""
+
+    topic: str
+    origin: Place
+    workload: str | None
+    record_id: str | None = None
+    duplicate_of: str | None = None
+
+
+@dataclass
+class Account:
+    """One stage's account."""
+
+    stage: str
+    inputs: int = 0
+    ended: dict[str, int] = field(default_factory=dict)  # by topic
+    in_flight: int = 0
+    missing: list[Place] = field(default_factory=list)
+    doubled: list[Place] = field(default_factory=list)
+    dangling: list[tuple[Place, str]] = field(default_factory=list)
+
+    @property
+    def residual(self) -> int:
+        """The number that must be 0."""
+        return len(self.missing) + len(self.doubled) + len(self.dangling)
+
+    def first_offence(self, source: str) -> str | None:
+        """Name the first offending record."""
+        for kind, places in (("missing", self.missing), ("doubled", self.doubled)):
+            if places:
+                partition, offset = min(places)
+                return f"{kind}: {source}/{partition} at offset {offset}"
+        if self.dangling:
+            (partition, offset), name = min(self.dangling)
+            return f"dangling: {source}/{partition} at offset {offset} duplicates {name}, which is not in curated"
+        return None
+
+
+def account(
+    stage: str,
+    inputs: Mapping[Place, str | None],
+    endings: Iterable[Ending],
+    committed: Mapping[int, int],
+    begins: Mapping[int, int],
+    known: Mapping[str, object] | frozenset[str] | set[str],
+    workload: str | None = None,
+) -> Account:
+    """Hold the inputs below the committed offsets against the endings.
+
+    Args:
+        stage: its name.
+        inputs: every input that still stands in the topic, with its workload where that can be told.
+        endings: every output that names an input of this stage.
+        committed: the group's offset by partition; inputs at or above it are still in flight.
+        begins: where the input topic begins: what retention took cannot be counted.
+        known: ids of the records that exist.
+        workload: count this workload's only.
+    """
+    found = Account(stage)
+    ends: Counter[Place] = Counter()
+    for ending in endings:
+        partition, offset = ending.origin
+        if offset < begins.get(partition, 0) or (workload and _workload(ending, inputs) != workload):
+            continue
+        ends[ending.origin] += 1
+        if ends[ending.origin] == 1:
+            found.ended[ending.topic] = found.ended.get(ending.topic, 0) + 1
+        if ending.duplicate_of is not None and ending.duplicate_of not in known:
+            found.dangling.append((ending.origin, ending.duplicate_of))
+    for place, of in inputs.items():
+        if workload and of != workload:
+            continue
+        found.inputs += 1
+        if place[1] >= committed.get(place[0], 0):
+            found.in_flight += 1
+        elif place not in ends:
+            found.missing.append(place)
+    found.doubled = sorted(place for place, count in ends.items() if count > 1)
+    return found
+
+
+def _workload(ending: Ending, inputs: Mapping[Place, str | None]) -> str | None:
+    """Return the workload of the input; where the input's own cannot be read, what the output says."""
+    return inputs.get(ending.origin) or ending.workload

@@ -1,0 +1,145 @@
+"""Reads topics for `millrace verify`: fastavro and the `.avsc` files only, nothing of what the worker writes with.
+
+Committed group offsets come first, then each output topic up to the read_uncommitted mark taken after them, read
+read_committed: whatever was committed for an input below its offset stands below that mark.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final, cast
+
+import fastavro
+from confluent_kafka import OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from deploy.edge.kafka import librdkafka
+from deploy.edge.settings import Settings
+from schemas.errors import ContractError, Unavailable
+
+_SECONDS: Final = 15.0
+_READ: Final = 2_000
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One record as it stands in a topic."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+class Cluster:
+    """The topics and groups of one prefix."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin = AdminClient(librdkafka(settings))
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Return a group's offsets in a topic by partition; none where it never began.
+
+        Raises:
+            Unavailable: the cluster does not answer.
+            ContractError: the topic is not there.
+        """
+        topic, group = self._name(topic), f"{self._settings.topic_prefix}{group}"
+        places = [TopicPartition(topic, partition) for partition in self._partitions(topic)]
+        asked = ConsumerGroupTopicPartitions(group, places)
+        future = self._admin.list_consumer_group_offsets([asked], request_timeout=_SECONDS, require_stable=True)[group]
+        answers = future.result(2 * _SECONDS).topic_partitions
+        return {answer.partition: answer.offset for answer in answers if answer.offset >= 0}
+
+    def marks(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Return where each partition begins, and its read_uncommitted end."""
+        consumer, topic = self._consumer("read_uncommitted"), self._name(topic)
+        try:
+            return {
+                partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SECONDS)
+                for partition in self._partitions(topic)
+            }
+        finally:
+            consumer.close()
+
+    def read(self, topic: str, marks: Mapping[int, tuple[int, int]]) -> Iterator[Raw]:
+        """Yield the committed records of a topic below the marks."""
+        open_ = {partition for partition, (low, high) in marks.items() if low < high}
+        if not open_:
+            return
+        consumer = self._consumer("read_committed")
+        consumer.assign([TopicPartition(self._name(topic), partition, OFFSET_BEGINNING) for partition in open_])
+        try:
+            while open_:
+                for raw in consumer.consume(_READ, 0.5):
+                    error = raw.error()
+                    if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+                        raise Unavailable(f"{topic}: {error.str()}")
+                    partition, offset = cast("int", raw.partition()), cast("int", raw.offset())
+                    if offset >= marks[partition][1]:
+                        open_.discard(partition)
+                    elif error is None:
+                        headers = cast("Any", tuple(raw.headers() or ()))
+                        yield Raw(partition, offset, raw.key(), raw.value(), headers)
+        finally:
+            consumer.close()
+
+    def _name(self, topic: str) -> str:
+        return self._settings.topic_prefix + topic
+
+    def _partitions(self, topic: str) -> list[int]:
+        known = self._admin.list_topics(topic, timeout=_SECONDS).topics[topic]
+        if known.error is not None:
+            raise ContractError(f"{topic}: {known.error.str()}: run `millrace topics apply`")
+        return sorted(known.partitions)
+
+    def _consumer(self, isolation: str) -> Consumer:
+        return Consumer(
+            librdkafka(self._settings)
+            | {
+                "group.id": f"{self._settings.topic_prefix}millrace-verify",  # asked for by the client; never joined
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "isolation.level": isolation,
+                "enable.partition.eof": True,
+            }
+        )
+
+
+class Reader:
+    """Decodes the values of one topic by the schemas that ever landed for its record."""
+
+    def __init__(self, record: str, registry: Mapping[int, Mapping[str, Any]] | None = None) -> None:
+        root = resources.files("schemas").joinpath("avsc")
+        files = [root.joinpath(f"{record}.avsc")]
+        files += [version.joinpath(f"{record}.avsc") for version in root.joinpath("landed").iterdir()]
+        sources = [json.loads(file.read_text()) for file in files if file.is_file()]
+        self._schemas = {
+            b"\xc3\x01" + bytes.fromhex(fingerprint(to_parsing_canonical_form(source), "CRC-64-AVRO")):
+            fastavro.parse_schema(source) for source in sources
+        }  # fmt: skip
+        self._current = fastavro.parse_schema(sources[0])
+        self._registry = registry or {}
+        self._record = record
+
+    def decode(self, value: bytes) -> dict[str, Any]:
+        """Return the fields of a value.
+
+        Raises:
+            ContractError: the value is in no schema that is known here.
+        """
+        schema: Any
+        if value[:1] == b"\x00":
+            schema, body = self._registry.get(int.from_bytes(value[1:5], "big"), self._current), value[5:]
+        else:
+            schema, body = self._schemas.get(value[:10]), value[10:]
+        if schema is None:
+            raise ContractError(f"a {self._record} is written in a schema that is not known here ({value[:10].hex()})")
+        return dict(fastavro.schemaless_reader(io.BytesIO(body), schema, None))

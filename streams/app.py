@@ -1,0 +1,146 @@
+"""READ FIRST. The worker: every source, agent and timer, in flow order.
+
+    traffic -> curate -> curated -> label -> labels -> window -> retrain-requests
+    model-promotion, outcomes, rollout-commands -> rollout -> model-state, rollout-status
+
+Each stage has a source (source.py: Kafka batches in, one transaction a batch out) and an agent here, which hands the
+source's batches to the stage. What a stage decides stands in its own folder. Run all stages, or some:
+
+    python -m streams.app --stages curate,label,window,rollout
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import signal
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, cast
+
+import click
+import faust
+
+from deploy.edge import logs, probes
+from deploy.edge.command import told_in_one_line
+from deploy.edge.kafka import topic_name
+from schemas.errors import SettingsError
+from schemas.topics import MODEL_STATE
+from streams import liveness, model_state
+from streams.settings import WorkerSettings
+from streams.source import Batch, Source
+from streams.stage import Stage
+
+
+async def curate(batches: AsyncIterator[Batch]) -> AsyncIterator[int]:
+    """Traffic -> curated | discarded | dead-letters, each text once, without personal data"""
+    async for batch in batches:
+        yield await batch.put_through()
+
+
+async def label(batches: AsyncIterator[Batch]) -> AsyncIterator[int]:
+    """Curated -> labels | discarded | dead-letters, a recorded answer where it may be used, else the teacher's"""
+    async for batch in batches:
+        yield await batch.put_through()
+
+
+async def window(batches: AsyncIterator[Batch]) -> AsyncIterator[int]:
+    """Labels + training-runs -> retrain-requests, a snapshot of the window when a trigger fires"""
+    async for batch in batches:
+        yield await batch.put_through()
+
+
+async def rollout(batches: AsyncIterator[Batch]) -> AsyncIterator[int]:
+    """model-promotion + outcomes + rollout-commands -> model-state + rollout-status, one step at a time"""
+    async for batch in batches:
+        yield await batch.put_through()
+
+
+async def watch_model_state(values: AsyncIterator[bytes]) -> AsyncIterator[None]:
+    """model-state -> gauges of each workload's rollout"""
+    async for value in values:
+        model_state.show(value)
+        yield
+
+
+# Flow order. A stage's module is imported only where the stage runs: curate's process needs no DuckDB.
+AGENTS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
+    "curate": (curate, "streams.curate.stage:CurateStage"),
+    "label": (label, "streams.label.stage:LabelStage"),
+    "window": (window, "streams.window.stage:WindowStage"),
+    "rollout": (rollout, "streams.rollout.stage:RolloutStage"),
+}
+
+
+def build(settings: WorkerSettings, names: list[str]) -> tuple[faust.App, list[Source]]:
+    """Return the app and the sources of the named stages."""
+    app = faust.App(
+        # State is read from its start at every start, so the group's name is new each time.
+        f"{settings.topic_prefix}millrace-worker-{uuid.uuid4().hex[:8]}",
+        broker=f"kafka://{settings.bootstrap_servers}", broker_credentials=model_state.credentials(settings),
+        store="memory://", datadir=str(settings.worker_dir / "faust"),
+        web_enabled=False, topic_allow_declare=False, topic_disable_leader=True, topic_partitions=8,
+    )  # fmt: skip
+    workloads = settings.workloads()
+    sources = []
+    for name in names:
+        agent, where = AGENTS[name]
+        module, stage = where.split(":")
+        made: Stage = getattr(importlib.import_module(module), stage)(settings, workloads)
+        channel: Any = app.channel(maxsize=1)
+        app.agent(channel, name=f"streams.{name}")(agent)
+        sources.append(Source(settings, made, channel.put))
+    topic = app.topic(topic_name(settings, MODEL_STATE), value_type=bytes, value_serializer="raw")
+    app.agent(topic, name="streams.model-state")(cast("Any", watch_model_state))
+    return app, sources
+
+
+async def work(settings: WorkerSettings, names: list[str]) -> None:
+    """Run until a signal comes or a source fails; then stop the sources first, so that their agents can finish."""
+    app, sources = build(settings, names)
+    progress = [source.progress for source in sources]
+    served = await probes.serve_probes(
+        settings.host, settings.metrics_port, lambda: liveness.healthy(progress),
+        lambda: next((f"{s.stage.name} is not ready" for s in sources if not s.ready), None),
+    )  # fmt: skip
+    await app.start()
+    runs = [asyncio.create_task(source.run(), name=source.stage.name) for source in sources]
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, _stop, sources)
+    liveness.watch(progress)
+    try:
+        await asyncio.wait(runs, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        _stop(sources)
+        ended = await asyncio.gather(*runs, return_exceptions=True)
+        await app.stop()
+        if served:
+            await served.cleanup()
+    for result in ended:
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _stop(sources: list[Source]) -> None:
+    for source in sources:
+        source.stop()
+
+
+@click.command()
+@click.option("--stages", default=",".join(AGENTS), show_default=True, help="The stages this worker runs.")
+@click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
+def main(stages: str, bootstrap_servers: str | None) -> None:
+    """Run the stream worker."""
+    names = [name.strip() for name in stages.split(",") if name.strip()]
+    unknown = [name for name in names if name not in AGENTS]
+    if unknown or not names:
+        raise SettingsError("stages", stages, f"choose from {', '.join(AGENTS)}")
+    settings = WorkerSettings.load(bootstrap_servers=bootstrap_servers)
+    logs.start(settings, "worker")
+    asyncio.run(work(settings, names))
+
+
+if __name__ == "__main__":
+    sys.argv[0] = "streams.app"
+    told_in_one_line(main)(prog_name="millrace worker")

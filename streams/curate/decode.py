@@ -1,0 +1,171 @@
+"""What `traffic` accepts, to one record type: our Avro, NVIDIA's five-field JSON, a bare OpenAI exchange as JSON.
+
+Fields this version does not know are kept as JSON text in `attributes`. Anything else is rejected with a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from schemas.codec import SchemaOfId, decode, is_framed
+from schemas.errors import DeadLetterReason, RecordRejected
+from schemas.records import TrafficRecord
+from schemas.rules import chat
+from schemas.topics import RECORD_BYTES
+from streams.stage import Message
+
+WORKLOAD_HEADER: Final = "workload"
+_NVIDIA_FIELDS: Final = frozenset({"timestamp", "workload_id", "client_id", "request", "response"})
+_MILLISECONDS_FROM: Final = 1e11  # as seconds that is the year 5138
+_DEEPEST: Final = 200  # beyond it nothing is walked; the workload's own limit is far below
+
+
+def decode_traffic(message: Message, schema_of_id: SchemaOfId | None = None) -> TrafficRecord:
+    """Return the record a message holds, with answer and model taken out of its response.
+
+    Raises:
+        RecordRejected: none of the accepted forms, or a field of the wrong type.
+    """
+    value = message.value
+    if not value:
+        raise RecordRejected(DeadLetterReason.BAD_ENCODING, "the record has no value")
+    if len(value) > RECORD_BYTES:
+        raise RecordRejected(DeadLetterReason.TOO_LARGE, f"{len(value)} bytes; {RECORD_BYTES} are allowed")
+    record = decode(TrafficRecord, value, schema_of_id) if is_framed(value) else _from_json(value, message)
+    return _with_answer(record)
+
+
+def parsed(field: str, text: str) -> dict[str, Any]:
+    """Return a JSON object held as text.
+
+    Raises:
+        RecordRejected: it is none.
+    """
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise RecordRejected(DeadLetterReason.BAD_FIELD, f"{field} is no JSON: {error.msg}") from error
+    if not isinstance(found, dict):
+        raise RecordRejected(DeadLetterReason.BAD_FIELD, f"{field} must be a JSON object")
+    return found
+
+
+def depth(value: Any) -> int:
+    """Return how deep dicts and lists are nested; walking stops at a depth no limit allows."""
+    level, layer = 0, [value]
+    while layer and level <= _DEEPEST:
+        inner: list[Any] = []
+        for item in layer:
+            if isinstance(item, dict):
+                inner += item.values()
+            elif isinstance(item, list):
+                inner += item
+        if not any(isinstance(item, dict | list) for item in layer):
+            return level
+        level, layer = level + 1, inner
+    return level
+
+
+def _from_json(value: bytes, message: Message) -> TrafficRecord:
+    try:
+        found = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        code = DeadLetterReason.TOO_DEEP if "ecursion" in error.msg else DeadLetterReason.BAD_ENCODING
+        raise RecordRejected(code, f"neither Avro nor JSON: {error.msg}") from error
+    if not isinstance(found, dict):
+        raise RecordRejected(DeadLetterReason.BAD_FIELD, "JSON traffic must be an object")
+    if "workload_id" in found:
+        return _from_nvidia(found)
+    return _from_openai(found, message)
+
+
+def _from_nvidia(found: Mapping[str, Any]) -> TrafficRecord:
+    request, response = found.get("request"), found.get("response")
+    return TrafficRecord(
+        workload=_string(found, "workload_id"),
+        event_time=_time("timestamp", found.get("timestamp")),
+        client=_string(found, "client_id") if found.get("client_id") is not None else "",
+        request=_object("request", request),
+        response=_object("response", response),
+        attributes=_rest(found, _NVIDIA_FIELDS),
+    )
+
+
+def _from_openai(found: Mapping[str, Any], message: Message) -> TrafficRecord:
+    """Read `{"request": …, "response": …}` or a request body alone; the workload stands in a header."""
+    workload = next((value for name, value in message.headers if name.lower() == WORKLOAD_HEADER and value), None)
+    if workload is None:
+        raise RecordRejected(
+            DeadLetterReason.BAD_FIELD, "JSON without workload_id needs a `workload` header on the Kafka record"
+        )
+    bare = "messages" in found
+    request, response = (found, None) if bare else (found.get("request"), found.get("response"))
+    created = response.get("created") if isinstance(response, dict) else None
+    return TrafficRecord(
+        workload=_text(WORKLOAD_HEADER, workload),
+        event_time=message.appended if created is None else _time("response.created", created),
+        request=_object("request", request),
+        response=_object("response", response),
+        attributes={} if bare else _rest(found, frozenset({"request", "response"})),
+    )
+
+
+def _with_answer(record: TrafficRecord) -> TrafficRecord:
+    if record.response is None:
+        return record
+    response = parsed("response", record.response)
+    model = response.get("model")
+    return replace(
+        record,
+        answer=record.answer if record.answer is not None else chat.answer_in(response),
+        model=record.model if record.model is not None or not isinstance(model, str) else model,
+    )
+
+
+def _string(found: Mapping[str, Any], field: str) -> str:
+    value = found.get(field)
+    if not isinstance(value, str) or not value:
+        raise RecordRejected(DeadLetterReason.BAD_FIELD, f"{field} must be a non-empty string, is {_kind(value)}")
+    return value
+
+
+def _object(field: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str):  # some loggers keep the exchange as JSON text
+        value = parsed(field, value)
+    if not isinstance(value, dict):
+        raise RecordRejected(DeadLetterReason.BAD_FIELD, f"{field} must be an object, is {_kind(value)}")
+    return orjson.dumps(value).decode()
+
+
+def _time(field: str, value: Any) -> datetime:
+    try:
+        if isinstance(value, str):
+            time = datetime.fromisoformat(value)
+            return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value / 1000 if abs(value) >= _MILLISECONDS_FROM else value, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise RecordRejected(DeadLetterReason.BAD_FIELD, f"{field} is no time: {error}") from error
+    raise RecordRejected(DeadLetterReason.BAD_FIELD, f"{field} must be seconds or an ISO 8601 time, is {_kind(value)}")
+
+
+def _text(field: str, value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise RecordRejected(DeadLetterReason.BAD_FIELD, f"{field} is not UTF-8") from error
+
+
+def _rest(found: Mapping[str, Any], known: frozenset[str]) -> dict[str, str]:
+    return {name: orjson.dumps(value).decode() for name, value in found.items() if name not in known}
+
+
+def _kind(value: Any) -> str:
+    return "missing" if value is None else type(value).__name__

@@ -1,0 +1,64 @@
+"""Whether a traffic record is within its workload's limits, and which text in it is to be judged. Pure rules."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from schemas.errors import DeadLetterReason, RecordRejected
+from schemas.records import TrafficRecord
+from schemas.rules import chat
+from schemas.workload import Limits, Workload
+from streams.curate.decode import depth, parsed
+
+_NO_QUESTION: Final = frozenset({"messages"})  # reasons that leave nothing to judge; others only bar a student
+
+
+def find_text(record: TrafficRecord, workload: Workload) -> chat.Found | chat.Ineligible:
+    """Return the text to judge, or why no student could be asked about it.
+
+    Raises:
+        RecordRejected: there is none, it is too long, or the exchange is nested too deep.
+    """
+    found = _found(record, workload)
+    if isinstance(found, chat.Found):
+        if len(found.text) > workload.limits.characters:
+            raise RecordRejected(
+                DeadLetterReason.TOO_LONG, f"{len(found.text)} characters; {workload.limits.characters} are allowed"
+            )
+        if not found.text.strip():
+            raise RecordRejected(DeadLetterReason.NO_TEXT, "the text is empty")
+    return found
+
+
+def check_time(event: datetime, arrival: datetime, limits: Limits) -> None:
+    """Hold the event time against the broker's clock at arrival, so that a replay decides alike.
+
+    Raises:
+        RecordRejected: too old, or in the future.
+    """
+    if event > arrival + timedelta(seconds=limits.future_seconds):
+        raise RecordRejected(DeadLetterReason.IN_FUTURE, f"event_time is more than {limits.future_seconds} s ahead")
+    if event < arrival - timedelta(days=limits.age_days):
+        raise RecordRejected(DeadLetterReason.TOO_OLD, f"event_time is more than {limits.age_days} days back")
+
+
+def _found(record: TrafficRecord, workload: Workload) -> chat.Found | chat.Ineligible:
+    if record.response is not None:
+        _check_depth("response", record.response, workload.limits)
+    if record.text is not None:
+        return chat.Found(record.text, chat.template_fingerprint(workload))
+    if record.request is None:
+        raise RecordRejected(DeadLetterReason.NO_TEXT, "neither text nor request")
+    _check_depth("request", record.request, workload.limits)
+    found = chat.find_text(workload, parsed("request", record.request))
+    if isinstance(found, chat.Ineligible) and found.reason in _NO_QUESTION:
+        raise RecordRejected(DeadLetterReason.NO_TEXT, "the request has no messages")
+    return found
+
+
+def _check_depth(field: str, text: str, limits: Limits) -> None:
+    if text.count("{") + text.count("[") <= limits.depth:
+        return  # cannot be deeper than it has brackets
+    if depth(parsed(field, text)) > limits.depth:
+        raise RecordRejected(DeadLetterReason.TOO_DEEP, f"{field} is nested deeper than {limits.depth}")

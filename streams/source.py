@@ -1,0 +1,382 @@
+"""Feeds a stage batches and settles each in one Kafka transaction: the exactly-once core.
+
+The life of a batch:
+  1 consume it, with the group's metadata and the ownership epoch of each partition
+  2 hand it to the stage's Faust agent as one event and wait; polling goes on with the partitions paused
+  3 refuse it where a partition changed hands meanwhile: its next owner will process it
+  4 begin, produce every output, send the batch's own last offset + 1 per partition, commit
+  5 let the stage merge its overlay; after an abort, drop it
+
+A batch that fails is tried again, then bisected, until the poison record stands alone and becomes a dead letter in
+the same kind of transaction. `Unavailable` is not poison: the same batch waits for as long as it takes. Partitions go
+on only after their state is rebuilt (rebuild.py). It does not know what a stage does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from confluent_kafka import TopicPartition
+
+from schemas.errors import Unavailable
+from schemas.records import DeadLetter
+from schemas.topics import TRAFFIC
+from streams import metrics
+from streams.instance import Instance
+from streams.liveness import Progress
+from streams.membership import Membership, Place
+from streams.rebuild import OwnTopics
+from streams.settings import WorkerSettings
+from streams.stage import Message, Output, Settlement, Stage
+from streams.transaction import Aborted, Encoded, SchemaId, Transactions, WorkerFailed
+
+_QUIET_SECONDS: Final = 1.0  # a batch in work for longer pauses its partitions, so that polling can go on
+_POLL_SECONDS: Final = 0.25
+_TICK_SECONDS: Final = 1.0
+_LAG_SECONDS: Final = 5.0
+_LONGEST_WAIT_SECONDS: Final = 5.0  # between two attempts while something outside does not answer
+_ABORTS: Final = 20  # of one batch whose partitions stayed ours: then a fresh process may do better
+
+T = TypeVar("T")
+log = logging.getLogger("millrace.worker.source")
+
+
+class Batch:
+    """One event of a stage's channel."""
+
+    def __init__(self, stage: Stage, messages: Sequence[Message]) -> None:
+        self._stage, self.messages = stage, messages
+        self.answered: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
+
+    async def put_through(self) -> int:
+        """Let the stage process the batch; the source hears of what comes of it. Return the number of messages."""
+        try:
+            settlement = await self._stage.process(self.messages)
+        except asyncio.CancelledError:
+            self._answer(Unavailable("the agent was restarted"))
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the source retries and bisects; Faust would drop it
+            self._answer(error)
+        else:
+            self._answer(settlement)
+        return len(self.messages)
+
+    def _answer(self, answer: Settlement | Exception) -> None:
+        if self.answered.done():
+            return
+        if isinstance(answer, Exception):
+            self.answered.set_exception(answer)
+        else:
+            self.answered.set_result(answer)
+
+
+class _ChangedHands(Exception):  # noqa: N818 - a signal, not a failure
+    """A partition of the batch is no longer ours, or was rebuilt since: settle nothing of it."""
+
+
+class Source:
+    """The consumer, the transactions and the loop of one stage."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        stage: Stage,
+        hand_over: Callable[[Batch], Awaitable[Any]],
+        schema_id: SchemaId | None = None,
+    ) -> None:
+        """Take the stage's state folder.
+
+        Args:
+            settings: the worker's settings.
+            stage: what turns messages into outputs.
+            hand_over: puts a batch on the channel of the stage's agent.
+            schema_id: the registry's id for a topic's values, where one is configured.
+
+        Raises:
+            SettingsError: another worker holds the state folder.
+        """
+        self.stage, self._settings, self._hand_over = stage, settings, hand_over
+        self.progress = Progress(stage.name, settings.stall_seconds)
+        self._instance = Instance(settings.worker_dir / stage.name)
+        self._members = Membership(settings, stage)
+        self._transactions = Transactions(settings, stage.name, self._instance.name, schema_id)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{stage.name}")
+        self._rebuilt: set[int] = set()
+        self._next: dict[Place, int] = {}  # the first offset not settled
+        self._settled: dict[Place, datetime] = {}
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until told to stop.
+
+        Raises:
+            ContractError: a topic or a start offset is not what it must be.
+            WorkerFailed: this process cannot go on; a fresh one can.
+        """
+        try:
+            await self._in_thread(self._transactions.open)
+            await self._in_thread(self._members.open)
+            ticked = looked = time.monotonic()
+            while not self._stopping.is_set():
+                await self._follow_assignment()
+                await self._take()
+                if time.monotonic() - ticked >= _TICK_SECONDS:
+                    await self._tick()
+                    ticked = time.monotonic()
+                if time.monotonic() - looked >= _LAG_SECONDS:
+                    self._tell_lag(await self._in_thread(self._members.lag))
+                    looked = time.monotonic()
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+            log.info("%s: stopped; the batch in work was dropped and will come again", self.stage.name)
+        finally:
+            self._transactions.give_up()
+            await asyncio.shield(self._in_thread(self._close))
+            self._thread.shutdown()
+            self._instance.release()
+
+    def stop(self) -> None:
+        """Finish the batch in work, if it comes soon, and end `run`."""
+        self._stopping.set()
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether every partition that is ours is rebuilt."""
+        return self._members.ready() and bool(self._rebuilt)
+
+    async def _follow_assignment(self) -> None:
+        for number in self._members.gone() & self._rebuilt:
+            self._rebuilt.discard(number)
+            self.stage.revoke(number)
+            for place in self._members.places(number):
+                self._next.pop(place, None)
+                metrics.LAG_RECORDS.labels(self.stage.name, *map(str, place)).set(0)
+        for number in self._members.fresh():
+            if not self._stopping.is_set():
+                await self._rebuild(number)
+
+    async def _rebuild(self, number: int) -> None:
+        """Rebuild the state of a partition in the order that rebuild.py gives, then let its messages come."""
+        started = time.perf_counter()
+        places = self._members.places(number)
+        epochs = self._epochs(places)
+        offsets = await self._in_thread(lambda: self._members.committed(places))
+        if offsets is None:
+            await self._in_thread(self._members.keep_alive)
+            return  # asked again at the next turn: the partition may have gone by then
+        reader = OwnTopics(self._settings, offsets)
+        self.progress.rebuilding(lambda: reader.records)
+        await self._while_polling(asyncio.to_thread(self.stage.assign, number, reader))
+        if self._epochs(places) != epochs:
+            self.stage.revoke(number)
+            return
+        await self._in_thread(lambda: self._members.start(offsets))
+        self._rebuilt.add(number)
+        self._next |= offsets
+        self.progress.made()
+        seconds = time.perf_counter() - started
+        metrics.REBUILD_SECONDS.labels(self.stage.name).observe(seconds)
+        log.info("%s: partition %d rebuilt from %d records in %.2f s", self.stage.name, number, reader.records, seconds)
+
+    async def _take(self) -> None:
+        taken = await self._in_thread(lambda: self._members.take(self.stage.batch_records))
+        if not taken.messages:
+            self.progress.idle()
+            return
+        self.progress.working()
+        stack: list[Sequence[Message]] = [taken.messages]
+        epochs = self._epochs({self._members.place(message) for message in taken.messages})
+        while stack:
+            messages = [m for m in stack.pop() if self._unchanged(self._members.place(m), epochs)]
+            if not messages:
+                continue
+            try:
+                await self._try_again_and_again(messages, taken.metadata, epochs)
+            except _ChangedHands:
+                stack.append(messages)  # what is still ours goes again
+            except Exception as error:
+                if isinstance(error, WorkerFailed):
+                    raise
+                if len(messages) > 1:
+                    half = len(messages) // 2
+                    stack += [messages[half:], messages[:half]]
+                else:
+                    await self._bury(messages[0], error, taken.metadata, epochs)
+
+    async def _try_again_and_again(self, messages: Sequence[Message], metadata: Any, epochs: dict[Place, int]) -> None:
+        """Process and settle; a failure is tried again a few times, an outage for ever."""
+        failures, wait = 0, self._settings.retry_seconds
+        while True:
+            try:
+                settlement = await self._process(messages)
+                await self._settle(settlement, self._ends(messages), metadata, epochs)
+            except Unavailable as error:
+                log.warning("%s: %s: partitions pause", self.stage.name, type(error).__name__)
+                metrics.RETRIES.labels(self.stage.name, "unavailable").inc()
+                self.progress.waiting()
+                await self._wait(wait)
+                self.progress.working()
+            except (_ChangedHands, WorkerFailed):
+                raise
+            except Exception as error:
+                failures += 1
+                # The message may quote the text: only the kind of the error is logged.
+                log.warning("%s: %s in a batch of %d", self.stage.name, type(error).__name__, len(messages))
+                if failures >= self._settings.attempts:
+                    raise
+                metrics.RETRIES.labels(self.stage.name, "failed").inc()
+                await self._wait(wait)
+            else:
+                return
+            wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+            self._check(epochs, messages)
+
+    async def _bury(self, message: Message, error: Exception, metadata: Any, epochs: dict[Place, int]) -> None:
+        attempts = self._settings.attempts
+        settlement = self.stage.poison(message, error, attempts)
+        try:
+            await self._settle(settlement, self._ends([message]), metadata, epochs)
+        except _ChangedHands:
+            return
+
+    async def _process(self, messages: Sequence[Message]) -> Settlement:
+        started = time.perf_counter()
+        batch = Batch(self.stage, messages)
+        await self._hand_over(batch)
+        settlement = await self._while_polling(batch.answered)
+        metrics.PROCESS_SECONDS.labels(self.stage.name).observe(time.perf_counter() - started)
+        return settlement
+
+    async def _tick(self) -> None:
+        epochs = self._epochs([place for number in self._rebuilt for place in self._members.places(number)])
+        try:
+            due = await self._while_polling(asyncio.ensure_future(self.stage.tick(datetime.now(UTC))))
+        except Unavailable as error:
+            log.warning("%s: %s in a tick", self.stage.name, type(error).__name__)
+            return
+        for number, settlement in due.items():
+            if number not in self._rebuilt:
+                settlement.aborted()
+                continue
+            ends = {place: self._next[place] for place in self._members.places(number) if place in self._next}
+            metadata = await self._in_thread(self._members.metadata)
+            try:
+                await self._settle(settlement, ends, metadata, epochs)
+            except _ChangedHands:
+                log.info("%s: partition %d went elsewhere during a tick", self.stage.name, number)
+
+    async def _settle(
+        self, settlement: Settlement, ends: dict[Place, int], metadata: Any, epochs: dict[Place, int]
+    ) -> None:
+        """Write a settlement's outputs with the offsets, then let the stage's state change."""
+        started = time.perf_counter()
+        try:
+            await self._in_thread(lambda: self._commit(settlement.outputs, ends, metadata, epochs))
+        except BaseException:
+            settlement.aborted()
+            raise
+        settlement.committed()
+        consumed = sum(end - self._next.get(place, end) for place, end in ends.items())
+        self._next |= ends
+        self.progress.made()
+        metrics.SETTLE_SECONDS.labels(self.stage.name).observe(time.perf_counter() - started)
+        self._count(settlement.outputs, consumed)
+
+    def _commit(
+        self, outputs: Sequence[Output], ends: dict[Place, int], metadata: Any, epochs: dict[Place, int]
+    ) -> None:
+        """Run the transaction; in the Kafka thread: no partition changes hands between the check and the commit."""
+        encoded: list[Encoded] = self._transactions.encode(outputs)
+        offsets = [TopicPartition(*place, end) for place, end in ends.items()]
+        for _ in range(_ABORTS):
+            if not all(self._unchanged(place, epochs) for place in ends):
+                raise _ChangedHands
+            try:
+                self._transactions.settle(encoded, offsets, metadata)
+            except Aborted:
+                # Most often the group moved on to another generation: hear of it, then see what is still ours.
+                self._members.pause()
+                self._members.keep_alive()
+                time.sleep(0.1)
+                self._members.keep_alive()
+                self._members.resume()
+                metadata = self._members.metadata()
+            else:
+                return
+        raise WorkerFailed(f"{self.stage.name}: {_ABORTS} transactions of one batch were aborted")
+
+    async def _while_polling(self, work: Awaitable[T]) -> T:
+        """Wait for work; when it takes long, keep the consumer in its group with everything paused."""
+        task = asyncio.ensure_future(work)
+        deadline: float | None = None
+        paused = False
+        wait = _QUIET_SECONDS
+        try:
+            while not (await asyncio.wait({task}, timeout=wait))[0]:
+                if not paused:
+                    await self._in_thread(self._members.pause)
+                    paused, wait = True, _POLL_SECONDS
+                await self._in_thread(self._members.keep_alive)
+                if self._stopping.is_set():
+                    deadline = deadline or time.monotonic() + self._settings.stop_seconds
+                    if time.monotonic() > deadline:
+                        raise asyncio.CancelledError
+            return task.result()
+        finally:
+            task.cancel()
+            if paused:
+                await self._in_thread(self._members.resume)
+
+    async def _wait(self, seconds: float) -> None:
+        """Pause for a while, polling; end the batch where the worker is told to stop."""
+        stopped = asyncio.create_task(self._stopping.wait())
+        await self._while_polling(asyncio.wait({stopped}, timeout=seconds))
+        stopped.cancel()
+        if self._stopping.is_set():
+            raise asyncio.CancelledError
+
+    def _check(self, epochs: dict[Place, int], messages: Sequence[Message]) -> None:
+        if not all(self._unchanged(self._members.place(message), epochs) for message in messages):
+            raise _ChangedHands
+
+    def _epochs(self, places: Any) -> dict[Place, int]:
+        return {place: self._members.epochs[place] for place in places}
+
+    def _unchanged(self, place: Place, epochs: dict[Place, int]) -> bool:
+        return self._members.owned(place) and self._members.epochs[place] == epochs[place]
+
+    def _ends(self, messages: Sequence[Message]) -> dict[Place, int]:
+        """Return, for each partition, the offset after its last message: `position` would tell what is prefetched."""
+        return {self._members.place(message): message.offset + 1 for message in messages}
+
+    def _count(self, outputs: Sequence[Output], consumed: int) -> None:
+        name = self.stage.name
+        metrics.CONSUMED.labels(name).inc(consumed)
+        metrics.BATCH.labels(name).observe(consumed)
+        for topic, count in Counter(output.topic.name for output in outputs).items():
+            metrics.RECORDS.labels(name, topic).inc(count)
+        for output in outputs:
+            if isinstance(output.record, DeadLetter):
+                metrics.DEAD_LETTERS.labels(name, output.record.reason).inc()
+            if output.topic == TRAFFIC:
+                metrics.REKEYED.labels(name).inc()
+
+    def _tell_lag(self, lag: dict[Place, int]) -> None:
+        for place, records in lag.items():
+            metrics.LAG_RECORDS.labels(self.stage.name, *map(str, place)).set(records)
+        self.progress.lag(sum(lag.values()))
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _close(self) -> None:
+        self._members.close()
+        self._transactions.close()

@@ -1,0 +1,342 @@
+"""The window stage: `labels` and `training-runs` in, rows in the store, at most one retrain request at a time out.
+
+A count trigger fires at an exact label, however the batches fell:
+  1 the batch's rows go into the store, each with its offset
+  2 the batch is walked in order; at the label that is due, the rows below its offset + 1 are selected
+  3 the snapshot is written (one that no request names is garbage)
+  4 the request goes out in the batch's transaction; only then does the stage know of it
+Everything that decides (epoch, labels since the last request, run in flight) is read back from our topics on
+assignment, never from the store. `model-state` is read for the champion a new student is compared with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+import duckdb
+
+from deploy.edge.settings import Settings
+from schemas import topics
+from schemas.codec import decode
+from schemas.errors import DeadLetterReason, RecordRejected, Unavailable
+from schemas.events import ModelState, RetrainRequest, TrainingRun
+from schemas.job import ChampionSpec
+from schemas.records import LabelKind, LabelRecord, Record, Split
+from schemas.rules.partition import partition_of
+from schemas.topics import Topic
+from schemas.workload import Workload
+from streams.label.endings import dead_letter
+from streams.stage import Message, Output, Reader, Settlement
+from streams.transaction import WorkerFailed
+from streams.triggers import age, count
+from streams.triggers.policy import Standing, due, enough, first_fired, held_back
+from streams.window import job, metrics, snapshot
+from streams.window.gauges import Gauges
+from streams.window.selection import class_counts, select
+from streams.window.standing import ENDED, with_label, with_request, with_run
+from streams.window.store import Labelled, Store
+
+LOG: Final = logging.getLogger("millrace.window")
+BATCH_RECORDS: Final = 5_000
+REBUILD_RECORDS: Final = 10_000  # written to the store at once
+PRUNE_EVERY: Final = timedelta(minutes=10)
+
+Place = tuple[int, str]  # partition, workload
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What one batch or tick comes to, over the state it does not touch."""
+
+    standings: ChainMap[Place, Standing]
+    positions: ChainMap[int, int]  # partition -> next offset of `labels`
+    champions: ChainMap[Place, ChampionSpec | None]
+    outputs: list[Output] = field(default_factory=list)
+
+    def standing(self, place: Place) -> Standing:
+        return self.standings.get(place, Standing())
+
+
+class WindowStage:
+    """Keeps the window and asks for retrains."""
+
+    name = "window"
+    sources: tuple[Topic, ...] = topics.STAGES["window"]
+    batch_records = BATCH_RECORDS
+
+    def __init__(self, settings: Settings, workloads: Mapping[str, Workload]) -> None:
+        """Open the store.
+
+        Raises:
+            SettingsError: another process holds the store.
+        """
+        self._workloads = workloads
+        self._snapshots = settings.artefacts_dir / "snapshots"
+        self._store = Store(settings.state_dir / "window" / "window.duckdb")
+        self._standings: dict[Place, Standing] = {}
+        self._positions: dict[int, int] = {}
+        self._champions: dict[Place, ChampionSpec | None] = {}
+        self._topic_ids: dict[int, str] = {}
+        self._gauges = Gauges(workloads, self._store)
+        self._pruned: datetime | None = None
+        for workload in workloads.values():
+            if not workload.teacher.may_train:
+                LOG.warning(
+                    "%s: teacher.may_train is false: labels are kept, but no retrain is ever asked for", workload.name
+                )
+
+    def assign(self, partition: int, reader: Reader) -> None:
+        """Read requests, runs, champions and labels back; the store's rows are kept where they are still true."""
+        self._forget(partition)
+        spent: dict[str, int] = {}
+        for request in _read(reader, topics.RETRAIN_REQUESTS, partition, RetrainRequest):
+            place = (partition, request.workload)
+            self._standings[place] = with_request(self._standings.get(place, Standing()), request)
+            spent[request.workload] = request.labels_offset
+        for run in _read(reader, topics.TRAINING_RUNS, partition, TrainingRun, settled=True):
+            place = (partition, run.workload)
+            self._standings[place] = with_run(self._standings.get(place, Standing()), run)
+        for state in _read(reader, topics.MODEL_STATE, partition, ModelState, settled=True):
+            self._champions[partition, state.workload] = job.champion_of(state)
+        self._read_labels(partition, reader, spent)
+        self._gauges.changed(partition)
+
+    def revoke(self, partition: int) -> None:
+        """Delete the partition's rows and forget its state."""
+        self._forget(partition)
+        self._store.drop(partition)
+        self._gauges.forget(partition)
+
+    async def process(self, messages: Sequence[Message]) -> Settlement:
+        """Take a batch in and ask for the retrains that fall due in it.
+
+        Raises:
+            Unavailable: the disk does not take the rows or the snapshot.
+            WorkerFailed: the store can no longer be used by this process.
+        """
+        return await asyncio.to_thread(self._guarded, messages)
+
+    def poison(self, message: Message, error: Exception, attempts: int) -> Settlement:
+        """Return the dead letter of a record our own code fails on."""
+        detail = f"{type(error).__name__}: {error}"
+        return Settlement([dead_letter(message, self.name, DeadLetterReason.PROCESSING_FAILED, detail, attempts)])
+
+    async def tick(self, now: datetime) -> dict[int, Settlement]:
+        """Ask for the retrains that fall due by time: a last request too old, a cooldown that is over."""
+        await asyncio.to_thread(self._gauges.tell, self._standings)
+        if self._pruned is None or now - self._pruned >= PRUNE_EVERY:
+            await asyncio.to_thread(self._prune)
+            self._pruned = now
+        settlements: dict[int, Settlement] = {}
+        for partition in list(self._positions):
+            turn = self._turn()
+            for place, standing in self._standings.items():
+                if place[0] == partition and standing.new_labels != standing.refused_at:
+                    await asyncio.to_thread(self._consider_in_time, turn, place, now)
+            if turn.outputs or turn.standings.maps[0]:
+                settlements[partition] = self._settlement(turn, {partition})
+        return settlements
+
+    async def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def _guarded(self, messages: Sequence[Message]) -> Settlement:
+        try:
+            return self._process(messages)
+        except (OSError, duckdb.IOException) as error:  # a full disk is no fault of the records
+            raise Unavailable(f"window: {type(error).__name__}: {error}") from error
+        except duckdb.FatalException as error:
+            raise WorkerFailed(f"window: the store is no longer usable: {error}") from error
+
+    def _process(self, messages: Sequence[Message]) -> Settlement:
+        turn = self._turn()
+        decoded: list[tuple[Message, Record]] = []
+        for message in messages:
+            try:
+                decoded.append((message, decode(message.topic.record, message.value or b"")))
+            except RecordRejected as error:
+                turn.outputs.append(dead_letter(message, self.name, error.reason, error.detail))
+        self._store_labels(decoded)
+        for message, record in decoded:
+            if isinstance(record, LabelRecord):
+                self._take_label(turn, (message.partition, record.workload), record, message)
+            elif isinstance(record, TrainingRun):
+                self._take_run(turn, (message.partition, record.workload), record, message)
+            elif isinstance(record, ModelState):
+                turn.champions[message.partition, record.workload] = job.champion_of(record)
+        return self._settlement(turn, {message.partition for message in messages})
+
+    def _store_labels(self, decoded: Sequence[tuple[Message, Record]]) -> None:
+        labelled = [
+            Labelled(message.partition, message.offset, record)
+            for message, record in decoded
+            if isinstance(record, LabelRecord)
+        ]
+        for partition in {item.partition for item in labelled}:
+            mine = [item for item in labelled if item.partition == partition]
+            self._store.write(mine, self._topic_ids.get(partition, ""))
+
+    def _take_label(self, turn: _Turn, place: Place, record: LabelRecord, message: Message) -> None:
+        turn.positions[message.partition] = message.offset + 1
+        standing = turn.standings[place] = with_label(turn.standing(place), record, message.appended)
+        workload = self._workloads.get(place[1])
+        if workload is None or record.kind is not LabelKind.LABEL:
+            return
+        if due(standing.new_labels, workload.triggers.count):
+            self._consider(turn, place, message.appended)
+
+    def _take_run(self, turn: _Turn, place: Place, run: TrainingRun, message: Message) -> None:
+        before = turn.standing(place)
+        after = turn.standings[place] = with_run(before, run)
+        workload = self._workloads.get(place[1])
+        waited = run.state in ENDED and before.in_flight is not None and after.in_flight is None
+        if waited and workload is not None and after.new_labels >= workload.triggers.count:
+            self._consider(turn, place, message.appended)
+
+    def _consider_in_time(self, turn: _Turn, place: Place, now: datetime) -> None:
+        """Look at what only time can make due; a count alone was looked at when its label came."""
+        workload = self._workloads.get(place[1])
+        if workload is None or not (workload.triggers.age_hours or workload.triggers.cooldown_hours):
+            return
+        try:
+            self._consider(turn, place, now)
+        except (OSError, duckdb.IOException) as error:
+            raise Unavailable(f"window: {type(error).__name__}: {error}") from error
+
+    def _consider(self, turn: _Turn, place: Place, now: datetime) -> None:
+        """Put a request into the turn if a trigger fires, nothing holds it back and there is enough to learn from."""
+        partition, workload, standing = place[0], self._workloads[place[1]], turn.standing(place)
+        triggers = workload.triggers
+        verdicts = [
+            count.verdict(standing.new_labels, triggers.count),
+            age.verdict(standing.since, now, triggers.age_hours, standing.new_labels),
+        ]
+        fired = first_fired(verdicts)
+        if fired is None or held_back(
+            standing, now, may_train=workload.teacher.may_train, cooldown_hours=triggers.cooldown_hours
+        ):
+            return
+        below = turn.positions[partition]
+        rows = select(self._store, workload, partition, below)
+        verdicts.append(enough(class_counts(workload, rows)[Split.TRAIN], triggers.least_rows))
+        if not verdicts[-1].fired:
+            LOG.info("%s: no retrain: %s", workload.name, verdicts[-1].explanation)
+            turn.standings[place] = replace(standing, refused_at=standing.new_labels)
+            return
+        taken = snapshot.write(
+            self._snapshots, workload, rows, epoch=standing.epoch + 1, partition=partition, below=below
+        )
+        champion = turn.champions.get(place)
+        request = job.request(workload, taken, verdicts, fired, champion=champion, time=now)
+        turn.outputs.append(Output(topics.RETRAIN_REQUESTS, partition, workload.name, request))
+        turn.standings[place] = with_request(standing, request)
+
+    def _turn(self) -> _Turn:
+        return _Turn(ChainMap({}, self._standings), ChainMap({}, self._positions), ChainMap({}, self._champions))
+
+    def _settlement(self, turn: _Turn, partitions: set[int]) -> Settlement:
+        def committed() -> None:
+            self._standings.update(turn.standings.maps[0])
+            self._positions.update(turn.positions.maps[0])
+            self._champions.update(turn.champions.maps[0])
+            for partition in partitions:
+                self._gauges.changed(partition)
+            for output in turn.outputs:
+                if isinstance(output.record, RetrainRequest):
+                    _tell(output.record)
+
+        return Settlement(turn.outputs, committed=committed)
+
+    def _read_labels(self, partition: int, reader: Reader, spent: Mapping[str, int]) -> None:
+        """Bring the store to the committed offset and count the labels since each workload's last request."""
+        topic_id, committed = reader.topic_id(topics.LABELS), reader.committed(topics.LABELS, partition)
+        self._topic_ids[partition], self._positions[partition] = topic_id, committed
+        stored = self._still_true(partition, topic_id, committed)
+        spent = {name: offset if offset <= committed else 0 for name, offset in spent.items()}
+        mine = [name for name in self._workloads if partition_of(name, topics.PARTITIONS) == partition]
+        start = min([stored, *(spent.get(name, 0) for name in mine)])
+        waiting: list[Labelled] = []
+        for message in reader.read(topics.LABELS, partition, start or None):
+            if message.offset >= committed:
+                break
+            record = _decoded(LabelRecord, message)
+            if record is None:
+                continue
+            place = (partition, record.workload)
+            if message.offset >= spent.get(record.workload, 0):
+                self._standings[place] = with_label(self._standings.get(place, Standing()), record, message.appended)
+            if message.offset >= stored:
+                waiting.append(Labelled(partition, message.offset, record))
+            if len(waiting) >= REBUILD_RECORDS:
+                self._store.write(waiting, topic_id)
+                waiting.clear()
+        self._store.write(waiting, topic_id)
+
+    def _still_true(self, partition: int, topic_id: str, committed: int) -> int:
+        """Return the offset up to which the store's rows of a partition are right, after dropping what is not."""
+        stored = self._store.position(partition)
+        if stored is None:
+            self._store.drop(partition)
+            return 0
+        wider = any(
+            (days := self._store.pruned_days(partition, name)) is not None and days < workload.window.age_days
+            for name, workload in self._workloads.items()
+        )
+        if stored.topic_id != topic_id or wider:
+            LOG.info("partition %d: the window is made again from `labels`", partition)
+            self._store.drop(partition)
+            return 0
+        if stored.next_offset > committed:
+            self._store.cut(partition, committed)
+        return min(stored.next_offset, committed)
+
+    def _prune(self) -> None:
+        for partition, below in self._positions.items():
+            for name in {place[1] for place in self._standings if place[0] == partition}:
+                workload = self._workloads.get(name)
+                if workload is not None:
+                    self._store.prune(partition, workload, below)
+
+    def _forget(self, partition: int) -> None:
+        for state in (self._standings, self._champions):
+            for place in [place for place in state if place[0] == partition]:
+                del state[place]
+        self._positions.pop(partition, None)
+        self._topic_ids.pop(partition, None)
+
+
+def _read(reader: Reader, topic: Topic, partition: int, kind: type[R], *, settled: bool = False) -> Iterator[R]:
+    """Yield a topic's records; `settled`: those below the offset from which the stage will be fed."""
+    end = reader.committed(topic, partition) if settled else None
+    for message in reader.read(topic, partition):
+        if end is not None and message.offset >= end:
+            return
+        record = _decoded(kind, message)
+        if record is not None:
+            yield record
+
+
+def _decoded(kind: type[R], message: Message) -> R | None:
+    """Return the record, or None where it cannot be read: it became a dead letter when it was first consumed."""
+    try:
+        return decode(kind, message.value or b"")
+    except RecordRejected:
+        return None
+
+
+def _tell(request: RetrainRequest) -> None:
+    metrics.FIRED.labels(request.workload, request.trigger).inc()
+    metrics.REQUESTED.labels(request.workload).inc()
+    why = next(verdict.explanation for verdict in request.verdicts if verdict.trigger == request.trigger)
+    LOG.info(
+        "%s: retrain request, epoch %d: %s Snapshot %s holds %d rows.",
+        request.workload, request.epoch, why, request.snapshot_id, request.rows,
+    )  # fmt: skip

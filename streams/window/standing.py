@@ -1,0 +1,34 @@
+"""How requests, runs and labels change where a workload's requests stand. Pure: the same after a restart as without."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from schemas.events import RetrainRequest, RunState, TrainingRun
+from schemas.records import LabelKind, LabelRecord
+from streams.triggers.policy import Standing
+
+ENDED: Final = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
+
+
+def with_label(standing: Standing, record: LabelRecord, appended: datetime) -> Standing:
+    """Count a label; votes and erasures are none."""
+    if record.kind is not LabelKind.LABEL:
+        return standing
+    return replace(standing, new_labels=standing.new_labels + 1, since=standing.since or appended)
+
+
+def with_request(standing: Standing, request: RetrainRequest) -> Standing:
+    """Begin a new epoch: its run is in flight, and the labels below its offset are spent."""
+    if request.epoch <= standing.epoch:
+        return standing
+    return Standing(epoch=request.epoch, since=request.time, in_flight=request.request_id)
+
+
+def with_run(standing: Standing, run: TrainingRun) -> Standing:
+    """Take note that the run of the request in flight has ended."""
+    if run.state not in ENDED or run.request_id != standing.in_flight:
+        return standing
+    return replace(standing, in_flight=None)

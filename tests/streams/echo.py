@@ -1,0 +1,156 @@
+"""A stage for tests of the source: one DiscardedRecord for each traffic record, and faults on demand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+
+from deploy.edge.kafka import librdkafka, producer, topic_name
+from deploy.edge.settings import Settings
+from schemas.codec import decode, encode
+from schemas.errors import Unavailable
+from schemas.records import DiscardedRecord, Origin, Record, TrafficRecord
+from schemas.topics import DEAD_LETTERS, DISCARDED, PARTITIONS, TRAFFIC, Topic
+from streams.curate.endings import dead_letter
+from streams.settings import WorkerSettings
+from streams.source import Batch, Source
+from streams.stage import Message, Output, Reader, Settlement
+
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+class Echo:
+    """Writes the text of each record as the record_id of a discarded record."""
+
+    name = "curate"
+    sources: tuple[Topic, ...] = (TRAFFIC,)
+    batch_records = 1_000
+
+    def __init__(self) -> None:
+        self.poisonous: set[str] = set()
+        self.unavailable = 0  # how many calls fail before the teacher answers
+        self.huge: set[str] = set()
+        self.hold: asyncio.Event | None = None
+        self.held = asyncio.Event()
+        self.due: dict[int, Settlement] = {}
+        self.rebuilt: dict[int, list[str]] = {}
+        self.calls = 0
+        self.committed: list[str] = []
+        self.dropped = 0
+
+    def assign(self, partition: int, reader: Reader) -> None:
+        found = reader.read(DISCARDED, partition)
+        self.rebuilt[partition] = [decode(DiscardedRecord, message.value or b"").record_id for message in found]
+
+    def revoke(self, partition: int) -> None:
+        self.rebuilt.pop(partition, None)
+
+    async def process(self, messages: Sequence[Message]) -> Settlement:
+        self.calls += 1
+        if self.unavailable:
+            self.unavailable -= 1
+            raise Unavailable("no teacher")
+        if self.hold is not None:
+            self.held.set()
+            await self.hold.wait()
+        texts = [decode(TrafficRecord, message.value or b"").text or "" for message in messages]
+        if self.poisonous & set(texts):
+            raise ValueError("cannot digest this")
+        outputs = [
+            echoed(message.partition, text, "x" * 3_000_000 if text in self.huge else "", message.offset)
+            for message, text in zip(messages, texts, strict=True)
+        ]
+
+        def aborted() -> None:
+            self.dropped += 1
+
+        return Settlement(outputs, lambda: self.committed.extend(texts), aborted)
+
+    def poison(self, message: Message, error: Exception, attempts: int) -> Settlement:
+        return Settlement([dead_letter(message, "processing_failed", str(error), None, attempts)])
+
+    async def tick(self, now: datetime) -> dict[int, Settlement]:
+        due, self.due = self.due, {}
+        return due
+
+
+def echoed(partition: int, text: str, detail: str = "", offset: int = 0) -> Output:
+    """Return the output that says a text."""
+    origin = Origin(topic="traffic", partition=partition, offset=offset)
+    record = DiscardedRecord(record_id=text, workload="w", origin=origin, event_time=NOW, detail=detail)
+    return Output(DISCARDED, partition, "w", record)
+
+
+@asynccontextmanager
+async def started(settings: Settings, stage: Any, folder: str = "state", **more: Any):
+    """Run a source with a plain queue in the place of the Faust channel."""
+    values = settings.model_dump() | {"state_dir": settings.state_dir / folder, "retry_seconds": 0.01}
+    queue: asyncio.Queue[Batch] = asyncio.Queue()
+    source = Source(WorkerSettings(**values | {"session_timeout_seconds": 6, "metrics_port": 0} | more), stage, queue.put)
+
+    async def agent() -> None:
+        while True:
+            await (await queue.get()).put_through()
+
+    working, running = asyncio.create_task(agent()), asyncio.create_task(source.run())
+    try:
+        yield source, running
+    finally:
+        source.stop()
+        await asyncio.gather(running, return_exceptions=True)
+        working.cancel()
+
+
+def feed(settings: Settings, texts: Sequence[str], partition: int | None = None) -> None:
+    """Produce a traffic record for each text, to a partition, or round the partitions."""
+    client = Producer(producer(settings))
+    for number, text in enumerate(texts):
+        value = encode(TrafficRecord(workload="w", event_time=NOW, text=text))
+        client.produce(topic_name(settings, TRAFFIC), value, b"w", number % PARTITIONS if partition is None else partition)
+    assert client.flush(30) == 0
+
+
+def read(settings: Settings, topic: Topic) -> list[Any]:
+    """Return the committed records of a topic."""
+    consumer = Consumer(
+        librdkafka(settings)
+        | {"group.id": "test", "enable.partition.eof": True, "isolation.level": "read_committed",
+           "auto.offset.reset": "earliest"}
+    )  # fmt: skip
+    consumer.assign([TopicPartition(topic_name(settings, topic), number, 0) for number in range(PARTITIONS)])
+    found: list[Record] = []
+    ended: set[Any] = set()
+    try:
+        while len(ended) < PARTITIONS:
+            for raw in consumer.consume(1_000, 1.0):
+                error = raw.error()
+                if error is None:
+                    found.append(decode(topic.record, raw.value() or b""))
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    ended.add(raw.partition())
+    finally:
+        consumer.close()
+    return found
+
+
+def echoes(settings: Settings) -> list[str]:
+    """Return what the stage has written, sorted."""
+    return sorted(record.record_id for record in read(settings, DISCARDED))
+
+
+def letters(settings: Settings) -> list[Any]:
+    """Return the dead letters."""
+    return read(settings, DEAD_LETTERS)
+
+
+async def until(condition: Any, seconds: float = 40.0) -> None:
+    """Poll a condition, in a thread, up to a deadline."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not await asyncio.to_thread(condition):
+        assert asyncio.get_running_loop().time() < deadline, "the condition was not met in time"
+        await asyncio.sleep(0.05)

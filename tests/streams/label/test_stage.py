@@ -1,0 +1,236 @@
+"""The label stage, driven directly, with a real HTTP teacher."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.edge.settings import Settings
+from schemas import topics
+from schemas.errors import DeadLetterReason, Unavailable
+from schemas.records import (
+    AnsweredBy,
+    CuratedKind,
+    CuratedRecord,
+    DeadLetter,
+    DiscardedRecord,
+    DiscardReason,
+    LabelKind,
+    LabelRecord,
+    Origin,
+    Provenance,
+)
+from streams.label.stage import LabelStage
+from streams.stage import Settlement
+from streams.transaction import WorkerFailed
+from tests.streams.doubles import NAME, PARTITION, MemoryReader, curated, label, message, workload
+from tests.streams.label.teacher_server import Act, Server, body, completion, says, status, teacher_server
+
+
+@asynccontextmanager
+async def stage(*acts: Act, **tables: Any) -> AsyncIterator[tuple[LabelStage, Server]]:
+    async with teacher_server(*acts or (says("mergers"),)) as server:
+        teacher = {"url": server.url, "attempts": 2, "may_train": True} | tables.pop("teacher", {})
+        one = LabelStage(Settings(state_dir=Path("unused")), {NAME: workload(teacher=teacher, **tables)})
+        try:
+            yield one, server
+        finally:
+            await one.close()
+
+
+async def process(one: LabelStage, *records: CuratedRecord | bytes, start: int = 0) -> Settlement:
+    settlement = await one.process([message(topics.CURATED, start + at, each) for at, each in enumerate(records)])
+    settlement.committed()
+    return settlement
+
+
+def labels_of(settlement: Settlement) -> Sequence[LabelRecord]:
+    return [output.record for output in settlement.outputs if isinstance(output.record, LabelRecord)]
+
+
+async def test_record__without_answer():
+    """The teacher is asked; the label carries its soft label, cost, model and place."""
+    async with stage() as (one, server):
+        (said,) = labels_of(await process(one, curated(7), start=40))
+
+    assert (said.label, said.provenance, said.kind) == ("mergers", Provenance.TEACHER, LabelKind.LABEL)
+    assert said.class_probabilities is not None
+    assert sum(said.class_probabilities.values()) == pytest.approx(1)
+    assert said.class_probabilities["mergers"] == pytest.approx(0.9)
+    assert (said.teacher_calls, said.prompt_tokens, said.completion_tokens) == (1, 40, 1)
+    assert (said.teacher_model, said.propensity) == ("teacher-7b", 1.0)
+    assert said.origin == Origin(topic="curated", partition=PARTITION, offset=40)
+    assert said.prompt_sha256
+    assert server.calls[0].text == "Company 7 reports"
+
+
+async def test_record__answered_by_the_teacher():
+    """The teacher's own recorded answer is the label, and costs nothing."""
+    async with stage() as (one, server):
+        (said,) = labels_of(await process(one, curated(1, answer="Earnings", answered_by=AnsweredBy.TEACHER)))
+
+    assert (said.label, said.provenance, said.teacher_calls) == ("earnings", Provenance.HARVEST, 0)
+    assert server.calls == []
+
+
+async def test_record__answer_outside_the_label_set():
+    """A recorded answer that says no label is not harvested: the teacher is asked."""
+    async with stage() as (one, _):
+        (said,) = labels_of(await process(one, curated(1, answer="weather", answered_by=AnsweredBy.TEACHER)))
+
+    assert said.provenance is Provenance.TEACHER
+
+
+async def test_record__answered_by_a_student():
+    """A student's answer is never learnt from: unaudited it is discarded, audited the teacher is asked."""
+    async with stage(harvest={"models": ["student-1"]}) as (one, server):
+        settlement = await process(
+            one,
+            curated(1, answer="earnings", answered_by=AnsweredBy.STUDENT, model="student-1"),
+            curated(2, answer="earnings", answered_by=AnsweredBy.STUDENT, audit=True, propensity=0.05),
+        )
+
+    ended, said = (output.record for output in settlement.outputs)
+    assert isinstance(ended, DiscardedRecord)
+    assert ended.reason is DiscardReason.ANSWERED_BY_STUDENT
+    assert isinstance(said, LabelRecord)
+    assert (said.label, said.audit, said.propensity) == ("mergers", True, 0.05)
+    assert len(server.calls) == 1
+
+
+async def test_vote__with_a_harvestable_answer():
+    """A duplicate with an answer to learn from becomes a label of kind VOTE; without, it is discarded."""
+    async with stage(harvest={"models": ["big"]}) as (one, server):
+        settlement = await process(
+            one,
+            curated(1, kind=CuratedKind.VOTE, answer="earnings", model="big", duplicate_of="record-0"),
+            curated(2, kind=CuratedKind.VOTE, answer="earnings", duplicate_of="record-0"),
+        )
+
+    said, ended = (output.record for output in settlement.outputs)
+    assert isinstance(said, LabelRecord)
+    assert (said.kind, said.label) == (LabelKind.VOTE, "earnings")
+    assert isinstance(ended, DiscardedRecord)
+    assert (ended.reason, ended.duplicate_of) == (DiscardReason.VOTE, "record-0")
+    assert server.calls == []
+
+
+async def test_audited_vote__cluster_has_a_label():
+    """An audited duplicate takes its cluster's label, also one of the same batch or one read back; no call is made."""
+    vote = {"kind": CuratedKind.VOTE, "audit": True, "cluster_id": "record-1"}
+    async with stage() as (one, server):
+        one.assign(PARTITION, MemoryReader({topics.LABELS: [message(topics.LABELS, 3, label(9, "other"))]}))
+        said = labels_of(
+            await process(one, curated(2, **vote), curated(1), curated(3, **vote | {"cluster_id": "record-9"}))
+        )
+
+    assert [(one.label, one.provenance) for one in said] == [
+        ("mergers", Provenance.CLUSTER), ("mergers", Provenance.TEACHER), ("other", Provenance.CLUSTER),
+    ]  # fmt: skip
+    assert len(server.calls) == 1
+
+
+async def test_audited_vote__cluster_has_no_label():
+    """The first audited duplicate of an unlabelled cluster asks; the others of the batch take what it got."""
+    vote = {"kind": CuratedKind.VOTE, "audit": True, "cluster_id": "gone"}
+    async with stage() as (one, server):
+        said = labels_of(await process(one, *(curated(n, **vote) for n in range(3))))
+
+    assert [one.provenance for one in said] == [Provenance.TEACHER, Provenance.CLUSTER, Provenance.CLUSTER]
+    assert len(server.calls) == 1
+
+
+async def test_answer__outside_the_set_once():
+    """A second prompt in plain words follows an answer outside the set; both calls are on the bill."""
+    async with stage(body(completion("I think it rains")), says("mergers")) as (one, server):
+        (said,) = labels_of(await process(one, curated(1)))
+
+    assert (said.label, said.teacher_calls, said.prompt_tokens, said.class_probabilities) == ("mergers", 2, 80, None)
+    assert server.calls[0].codes
+    assert not server.calls[1].codes
+
+
+async def test_answer__outside_the_set_twice():
+    """An answer outside the set, twice, is a dead letter; the rest of the batch is labelled."""
+    nonsense = body(completion("I think it rains"))
+    async with stage(nonsense, nonsense, says("mergers"), teacher={"concurrency": 1}) as (one, _):
+        settlement = await process(one, curated(1), curated(2, answer="other", answered_by=AnsweredBy.TEACHER))
+
+    letter, said = (output.record for output in settlement.outputs)
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason == DeadLetterReason.UNKNOWN_LABEL
+    assert isinstance(said, LabelRecord)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"\xff\xff", DeadLetterReason.BAD_ENCODING),
+        (b"", DeadLetterReason.BAD_ENCODING),
+        (curated(1, workload="gone"), DeadLetterReason.UNKNOWN_WORKLOAD),
+    ],
+)
+async def test_message__cannot_be_labelled(value: CuratedRecord | bytes, reason: DeadLetterReason):
+    """Bytes that are no curated record and records of an unknown workload are dead letters with their reason."""
+    async with stage() as (one, _):
+        (output,) = (await process(one, value)).outputs
+
+    assert isinstance(output.record, DeadLetter)
+    assert output.record.reason == reason
+
+
+async def test_batch__refused_record():
+    """A record that the endpoint refuses is a dead letter and holds nobody up."""
+    async with stage(status(400), says("mergers"), teacher={"concurrency": 1}) as (one, _):
+        settlement = await process(one, curated(1), curated(2))
+
+    reasons = [getattr(output.record, "reason", None) for output in settlement.outputs]
+    assert sorted(map(str, reasons)) == ["None", "teacher_refused"]
+
+
+async def test_batch__every_record_ends_once_and_in_order():
+    """Whatever a batch holds, each message has exactly one ending, in the order of the batch."""
+    kinds: list[CuratedRecord | bytes] = [
+        curated(0), b"junk", curated(2, kind=CuratedKind.VOTE), curated(3, answered_by=AnsweredBy.STUDENT),
+        curated(4, kind=CuratedKind.VOTE, audit=True, cluster_id="record-0"), curated(5, workload="gone"),
+    ]  # fmt: skip
+    async with stage() as (one, _):
+        settlement = await process(one, *kinds * 20)
+
+    origins = [output.record.origin.offset for output in settlement.outputs]  # type: ignore[attr-defined]
+    assert origins == list(range(len(kinds) * 20))
+
+
+async def test_batch__endpoint_down_then_back():
+    """While the teacher is down nothing ends; what was answered before is not asked again."""
+    async with stage(says("mergers"), status(503), status(503), says("other"), teacher={"concurrency": 1}) as (one, s):
+        messages = [message(topics.CURATED, n, curated(n)) for n in range(2)]
+        with pytest.raises(Unavailable):
+            await one.process(messages)
+        settlement = await one.process(messages)
+
+    assert [record.label for record in labels_of(settlement)] == ["mergers", "other"]
+    assert len(s.calls) == 4
+
+
+async def test_batch__aborted_and_fed_again():
+    """A batch that comes again after an abort is not billed again, and says the same."""
+    async with stage() as (one, server):
+        messages = [message(topics.CURATED, n, curated(n)) for n in range(5)]
+        first = await one.process(messages)
+        first.aborted()
+        second = await one.process(messages)
+
+    assert labels_of(first) == labels_of(second)
+    assert len(server.calls) == 5
+
+
+async def test_batch__wrong_key():
+    """A wrong key ends the worker with the remedy: no record becomes a dead letter for it."""
+    async with stage(status(401)) as (one, _):
+        with pytest.raises(WorkerFailed, match="name the environment variable"):
+            await one.process([message(topics.CURATED, n, curated(n)) for n in range(3)])

@@ -1,0 +1,115 @@
+"""A tiny random BERT built on the spot, and snapshots of a task that it can learn in seconds."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from benchmarks.student_vs_baseline import write_snapshot
+from schemas.ids import request_id
+from schemas.job import GateSpec, JobSpec, PlanSpec, StudentSpec
+
+LABELS = ["earnings", "merger", "rating"]
+_WORDS = {
+    "earnings": ["profit", "quarter", "revenue", "beats", "miss"],
+    "merger": ["acquires", "takeover", "bid", "stake", "deal"],
+    "rating": ["upgrade", "downgrade", "neutral", "target", "analyst"],
+}
+_FILLER = ["alpha", "beta", "gamma", "delta", "corp", "inc", "today", "shares", "says", "the", "of", "for"]
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a two-layer BERT with random weights and a word-level tokenizer."""
+    folder = tmp_path_factory.mktemp("base") / "tiny-bert"
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *_FILLER, *(word for one in _WORDS.values() for word in one)]
+    tokenizer = Tokenizer(WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=64,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+def rows(count: int, seed: int = 1, *, soft: bool = True) -> list[dict[str, Any]]:
+    """Return distinct texts whose label shows in two words, seven tenths of them to train."""
+    chance = random.Random(seed)
+    found: dict[str, dict[str, Any]] = {}
+    while len(found) < count:
+        label = chance.choice(LABELS)
+        words = chance.sample(_FILLER, 4) + chance.sample(_WORDS[label], 2)
+        chance.shuffle(words)
+        split = chance.choices(["TRAIN", "VALIDATION", "TEST"], [0.6, 0.1, 0.3])[0]
+        others = {other: 0.04 for other in LABELS} | {label: 0.92}
+        found[" ".join(words)] = {
+            "text": " ".join(words), "label": label, "split": split,
+            "soft": [others[one] for one in LABELS] if soft else None,
+        }  # fmt: skip
+    return list(found.values())
+
+
+@pytest.fixture
+def make_job(tiny_base: Path, tmp_path: Path) -> Callable[..., JobSpec]:
+    """Return a maker of jobs on fresh snapshots; values given change the specification."""
+
+    def make(count: int = 240, workload: str = "news", epoch: int = 1, **changes: Any) -> JobSpec:
+        folder = tmp_path / f"snapshot-{workload}-{epoch}"
+        manifest = write_snapshot(folder, workload, rows(count), LABELS, epoch)
+        student = StudentSpec(
+            base_model=str(tiny_base), epochs=2, batch=16, learning_rate=5e-3, rank=4, max_tokens=16, temperature=2.0,
+            soft_label_weight=0.5, seed=7,
+        )  # fmt: skip
+        values: dict[str, Any] = {
+            "request_id": request_id(workload, epoch), "workload": workload, "epoch": epoch, "labels": LABELS,
+            "snapshot_uri": str(folder), "snapshot_sha256": manifest.digest(), "trigger": "count",
+            "trigger_threshold": 100.0, "trigger_value": 100.0, "student": student,
+            "gate": GateSpec(agreement_floor=0.5, margin=0.1, class_rows=5),
+            "plan": PlanSpec(shadow_requests=30, steps_percent=[50, 100], assigned_per_step=10),
+        }  # fmt: skip
+        return JobSpec(**(values | changes))
+
+    return make
+
+
+@pytest.fixture
+def run_recipe(tmp_path: Path) -> Callable[..., tuple[int, Path, str]]:
+    """Return a function that runs the program on a job and returns exit code, folder and what it said."""
+
+    def run(job: JobSpec, name: str = "run") -> tuple[int, Path, str]:
+        out = tmp_path / name
+        out.mkdir(exist_ok=True)
+        (out / "job.json").write_text(job.to_json())
+        done = subprocess.run(
+            [sys.executable, "-m", "trainers.recipe", "--job", out / "job.json", "--out", out]
+            + ["--artefacts", tmp_path / f"artefacts-{name}", "--threads", "1"],
+            capture_output=True, text=True, timeout=200, check=False,
+        )  # fmt: skip
+        return done.returncode, out, done.stderr
+
+    return run
+
+
+def evidence_of(folder: Path) -> dict[str, Any]:
+    """Return the evidence of a finished run."""
+    found: dict[str, Any] = json.loads((folder / "evidence.json").read_text())
+    return found

@@ -1,0 +1,114 @@
+"""The recipe's promises, on a tiny random base: the program as the dispatcher runs it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from pyarrow import parquet
+
+from schemas.job import ChampionSpec, JobSpec
+from schemas.manifest import ROWS, AdapterManifest
+from tests.trainers.conftest import evidence_of
+from trainers.artefacts import version_of
+from trainers.calibration import to_probabilities
+from trainers.students.encoder import load_student
+
+MakeJob = Callable[..., JobSpec]
+RunRecipe = Callable[..., tuple[int, Path, str]]
+
+
+def test_recipe__finished_leaves_a_nomination_that_answers_from_disk_as_its_probes_say(
+    make_job: MakeJob, run_recipe: RunRecipe, tiny_base: Path
+):
+    """Evidence, predictions and adapter belong together, and the adapter answers as probed."""
+    code, out, said = run_recipe(make_job())
+    assert code == 0, said
+
+    evidence = evidence_of(out)
+    adapter = Path(evidence["artifact"]["adapter_uri"])
+    manifest = AdapterManifest.from_bytes((adapter / "manifest.json").read_bytes())
+    network = load_student(adapter, tiny_base, len(manifest.labels), manifest.max_tokens, torch.device("cpu"))
+    probes = json.loads((adapter / "probes.json").read_text())["probes"]
+    found = to_probabilities(network.over([one["text"] for one in probes], network.logits), manifest.temperature)
+    told = torch.tensor([one["probabilities"] for one in probes])
+
+    assert (torch.from_numpy(found) - told).abs().max() <= 1e-3
+    assert manifest.digest() == evidence["artifact"]["manifest_sha256"]
+    assert adapter.name == manifest.model_version == version_of(manifest) == evidence["model_version"]
+    assert {file.suffix for file in adapter.iterdir()} == {".json", ".safetensors"}
+    assert evidence["decision"]["outcome"] == "PROMOTE"
+    assert {one["role"] for one in evidence["evaluation"]["metrics"]} == {"baseline", "base", "tuned"}
+    predictions = parquet.read_table(out / "predictions.parquet").to_pydict()
+    right = [a == b for a, b in zip(predictions["teacher"], predictions["tuned"], strict=True)]
+    agreement = next(
+        one for one in evidence["evaluation"]["metrics"] if (one["role"], one["name"]) == ("tuned", "agreement")
+    )
+    assert abs(sum(right) / len(right) - agreement["value"]) < 1e-9
+
+
+def test_recipe__same_seed_gives_the_same_adapter(make_job: MakeJob, run_recipe: RunRecipe):
+    """Two runs of one job on one thread give the same bytes under the same name and the same event id."""
+    job = make_job()
+    first, second = (evidence_of(run_recipe(job, name)[1]) for name in ("one", "two"))
+
+    assert first["artifact"]["files"] == second["artifact"]["files"]
+    assert (first["model_version"], first["event_id"]) == (second["model_version"], second["event_id"])
+
+
+def test_recipe__champion_is_compared_on_the_same_rows(make_job: MakeJob, run_recipe: RunRecipe):
+    """With a student champion the gate is paired, and a twin of the champion differs by exactly nothing."""
+    job = make_job()
+    artifact = evidence_of(run_recipe(job, "one")[1])["artifact"]
+    champion = ChampionSpec(
+        version="news-e1-x", uri=artifact["adapter_uri"], manifest_sha256=artifact["manifest_sha256"]
+    )
+
+    code, out, said = run_recipe(dataclasses.replace(job, champion=champion), "two")
+
+    assert code == 0, said
+    difference = evidence_of(out)["evaluation"]["paired_difference"]
+    assert (difference["metric"], difference["value"], difference["low"], difference["high"]) == (
+        "macro_f1 - champion", 0.0, 0.0, 0.0,
+    )  # fmt: skip
+    assert evidence_of(out)["decision"]["mode"] == "refresh"
+
+
+def test_recipe__base_model_that_is_not_there_fails_in_one_line(
+    make_job: MakeJob, run_recipe: RunRecipe, tmp_path: Path
+):
+    """A missing base model is told by name, with a remedy, and trying again is ruled out."""
+    job = make_job(count=60)
+    missing = str(tmp_path / "nowhere")
+    code, out, said = run_recipe(dataclasses.replace(job, student=dataclasses.replace(job.student, base_model=missing)))
+
+    assert code == 2
+    assert missing in json.loads((out / "failed.json").read_text())["message"]
+    assert "Traceback" not in said
+    assert not (out / "evidence.json").exists()
+
+
+def test_recipe__rows_that_were_changed_are_refused(make_job: MakeJob, run_recipe: RunRecipe):
+    """One changed label in the snapshot's rows stops the job before anything is learnt."""
+    job = make_job(count=60)
+    file = Path(job.snapshot_uri) / ROWS
+    table = parquet.read_table(file)
+    changed = table.to_pylist()
+    changed[0]["label"] = next(label for label in job.labels if label != changed[0]["label"])
+    parquet.write_table(table.from_pylist(changed, schema=table.schema), file)
+
+    code, out, _ = run_recipe(job)
+
+    assert code == 2
+    assert "digest" in json.loads((out / "failed.json").read_text())["message"]
+
+
+def test_recipe__request_that_names_another_snapshot_is_refused(make_job: MakeJob, run_recipe: RunRecipe):
+    """The manifest must have the digest that the request names."""
+    code, out, _ = run_recipe(dataclasses.replace(make_job(count=60), snapshot_sha256="0" * 64))
+
+    assert code == 2
+    assert "the request names" in json.loads((out / "failed.json").read_text())["message"]
