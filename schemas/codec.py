@@ -2,8 +2,8 @@
 
 Single object: `C3 01`, the schema's CRC-64-AVRO fingerprint (8 bytes, little endian), the Avro body.
 Confluent: `00`, the schema id (4 bytes, big endian), the Avro body. Readers accept both.
-Bytes are decoded with their writer's schema and resolved to ours. Nothing here does I/O: who speaks to a registry passes
-`schema_of_id` in.
+Bytes are decoded with their writer's schema and resolved to ours. Nothing here does I/O: who speaks to a registry
+passes `schema_of_id` in.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, cast
 
 import fastavro
-from fastavro.schema import fingerprint, to_parsing_canonical_form
+from fastavro.read import SchemaResolutionError
+from fastavro.schema import SchemaParseException, UnknownType, fingerprint, to_parsing_canonical_form
 
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.records import Record
@@ -30,9 +31,22 @@ from schemas.records import Record
 SINGLE_OBJECT: Final = b"\xc3\x01"
 CONFLUENT: Final = b"\x00"
 
+# What fastavro and our types raise for bytes or a writer's schema that do not fit.
+_MISFITS: Final = (
+    EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError, RecursionError,
+    SchemaResolutionError, SchemaParseException, UnknownType,
+)  # fmt: skip
+
 R = TypeVar("R", bound=Record)
 
 SchemaOfId = Callable[[int], Mapping[str, Any]]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _once(function: F) -> F:
+    """Cache a function of record classes; `cache` itself is typed so that mypy takes a class for unhashable."""
+    return cast("F", cache(function))
 
 
 @dataclass(frozen=True)
@@ -44,7 +58,7 @@ class WriterSchema:
     header: bytes
 
 
-@cache
+@_once
 def writer_schema(record: type[Record]) -> WriterSchema:
     """Return the current schema of a record class, read once from avsc/."""
     return _parse(resources.files("schemas").joinpath("avsc", f"{record.__name__}.avsc").read_text())
@@ -65,13 +79,17 @@ def decode(record: type[R], data: bytes, schema_of_id: SchemaOfId | None = None)
     Raises:
         RecordRejected: the bytes have no known framing, an unknown schema, or do not fit their schema.
     """
-    writer, body = _writer_of(record, data, schema_of_id)
     reader = writer_schema(record).parsed
     try:
-        datum = fastavro.schemaless_reader(io.BytesIO(body), writer, None if writer is reader else reader)
+        writer, body = _writer_of(record, data, schema_of_id)
+        stream = io.BytesIO(body)
+        datum = fastavro.schemaless_reader(stream, writer, None if writer is reader else reader)
+        if stream.tell() != len(body):
+            raise ValueError(f"{len(body) - stream.tell()} bytes are left over")
         return from_datum(record, cast("dict[str, Any]", datum))
-    except (EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError) as error:
-        raise RecordRejected(DeadLetterReason.BAD_SCHEMA, f"bytes do not fit {record.__name__}: {error}") from error
+    except _MISFITS as error:
+        detail = f"bytes do not fit {record.__name__}: {type(error).__name__}: {str(error)[:200]}"
+        raise RecordRejected(DeadLetterReason.BAD_SCHEMA, detail) from error
 
 
 def is_framed(data: bytes) -> bool:
@@ -122,7 +140,7 @@ def _writer_of(record: type[Record], data: bytes, schema_of_id: SchemaOfId | Non
     raise RecordRejected(DeadLetterReason.BAD_ENCODING, f"no known framing starts with {data[:2].hex()!r}")
 
 
-@cache
+@_once
 def _landed(record: type[Record]) -> dict[bytes, WriterSchema]:
     """Every landed version of a record's schema, by the header its bytes start with."""
     current = writer_schema(record)
@@ -151,7 +169,7 @@ def _to_plain(value: Any) -> Any:
     return value
 
 
-@cache
+@_once
 def _shape(record: type[Record]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of fields that are plain as they stand, and of those that hold records."""
     hints = typing.get_type_hints(record)
@@ -160,7 +178,7 @@ def _shape(record: type[Record]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(name for name in names if name not in nested), nested
 
 
-@cache
+@_once
 def _converters(record: type[Record]) -> dict[str, Callable[[Any], Any]]:
     """For each field that is not plain in Avro's reading: what turns the datum into its type."""
     hints = typing.get_type_hints(record)

@@ -1,6 +1,6 @@
 """The control events: retrain requests, runs, nominations, rollouts and model state.
 
-Field names, order and defaults equal the `.avsc` file of the same name; a test compares them.
+Field names, types and defaults equal the `.avsc` file of the same name; a test compares them.
 """
 
 from __future__ import annotations

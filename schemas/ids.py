@@ -31,7 +31,7 @@ def run_id(request: str, job: str) -> str:
 
 def event_id(model_version: str, decision: str, evaluation_sha256: str) -> str:
     """Return the id of a promotion event (a UUID): a job that runs again publishes under the same id."""
-    return str(uuid.uuid5(_NAMESPACE, "\x00".join((model_version, decision, evaluation_sha256))))
+    return str(uuid.uuid5(_NAMESPACE, f"{model_version}\x00{decision}\x00{evaluation_sha256}"))
 
 
 def rollout_id(promotion_event_id: str) -> str:

@@ -1,4 +1,7 @@
-"""The specification of a retrain job: everything a recipe needs, in one immutable value. Plain classes, standard library only."""
+"""The specification of a retrain job: everything a recipe needs, in one immutable value.
+
+Plain classes, standard library only.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Manifests of immutable things: a snapshot of the window, and an adapter. Plain classes, standard library only.
 
-A manifest's own SHA-256, over its canonical JSON, is what events name; whoever fetches the thing checks every file against it.
+A manifest's own SHA-256, over its canonical JSON, is what events name; whoever fetches the thing checks every file
+against it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ def canonical(value: Any) -> bytes:
 class SnapshotManifest:
     """What a snapshot holds. `rows.parquet` beside it has, ordered by record_id, the columns
     record_id, cluster_id, text, label, class_probabilities (list of double in the order of `labels`, or null), split,
-    propensity, provenance (all strings but propensity) and event_time (timestamp, UTC)."""
+    propensity, provenance (all strings but propensity) and event_time (timestamp, UTC).
+    """
 
     snapshot_id: str
     workload: str

@@ -1,6 +1,6 @@
 """The records of the stream topics, as frozen typed classes: one class for each schema in avsc/.
 
-Field names, order and defaults equal the `.avsc` file of the same name; a test compares them.
+Field names, types and defaults equal the `.avsc` file of the same name; a test compares them.
 Times are aware datetimes in UTC. Control events stand in events.py. Nothing here does I/O.
 """
 
@@ -25,7 +25,7 @@ class AnsweredBy(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class TrafficRecord(Record):
-    """One request of an application and, where known, its response, as the application sent it. The only record that may hold raw text."""
+    """One request of an application and, where known, its response, as sent: the only record that may hold raw text."""
 
     workload: str
     event_time: datetime  # When the request was made, by the application's clock.
@@ -66,7 +66,10 @@ class Origin(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class CuratedRecord(Record):
-    """A redacted, normalised, deduplicated and enriched traffic record; or a vote: a duplicate that carries another recorded answer."""
+    """A redacted, normalised, deduplicated and enriched traffic record.
+
+    Or a vote: a duplicate that carries another recorded answer.
+    """
 
     record_id: str
     workload: str

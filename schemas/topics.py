@@ -106,7 +106,7 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
     ROLLOUT_STATUS, ROLLOUT_COMMANDS, MODEL_STATE, OUTCOMES,
 )  # fmt: skip
 
-# What each consumer group reads. A group's offsets are committed before it first runs, so that it can never skip a record.
+# What each consumer group reads. A group's offsets are committed before it first runs: it can never skip a record.
 STAGES: Final[Mapping[str, tuple[Topic, ...]]] = {
     "curate": (TRAFFIC,),
     "label": (CURATED,),

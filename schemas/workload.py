@@ -199,6 +199,9 @@ class Workload(Section):
             for name in names:
                 if name not in self.labels:
                     raise ValueError(f"{table} names {name!r}, which is not in labels")
+        said = [alias.casefold().strip() for alias in self.aliases]
+        if len({*said, *folded}) != len(said) + len(folded):
+            raise ValueError("aliases must differ from labels and from each other in more than case")
         return self
 
     @classmethod

@@ -137,6 +137,10 @@ def main(stages: str, bootstrap_servers: str | None) -> None:
     if unknown or not names:
         raise SettingsError("stages", stages, f"choose from {', '.join(AGENTS)}")
     settings = WorkerSettings.load(bootstrap_servers=bootstrap_servers)
+    if settings.registry_url:
+        raise SettingsError(
+            "MILLRACE_REGISTRY_URL", settings.registry_url, "the worker writes single objects; unset it"
+        )
     logs.start(settings, "worker")
     asyncio.run(work(settings, names))
 

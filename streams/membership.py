@@ -8,7 +8,6 @@ new partition stays paused until its state is rebuilt.
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -160,13 +159,22 @@ class Membership:
                 )
         return {(answer.topic, answer.partition): answer.offset for answer in answers}
 
-    def start(self, offsets: Mapping[Place, int]) -> None:
-        """Go on from the offsets: their state is rebuilt."""
-        for (name, number), offset in offsets.items():
-            self._seek(TopicPartition(name, number, offset))
-            self._resting.discard((name, number))
+    def start(self, offsets: Mapping[Place, int]) -> bool:
+        """Go on from the offsets: their state is rebuilt. False while the client is not there yet: poll, and ask again.
+
+        A client takes up new partitions only when no rebalance is under way, which polling may have to finish.
+        """
+        try:
+            for (name, number), offset in offsets.items():
+                self._consumer.seek(TopicPartition(name, number, offset))
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._STATE:  # noqa: SLF001
+                raise WorkerFailed(f"{self.group}: cannot seek: {error.args[0].str()}") from error
+            return False
+        self._resting -= set(offsets)
         if not self._paused:
             self._consumer.resume([TopicPartition(*place) for place in offsets])
+        return True
 
     def pause(self) -> None:
         """Fetch nothing, so that polling can go on while a batch is in work."""
@@ -244,18 +252,6 @@ class Membership:
             self._resting.discard(place)
             self._gone.add(partition.partition)
         log.info("%s: revoked %s", self.group, _numbers(partitions))
-
-    def _seek(self, partition: TopicPartition) -> None:
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                self._consumer.seek(partition)
-            except KafkaException as error:  # the assignment is still on its way inside the client
-                if time.monotonic() > deadline:
-                    raise WorkerFailed(f"{self.group}: cannot seek: {error.args[0].str()}") from error
-                time.sleep(0.02)
-            else:
-                return
 
     def _await_topics(self) -> None:
         while True:

@@ -18,7 +18,9 @@ WEIGHT = Gauge("millrace_rollout_weight_ratio", "Share of requests assigned to t
 STEP = Gauge("millrace_rollout_step", "Step of the rollout in flight; -1 without one.", ["workload"])
 EPOCH = Gauge("millrace_model_state_epoch", "Epoch of the model line.", ["workload"])
 CHAMPION = Gauge(
-    "millrace_champion_is_student", "1 where a student is the champion, 0 where the teacher is.", ["workload"]
+    "millrace_champion_is_student",
+    "1 where a student is the champion, 0 where the teacher is.",
+    ["workload"],
 )
 
 log = logging.getLogger("millrace.worker.model_state")

@@ -7,6 +7,8 @@ read_committed; (4) go on. The clients here belong to no group: nothing they do 
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,9 +21,11 @@ from schemas.errors import ContractError
 from schemas.topics import Topic
 from streams.settings import WorkerSettings
 from streams.stage import Message
+from streams.transaction import WorkerFailed
 
 _READ: Final = 2_000  # records a call
 _ANSWER_SECONDS: Final = 10.0
+_SETTLING_SECONDS: Final = 60.0  # a partition may be between two leaders
 
 
 class OwnTopics:
@@ -30,6 +34,7 @@ class OwnTopics:
     def __init__(self, settings: WorkerSettings, committed: Mapping[tuple[str, int], int]) -> None:
         self._settings, self._committed = settings, committed
         self._marks: dict[tuple[str, int], int] = {}
+        self._given_up = threading.Event()
         self.records = 0  # read so far: a rebuild that goes on is progress
 
     def read(self, topic: Topic, partition: int, start: int | None = None) -> Iterator[Message]:
@@ -56,8 +61,12 @@ class OwnTopics:
         """Return the offset from which the stage will go on in one of its sources."""
         return self._committed[topic_name(self._settings, topic), partition]
 
+    def give_up(self) -> None:
+        """End what is being read: the worker is to stop, or the partition went elsewhere."""
+        self._given_up.set()
+
     def _until(self, consumer: Consumer, topic: Topic, mark: int) -> Iterator[Message]:
-        while True:
+        while not self._given_up.is_set():
             for raw in consumer.consume(_READ, 0.2):
                 error = raw.error()
                 if error is None:
@@ -70,17 +79,24 @@ class OwnTopics:
                         return
                 elif error.fatal() or not error.retriable():
                     raise ContractError(f"{topic.name} cannot be read back: {error.str()}")
+        raise WorkerFailed(f"{topic.name} was not read back to its end: the worker stops")
 
     def _marks_of(self, name: str, partition: int) -> tuple[int, int]:
         """Return where the partition begins and ended when it was first asked for, whatever was committed then."""
         consumer = self._consumer("read_uncommitted")
+        deadline = time.monotonic() + _SETTLING_SECONDS
         try:
-            low, high = consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=_ANSWER_SECONDS)
-        except KafkaException as error:
-            raise ContractError(f"{name}: no watermarks: {error.args[0].str()}") from error
+            while True:
+                try:
+                    low, high = consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=_ANSWER_SECONDS)
+                except KafkaException as error:
+                    if time.monotonic() > deadline:
+                        raise ContractError(f"{name}: no watermarks: {error.args[0].str()}") from error
+                    time.sleep(0.1)
+                else:
+                    return low, self._marks.setdefault((name, partition), high)
         finally:
             consumer.close()
-        return low, self._marks.setdefault((name, partition), high)
 
     def _consumer(self, isolation: str, **more: Any) -> Consumer:
         return Consumer(

@@ -34,11 +34,12 @@ from streams.liveness import Progress
 from streams.membership import Membership, Place
 from streams.rebuild import OwnTopics
 from streams.settings import WorkerSettings
-from streams.stage import Message, Output, Settlement, Stage
+from streams.stage import Closing, Message, Output, Settlement, Stage
 from streams.transaction import Aborted, Encoded, SchemaId, Transactions, WorkerFailed
 
 _QUIET_SECONDS: Final = 1.0  # a batch in work for longer pauses its partitions, so that polling can go on
 _POLL_SECONDS: Final = 0.25
+_SHORT_SECONDS: Final = 0.05
 _TICK_SECONDS: Final = 1.0
 _LAG_SECONDS: Final = 5.0
 _LONGEST_WAIT_SECONDS: Final = 5.0  # between two attempts while something outside does not answer
@@ -77,7 +78,7 @@ class Batch:
             self.answered.set_result(answer)
 
 
-class _ChangedHands(Exception):  # noqa: N818 - a signal, not a failure
+class _ChangedHands(Exception):
     """A partition of the batch is no longer ours, or was rebuilt since: settle nothing of it."""
 
 
@@ -110,7 +111,7 @@ class Source:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{stage.name}")
         self._rebuilt: set[int] = set()
         self._next: dict[Place, int] = {}  # the first offset not settled
-        self._settled: dict[Place, datetime] = {}
+        self._appended: dict[Place, datetime] = {}  # when the last settled record came in
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -140,6 +141,8 @@ class Source:
         finally:
             self._transactions.give_up()
             await asyncio.shield(self._in_thread(self._close))
+            if isinstance(self.stage, Closing):
+                await self.stage.close()
             self._thread.shutdown()
             self._instance.release()
 
@@ -158,7 +161,9 @@ class Source:
             self.stage.revoke(number)
             for place in self._members.places(number):
                 self._next.pop(place, None)
-                metrics.LAG_RECORDS.labels(self.stage.name, *map(str, place)).set(0)
+                self._appended.pop(place, None)
+                for gauge in (metrics.LAG_RECORDS, metrics.LAG_SECONDS):
+                    gauge.labels(self.stage.name, *map(str, place)).set(0)  # another worker tells it now
         for number in self._members.fresh():
             if not self._stopping.is_set():
                 await self._rebuild(number)
@@ -174,11 +179,16 @@ class Source:
             return  # asked again at the next turn: the partition may have gone by then
         reader = OwnTopics(self._settings, offsets)
         self.progress.rebuilding(lambda: reader.records)
-        await self._while_polling(asyncio.to_thread(self.stage.assign, number, reader))
-        if self._epochs(places) != epochs:
-            self.stage.revoke(number)
-            return
-        await self._in_thread(lambda: self._members.start(offsets))
+        try:
+            await self._while_polling(asyncio.to_thread(self.stage.assign, number, reader))
+        finally:
+            reader.give_up()
+        while self._epochs(places) != epochs or not await self._in_thread(lambda: self._members.start(offsets)):
+            if self._epochs(places) != epochs or self._stopping.is_set():
+                self.stage.revoke(number)
+                return
+            await self._in_thread(self._members.keep_alive)
+            await asyncio.sleep(_SHORT_SECONDS)
         self._rebuilt.add(number)
         self._next |= offsets
         self.progress.made()
@@ -235,6 +245,7 @@ class Source:
                 metrics.RETRIES.labels(self.stage.name, "failed").inc()
                 await self._wait(wait)
             else:
+                self._appended |= {self._members.place(message): message.appended for message in messages}
                 return
             wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
             self._check(epochs, messages)
@@ -372,6 +383,8 @@ class Source:
     def _tell_lag(self, lag: dict[Place, int]) -> None:
         for place, records in lag.items():
             metrics.LAG_RECORDS.labels(self.stage.name, *map(str, place)).set(records)
+            age = (datetime.now(UTC) - self._appended[place]).total_seconds() if place in self._appended else 0.0
+            metrics.LAG_SECONDS.labels(self.stage.name, *map(str, place)).set(age if records else 0.0)
         self.progress.lag(sum(lag.values()))
 
     async def _in_thread(self, call: Callable[[], T]) -> T:

@@ -1,7 +1,7 @@
 """What a stage is: messages in, outputs and a change of state out, settled together or not at all.
 
-The source (source.py) feeds a stage batches, writes its outputs and its input offsets in one Kafka transaction, and only
-then lets the stage's state change. A stage does no Kafka I/O of its own.
+The source (source.py) feeds a stage batches, writes its outputs and its input offsets in one Kafka transaction, and
+only then lets the stage's state change. A stage does no Kafka I/O of its own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from schemas.records import Record
 from schemas.topics import Topic
@@ -65,6 +65,15 @@ class Reader(Protocol):
 
     def committed(self, topic: Topic, partition: int) -> int:
         """Return the offset from which the stage will go on in one of its sources."""
+        ...
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A stage that holds something open: connections, a store."""
+
+    async def close(self) -> None:
+        """Let go of it; nothing is called afterwards."""
         ...
 
 

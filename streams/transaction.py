@@ -33,15 +33,15 @@ _QUEUE_MESSAGES: Final = 200_000  # several of the largest batches, so that a fu
 log = logging.getLogger("millrace.worker.transaction")
 
 
-class Aborted(Exception):  # noqa: N818 - named for what happened, like the rest of our errors
+class Aborted(Exception):
     """A transaction was rolled back; nothing of it will be seen. It can be tried again."""
 
 
-class OutputRefused(Exception):  # noqa: N818 - named for what happened, like the rest of our errors
+class OutputRefused(Exception):
     """An output can never be written as it is: it is larger than its topic allows."""
 
 
-class WorkerFailed(MillraceError):  # noqa: N818 - named for what happened, like the rest of our errors
+class WorkerFailed(MillraceError):
     """The process cannot go on; a fresh one can."""
 
 

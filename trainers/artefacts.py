@@ -1,8 +1,8 @@
 """Adapters as immutable folders: safetensors, probes and a canonical manifest, under a name that ends in their digest.
 
 Steps of a publication, in this order: 1 weights and configuration into a temporary folder; 2 reload them from there as
-a server would; 3 compare with the trained student (parity); 4 probes and manifest; 5 rename. Nothing is pickled, nothing
-is ever overwritten. Plain LoRA and rsLoRA only: other forms are not served.
+a server would; 3 compare with the trained student (parity); 4 probes and manifest; 5 rename. Nothing is pickled,
+nothing is ever overwritten. Plain LoRA and rsLoRA only: other forms are not served.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """From retrain requests to runs, and from finished runs to promotion events: `python -m trainers.dispatcher`.
 
 The end of a run, its event and the consumed offset are one transaction. State comes from the topics and the run
-folders: a dispatcher that was killed finds finished runs and publishes them, adopts running ones and starts dead ones again. The
-job itself lives in another process and never needs this one.
+folders: a dispatcher that was killed finds finished runs and publishes them, adopts running ones and starts dead ones
+again. The job itself lives in another process and never needs this one.
 """
 
 from __future__ import annotations

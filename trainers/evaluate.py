@@ -53,9 +53,9 @@ class Comparison:
 class Evaluator:
     """Scores students on one set of test rows."""
 
-    def __init__(self, test: Rows, labels: int, seed: int) -> None:
+    def __init__(self, test: Rows, labels: int, seed: int, draws: int = 2_000) -> None:
         self.test, self._labels = test, labels
-        self.bootstrap = ClusterBootstrap(test.clusters, test.weights, seed=seed)
+        self.bootstrap = ClusterBootstrap(test.clusters, test.weights, draws=draws, seed=seed)
         self.class_rows = np.bincount(test.labels, minlength=labels)
         self._one_each = np.unique(np.asarray(test.clusters, dtype=object).astype(str), return_index=True)[1]
 

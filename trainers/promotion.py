@@ -1,4 +1,4 @@
-"""The promotion event from a job's evidence: identity, sequence and times are added here, figures stay as they are. Pure."""
+"""The promotion event from a job's evidence: identity, sequence and times are added here, figures stay. Pure."""
 
 from __future__ import annotations
 

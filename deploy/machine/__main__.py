@@ -92,7 +92,7 @@ def status(home: Path) -> None:
     """Show every process; exit code 1 unless all run and are ready."""
     machine = Machine.at(home)
     states, readiness = machine.states(), machine.readiness()
-    counts = view.restarts(machine.home / "supervisord.log")
+    counts = machine.restarts()
     Console().print(view.status_table(machine.programs, states, readiness, counts))
     sys.exit(0 if view.all_run(machine.programs, states, readiness) else 1)
 

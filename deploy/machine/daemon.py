@@ -22,7 +22,7 @@ from schemas.errors import SettingsError
 
 State = Literal["STOPPED", "STARTING", "RUNNING", "BACKOFF", "STOPPING", "EXITED", "FATAL", "UNKNOWN"]
 
-START_SECONDS: Final = 3  # a process that ends sooner counts as a failed start
+START_SECONDS: Final = 15  # a process that ends sooner counts as a failed start: longer than imports take
 START_RETRIES: Final = 8  # failed starts in a row, each waited for a second longer, before the daemon gives up
 LOG_BYTES: Final = 10_000_000
 LOG_BACKUPS: Final = 3
@@ -90,7 +90,7 @@ environment={environment}
 priority={place}
 autostart=false
 autorestart={restarts}
-exitcodes=0,{MISTAKE}
+exitcodes={MISTAKE}
 startsecs={0 if program.once else START_SECONDS}
 startretries={START_RETRIES}
 stopsignal=TERM

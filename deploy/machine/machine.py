@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from deploy.machine import ready, traces
+from deploy.machine import ready, traces, view
 from deploy.machine.daemon import Daemon, Process, configuration, log_path, spawn
 from deploy.machine.programs import BROKER, MISTAKE, MachineSettings, Program, programs, taken
 from schemas.errors import MillraceError, SettingsError, Unavailable
@@ -27,11 +27,12 @@ UP_SECONDS: Final = 240.0  # the first start may fetch the broker's jars
 _WRITTEN: Final = "machine.json"  # what runs here, for the commands that come later
 _POLL_SECONDS: Final = 0.3
 _LAST_LINES: Final = 15
+_PATIENCE: Final = 3  # restarts of a process before it was ever ready, after which waiting on is of no use
 
 Told = Callable[[Program, float], None]  # a process is ready, after so many seconds
 
 
-class NotStarted(MillraceError):  # noqa: N818 - named like its siblings
+class NotStarted(MillraceError):
     """A process did not come up: says which one, shows its last lines and the remedy."""
 
     def __init__(self, name: str, what: str, lines: Sequence[str], remedy: str) -> None:
@@ -97,7 +98,7 @@ class Machine:
             states = self._daemon.processes()
             wrong = self._not_ready(list(waited.values()))
             for name in [name for name, what in wrong.items() if what is None]:
-                told(waited.pop(name), time.monotonic() - began)
+                told(waited.pop(name), states[name].uptime_seconds)
             for name, program in waited.items():
                 self._fail_if_over(program, states.get(name))
             if waited and time.monotonic() - began > timeout_seconds:
@@ -114,6 +115,10 @@ class Machine:
     def states(self) -> dict[str, Process]:
         """Return what supervisor says of each process."""
         return self._daemon.processes()
+
+    def restarts(self) -> dict[str, int]:
+        """Return how often each process was started after its first time."""
+        return view.restarts(self.home / "supervisord.log")
 
     def readiness(self) -> dict[str, str | None]:
         """Ask each process but the passing ones: None where it is ready, else what is wrong."""
@@ -173,7 +178,10 @@ class Machine:
             raise SettingsError(
                 "home", str(self.home), f"processes {pids} of an earlier start are left; `millrace down`"
             )
+        first: dict[int, str] = {}
         for variable, port in taken(self.programs):
+            if first.setdefault(port, variable) != variable:
+                raise SettingsError(variable, port, f"is also the port of {first[port]}; set another one")
             if who := traces.holder(port):
                 raise SettingsError(variable, port, f"the port is in use by {who}; stop it or set another port")
         (self.home / "logs").mkdir(exist_ok=True, mode=0o700)
@@ -234,13 +242,12 @@ class Machine:
     def _fail_if_over(self, program: Program, process: Process | None) -> None:
         if process is None:
             self._fail(program.name, "is not known to supervisor, which left")
-        elif process.state == "FATAL":
+        elif process.state == "EXITED" and process.exit_code == MISTAKE:
+            self._fail(program.name, "was told something it cannot use")
+        elif process.state == "EXITED" and program.once and process.exit_code:
+            self._fail(program.name, f"ended with {process.exit_code}")
+        elif process.state == "FATAL" or self.restarts().get(program.name, 0) >= _PATIENCE:
             self._fail(program.name, "ended again and again")
-        elif process.state == "EXITED":
-            mistake = process.exit_code == MISTAKE
-            self._fail(
-                program.name, "was told something it cannot use" if mistake else f"ended with {process.exit_code}"
-            )
 
     def _fail(self, name: str, what: str) -> None:
         lines = self.last_lines(name)

@@ -1,4 +1,4 @@
-"""The programs of one machine, in flow order: what is started, on which ports, and how one sees that it is ready.
+"""The programs of one machine in the order of their start: what is started, on which ports, and what tells it is ready.
 
 Pure: settings in, programs out. Starts nothing.
 """
@@ -12,16 +12,20 @@ from pathlib import Path
 from typing import Final
 
 from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
 from deploy.edge.settings import Settings
 
 MISTAKE: Final = 2  # exit code of a program that was told something it cannot use: a restart does not mend that
 BROKER: Final = "broker"
+CONTROLLER: Final = "MILLRACE_BROKER_PORT + 1"  # where the embedded broker keeps its controller
 TOPICS: Final = "topics"
 
 
 class MachineSettings(Settings):
     """The ports of the processes on one machine; names are those of the environment (`MILLRACE_ROUTER_PORT`, ...)."""
+
+    model_config = SettingsConfigDict(extra="forbid")  # a port by a wrong name would silently be the default one
 
     broker_port: int = Field(default=19092, gt=0, le=65535)
     router_port: int = Field(default=8000, gt=0, le=65535)
@@ -74,18 +78,20 @@ class Program:
 
 
 def programs(settings: MachineSettings, teacher: Sequence[str] | None, home: Path) -> list[Program]:
-    """Return what runs on this machine, in flow order; `teacher` holds the stand-in's options, None: none runs."""
-    found = [] if not settings.own_broker else [_broker(settings, home)]
+    """Return what runs here in the order of its start; `teacher` holds the stand-in's options, None: none runs."""
+    # These need no Kafka and import longest, so they go first and get ready while the broker starts.
+    found = [_students(settings)] if teacher is None else [_teacher(settings, teacher), _students(settings)]
+    if settings.own_broker:
+        found.append(_broker(settings, home))
     found.append(Program(name=TOPICS, command=_python("deploy.kafka.topics", "apply"), once=True))
-    if teacher is not None:
-        found.append(_teacher(settings, teacher))
-    return [*found, _students(settings), _worker(settings), _dispatcher(settings), _router(settings)]
+    return [*found, _worker(settings), _dispatcher(settings), _router(settings)]
 
 
 def _broker(settings: MachineSettings, home: Path) -> Program:
     port = settings.broker_port
     command = _python("deploy.kafka", "start", "--foreground", "--home", str(home / "kafka"), "--port", str(port))
-    return Program(name=BROKER, command=command, ports={"MILLRACE_BROKER_PORT": port}, stop_seconds=30)
+    ports = {"MILLRACE_BROKER_PORT": port, CONTROLLER: port + 1}
+    return Program(name=BROKER, command=command, ports=ports, stop_seconds=30)
 
 
 def _teacher(settings: MachineSettings, options: Sequence[str]) -> Program:

@@ -19,7 +19,7 @@ import orjson
 from aiohttp import web
 
 from deploy.edge import probes
-from deploy.router.capture import Capture
+from deploy.router.capture import Sink
 from deploy.router.settings import RouterSettings
 from deploy.router.state import Cap, CapKind, Lines
 from deploy.router.students import Students
@@ -41,7 +41,7 @@ class Admin:
         workloads: Mapping[str, Workload],
         lines: Lines,
         students: Students,
-        capture: Capture,
+        capture: Sink,
         changed: Callable[[], None],
     ) -> None:
         self._settings, self._workloads, self._lines = settings, workloads, lines

@@ -75,6 +75,5 @@ def streamed_answer(events: bytes) -> tuple[str | None, str | None]:
         except orjson.JSONDecodeError:
             continue
         model = chunk.get("model") or model
-        for choice in chunk.get("choices") or []:
-            content.append((choice.get("delta") or {}).get("content") or "")
+        content += [(choice.get("delta") or {}).get("content") or "" for choice in chunk.get("choices") or []]
     return ("".join(content) or None), model

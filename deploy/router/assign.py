@@ -79,10 +79,8 @@ def plan(workload: Workload, view: View, sticky: str, request_id: str) -> Plan:
     else:
         servers = (view.champion, None)
         aside = view.challenger if challenged and view.shadow else None
-    if audit:
-        reference = Reference.ALWAYS
-    else:
-        reference = Reference.ON_DISAGREEMENT if aside is not None else Reference.NEVER
+    reference = Reference.ON_DISAGREEMENT if aside is not None else Reference.NEVER
+    reference = Reference.ALWAYS if audit else reference
     variant = Variant.CHALLENGER if assigned else Variant.CHAMPION
     return Plan(variant, servers, aside, reference, audit, workload.audit.share if audit else None)
 

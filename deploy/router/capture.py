@@ -1,4 +1,4 @@
-"""What the router tells Kafka, off the hot path: a bounded queue, a thread with a producer, and a count of what was dropped.
+"""What the router tells Kafka, off the hot path: a bounded queue, a thread with a producer, a count of the dropped.
 
 `offer` never waits. Kafka down: the queue fills, then records are dropped and counted; answers go on. Not exactly once:
 a router that is killed loses what is queued.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaError, Producer
 
@@ -29,17 +29,22 @@ Delivered = Callable[[], None]
 _Item = tuple[Topic, str, Record, Delivered | None]
 
 
+class Sink(Protocol):
+    """Where records go without anybody waiting for it."""
+
+    def offer(self, topic: Topic, workload: str, record: Record, delivered: Delivered | None = None) -> bool:
+        """Take a record, or drop and count it; `delivered` runs after the broker's ack, perhaps in another thread."""
+        ...
+
+
 class Capture:
     """Sends records of any topic in the background."""
 
     def __init__(self, settings: RouterSettings) -> None:
         self._settings = settings
         self._queue: queue.Queue[_Item] = queue.Queue(settings.capture_queue)
-        self._producer = Producer(
-            kafka.producer(
-                settings, queue_buffering_max_messages=settings.capture_queue, linger_ms=20, log_level=_FATAL_ONLY
-            )
-        )
+        options = kafka.producer(settings, queue_buffering_max_messages=settings.capture_queue, linger_ms=20)
+        self._producer = Producer(options | {"log_level": _FATAL_ONLY})
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()

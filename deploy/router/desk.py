@@ -17,7 +17,7 @@ import orjson
 
 from deploy.router import answer, metrics
 from deploy.router.assign import Plan, Reference, Served, View, plan
-from deploy.router.capture import Capture
+from deploy.router.capture import Sink
 from deploy.router.state import Lines
 from deploy.router.students import Judgement, StudentFailed, Students
 from deploy.router.teacher import Teacher, TeacherAnswer, TeacherUnreachable
@@ -69,7 +69,7 @@ class Desk:
     """Answers eligible requests of every workload."""
 
     def __init__(
-        self, lines: Lines, students: Students, teachers: Mapping[str, Teacher], capture: Capture, side_calls: int
+        self, lines: Lines, students: Students, teachers: Mapping[str, Teacher], capture: Sink, side_calls: int
     ) -> None:
         self._lines, self._students, self.teachers = lines, students, teachers
         self._capture, self._most = capture, side_calls
@@ -225,16 +225,15 @@ def _captured(job: Job, given: Answer, teacher: Answer | None) -> TrafficRecord:
     """The request with the teacher's answer where there is one, else with the student's: never learnt from."""
     source = teacher or given
     student = source.server
-    if source.content is None:
-        by = AnsweredBy.UNKNOWN
-    else:
-        by = AnsweredBy.TEACHER if student is None else AnsweredBy.STUDENT
+    by = AnsweredBy.TEACHER if student is None else AnsweredBy.STUDENT
+    by = AnsweredBy.UNKNOWN if source.content is None else by
+    whole = source.response is not None and source.status == 200
     asked = teacher is not None and given.server is not None
     reason = "audit" if job.plan.audit else "disagreement" if asked else "teacher" if teacher is not None else None
     return TrafficRecord(
         workload=job.workload.name, event_time=job.time, id=job.request_id, client=job.client,
         request=orjson.dumps(job.request).decode(), answer=source.content,
-        response=orjson.dumps(source.response).decode() if source.response is not None and source.status == 200 else None,
+        response=orjson.dumps(source.response).decode() if whole else None,
         answered_by=by, model=source.version or None, model_digest=student.manifest_sha256 if student else None,
         audit=job.plan.audit, selection_reason=reason,
         propensity=job.plan.propensity if teacher is not None or job.plan.audit else None,

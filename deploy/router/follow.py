@@ -23,7 +23,6 @@ from schemas.topics import MODEL_STATE, PARTITIONS
 
 _RETRY_SECONDS: Final = 2.0
 _POLL_MS: Final = 250
-_QUIET_POLLS: Final = 4  # empty polls after which the end is reached though control records stand before it
 
 log = logging.getLogger("millrace.router.follow")
 
@@ -40,23 +39,24 @@ async def follow(settings: Settings, apply: Callable[[list[ModelState]], None], 
 
 
 async def _read(settings: Settings, apply: Callable[[list[ModelState]], None], caught_up: Callable[[], None]) -> None:
-    options = kafka.aiokafka(settings, isolation_level="read_committed", enable_auto_commit=False)
+    # Not seek_to_beginning: a reset to the default place that is under way may win over it, and states be missed.
+    options = kafka.aiokafka(
+        settings, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     consumer = AIOKafkaConsumer(**options)
     try:
         await consumer.start()
         places = [TopicPartition(kafka.topic_name(settings, MODEL_STATE), n) for n in range(PARTITIONS)]
         consumer.assign(places)
-        await consumer.seek_to_beginning(*places)
         ends = await consumer.end_offsets(places)
-        told, quiet = False, 0
+        told = False
         while True:
             batches = await consumer.getmany(timeout_ms=_POLL_MS)
             apply([state for messages in batches.values() for state in _decoded(messages)])
             if told:
                 continue
-            quiet = 0 if batches else quiet + 1
             reached = [await consumer.position(place) >= ends[place] for place in places]
-            if all(reached) or quiet >= _QUIET_POLLS:
+            if all(reached):
                 told = True
                 metrics.FOLLOWING.set(1)
                 caught_up()

@@ -1,7 +1,7 @@
 """`rollout status|hold|resume|abort|promote|undo`: see a rollout, and command it.
 
-A command goes to the controller by Kafka and counts once a status names it. Abort besides calls every router's admin address,
-acts there at once with Kafka down, and exits non-zero unless every router acknowledged.
+A command goes to the controller by Kafka and counts once a status names it. Abort besides calls every router's admin
+address, acts there at once with Kafka down, and exits non-zero unless every router acknowledged.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import aiohttp
 import click
@@ -39,27 +39,29 @@ IGNORED: Final = "command_ignored"
 
 
 @asynccontextmanager
-async def _reading(settings: RouterSettings, topic: Topic, partition: int) -> AsyncIterator[tuple[Any, TopicPartition]]:
+async def _reading(
+    settings: RouterSettings, topic: Topic, partition: int, start: Literal["earliest", "latest"]
+) -> AsyncIterator[tuple[Any, TopicPartition]]:
     """Read one partition without a group, transactions resolved."""
-    consumer = AIOKafkaConsumer(**kafka.aiokafka(settings, isolation_level="read_committed", enable_auto_commit=False))
+    options = kafka.aiokafka(
+        settings, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset=start
+    )
+    consumer = AIOKafkaConsumer(**options)
     try:
         await asyncio.wait_for(consumer.start(), KAFKA_SECONDS)
         place = TopicPartition(kafka.topic_name(settings, topic), partition)
         consumer.assign([place])
         yield consumer, place
     except (KafkaError, TimeoutError) as error:
-        raise Unavailable(
-            f"Kafka at {settings.bootstrap_servers} does not answer ({type(error).__name__})"
-        ) from error
+        raise Unavailable(f"Kafka at {settings.bootstrap_servers} does not answer ({type(error).__name__})") from error
     finally:
         await consumer.stop()
 
 
 async def _values(settings: RouterSettings, topic: Topic, partition: int) -> list[bytes]:
     """Return every value of a partition as it stands now."""
-    async with _reading(settings, topic, partition) as (consumer, place):
+    async with _reading(settings, topic, partition, "earliest") as (consumer, place):
         end = (await consumer.end_offsets([place]))[place]
-        await consumer.seek_to_beginning(place)
         found: list[bytes] = []
         while await consumer.position(place) < end:
             batches = await consumer.getmany(timeout_ms=500)
@@ -84,9 +86,8 @@ async def send(settings: RouterSettings, command: RolloutCommand) -> RolloutStat
         Unavailable: the command did not reach Kafka.
     """
     partition = partition_of(command.workload, PARTITIONS)
-    async with _reading(settings, ROLLOUT_STATUS, partition) as (consumer, place):
-        await consumer.seek_to_end(place)
-        await consumer.position(place)
+    async with _reading(settings, ROLLOUT_STATUS, partition, "latest") as (consumer, place):
+        await consumer.position(place)  # the end is found before the command goes out
         await _produce(settings, command, partition)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + ACKNOWLEDGE_SECONDS

@@ -1,4 +1,4 @@
-"""The router's public routes: chat completions (plain and streamed), models, classify; the rest of /v1 goes to the teacher.
+"""The router's public routes: chat completions (plain, streamed), models, classify; the rest of /v1 is the teacher's.
 
 Admin and probes are never here (admin.py).
 """

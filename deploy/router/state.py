@@ -1,7 +1,8 @@
-"""What the lines of this router serve: the controller's states, local caps that only lower, and a file that outlives both.
+"""What the lines of this router serve: the controller's states, local caps that only lower, and a file that keeps both.
 
-Only a higher (epoch, sequence) is applied. The lower of the controller's weight and the local cap wins. Until model-state
-was read to its end once, nothing is raised: the snapshot's champion answers, else the teacher. Speaks no Kafka.
+Only a higher (epoch, sequence) is applied. The lower of the controller's weight and the local cap wins.
+Until model-state was read to its end once, nothing is raised: the snapshot's champion answers, else the teacher.
+Speaks no Kafka.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import base64
 import fcntl
 import json
 import os
+import threading
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -51,6 +53,7 @@ class Lines:
     def __init__(self, folder: Path) -> None:
         self._file = folder / SNAPSHOT
         self._lock = _locked(folder)
+        self._saving = threading.Lock()
         self._states: dict[str, ModelState] = {}
         self._caps: dict[str, Cap] = {}
         self.confirmed = False  # model-state was read to its end since this start
@@ -91,7 +94,7 @@ class Lines:
         self._caps[workload] = cap
 
     def release(self, workload: str) -> bool:
-        """Lift a local hold (an abort stays until the controller has closed the rollout); tell whether there was one."""
+        """Lift a local hold and tell whether there was one; an abort stays until the controller closed the rollout."""
         cap = self._caps.get(workload)
         if cap is None or cap.kind is not CapKind.HOLD:
             return False
@@ -121,10 +124,15 @@ class Lines:
 
     def save(self) -> None:
         """Write states and overrides so that they survive a power cut."""
+        with self._saving:
+            self._write()
+
+    def _write(self) -> None:
+        states, caps = dict(self._states), dict(self._caps)
         values = {
             "format": "millrace-router/1",
-            "states": {name: base64.b64encode(encode(state)).decode() for name, state in self._states.items()},
-            "caps": {name: asdict(cap) for name, cap in self._caps.items()},
+            "states": {name: base64.b64encode(encode(state)).decode() for name, state in states.items()},
+            "caps": {name: asdict(cap) for name, cap in caps.items()},
         }
         fresh = self._file.with_suffix(".new")
         with fresh.open("w") as file:

@@ -1,7 +1,7 @@
 """The student servers as the router sees them: load by name, prove, ask; load again what a restarted server forgot.
 
-A student gets traffic only from servers where it is *ready*: its files hash to what the controller named, the server lists
-it with that folder, and it answers its recorded probes with the recorded probabilities. Speaks vLLM's routes.
+A student gets traffic only from servers where it is *ready*: its files hash to what the controller named, the server
+lists it with that folder, and it answers its recorded probes with the recorded probabilities. Speaks vLLM's routes.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Students:
             self._ready = {(at, version) for at, version in self._ready if at != url}
             return
         for model in list(self._wanted.values()):
-            if (url, model.version) in self._ready and listed.get(model.version) == str(Path(model.uri).resolve()):
+            if (url, model.version) in self._ready and listed.get(model.version) == _folder(model):
                 continue
             self._ready.discard((url, model.version))
             try:
@@ -134,7 +134,7 @@ class Students:
         """Bring a student into service: (1) check its files, (2) load, (3) see it listed, (4) ask its probes."""
         if model.version not in self._proven:
             self._proven[model.version] = await asyncio.to_thread(verified, model, self._root)
-        folder = str(Path(model.uri).resolve())
+        folder = _folder(model)
         if model.version not in listed:
             await self._post(url, "/v1/load_lora_adapter", {"lora_name": model.version, "lora_path": folder})
             listed = await self._listed(url)
@@ -183,6 +183,10 @@ class Students:
         if response.status >= 400:
             raise StudentFailed("error", f"{response.status} {content[:200].decode(errors='replace')}")
         return content
+
+
+def _folder(model: ServedModel) -> str:
+    return str(Path(model.uri).resolve())
 
 
 def verified(model: ServedModel, root: Path) -> list[Probe]:

@@ -1,6 +1,6 @@
 """The teacher as the router sees it: any OpenAI-compatible endpoint, answers passed through.
 
-Retries only what cannot have been answered (connect failure, 429, 502, 503, 504), within a budget of a tenth of the traffic.
+Retries only what cannot have been answered (connect failure, 429, 502, 503, 504), within a tenth of the traffic.
 Asks for log-probabilities where the workload allows it; a teacher that refuses them is asked without from then on.
 """
 

@@ -40,11 +40,11 @@ _PLAIN: Final = (
 )  # fmt: skip
 
 
-class AdapterRefused(ContractError):  # noqa: N818 - an outcome, as in schemas.errors
+class AdapterRefused(ContractError):
     """An adapter that is not what it must be; the message says what differs."""
 
 
-class AdapterNotThere(ContractError):  # noqa: N818
+class AdapterNotThere(ContractError):
     """No adapter folder at this path."""
 
 

@@ -99,8 +99,12 @@ def read_rows(file: Path, workload: Workload, text: str, label: str) -> list[tup
     """
     if not file.is_file():
         raise BadInput("--fitted", str(file), "no such file")
+    try:
+        found = list(_rows(file))
+    except (OSError, EOFError, ValueError, csv.Error) as error:
+        raise BadInput("--fitted", str(file), f"cannot be read: {error}") from error
     rows = []
-    for number, row in enumerate(_rows(file), start=1):
+    for number, row in enumerate(found, start=1):
         if text not in row or label not in row:
             raise BadInput(str(file), sorted(row), f"row {number} lacks {text!r} or {label!r}; see --text and --label")
         known = label_in(workload, str(row[label]))

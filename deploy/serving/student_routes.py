@@ -72,7 +72,7 @@ class _Classify(BaseModel):
     input: str | list[str]
 
 
-class Refused(Exception):  # noqa: N818 - named after what the client sees
+class Refused(Exception):
     """A request that is answered with an error in vLLM's shape."""
 
     def __init__(self, status: int, kind: str, message: str) -> None:

@@ -13,9 +13,11 @@ import signal
 from pathlib import Path
 
 import click
+from aiohttp import web
 from pydantic import Field
 
 from deploy.edge import logs, probes
+from deploy.edge.base_models import find_base
 from deploy.edge.command import told_in_one_line
 from deploy.edge.settings import Settings
 
@@ -51,7 +53,7 @@ def main(**options: object) -> None:
 
 
 async def _serve(settings: StudentSettings, log: logging.Logger) -> None:
-    # Torch and transformers take seconds to import: not before the options are known to be right.
+    find_base(settings.base_model)  # torch and transformers take seconds to import: not before the base is there
     import torch
 
     from deploy.serving.encoder import Base
@@ -66,17 +68,25 @@ async def _serve(settings: StudentSettings, log: logging.Logger) -> None:
         waiting=settings.student_waiting,
         most=settings.student_adapters,
     )
+    try:
+        await _until_stopped(settings, application(students), base.sha256, log)
+    finally:
+        students.batcher.close()
+
+
+async def _until_stopped(
+    settings: StudentSettings, app: web.Application, base_sha256: str, log: logging.Logger
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = await probes.serve(application(students), settings.host, settings.student_port, setting="student_port")
+    runner = await probes.serve(app, settings.host, settings.student_port, setting="student_port")
     log.info(
         "base %s (%s) ready on %s:%d, adapters from %s",
-        base.name, base.sha256[:12], settings.host, settings.student_port, settings.artefacts_dir.resolve(),
+        settings.base_model, base_sha256[:12], settings.host, settings.student_port, settings.artefacts_dir.resolve(),
     )  # fmt: skip
     await stop.wait()
     await runner.cleanup()
-    students.batcher.close()
 
 
 def _cores() -> int:

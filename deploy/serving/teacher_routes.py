@@ -183,7 +183,7 @@ async def _stream(request: web.Request, reply: Reply, *, include_usage: bool) ->
     return response
 
 
-class _Malformed(Exception):  # noqa: N818 - a signal for status 400
+class _Malformed(Exception):
     """A body that is no chat-completion request."""
 
 

@@ -44,7 +44,7 @@ def _invalid_utf8(told: Told, workload: Workload, _: random.Random) -> Wire:
 
 def _too_deep(told: Told, workload: Workload, _: random.Random) -> Wire:
     nested: Any = told.text
-    for _level in range(40 * workload.limits.depth):
+    for _level in range(10 * workload.limits.depth):
         nested = [nested]
     value = _json(told, workload)
     return Wire(workload.name, canonical(value | {"request": value["request"] | {"metadata": nested}}))

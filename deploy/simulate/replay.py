@@ -87,7 +87,7 @@ def main(
     answered_by: str, model: str | None, rate: float | None, skip: int, limit: int | None, seed: int | None,
     out: Path | None, bootstrap_servers: str | None,
 ) -> None:  # fmt: skip
-    """Play FILE (CSV, JSON lines, Parquet, each also .gz, or a Hugging Face data set `owner/name[:split]`) onto `traffic`.
+    """Play FILE onto `traffic`: CSV, JSON lines, Parquet, each also .gz, or a Hugging Face `owner/name[:split]`.
 
     JSON rows that are OpenAI exchanges or five-field records already pass unchanged.
     """

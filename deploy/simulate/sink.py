@@ -36,7 +36,8 @@ class KafkaSink:
     def __init__(self, settings: Settings) -> None:
         self._topic = topic_name(settings, TRAFFIC)
         self._failed: KafkaError | None = None
-        self._producer = Producer(producer(settings, log_level=3, delivery_timeout_ms=int(ACK_SECONDS * 1000)))
+        quiet = {"log_level": 2}  # the client's own complaints: ours say what to do
+        self._producer = Producer(producer(settings, delivery_timeout_ms=int(ACK_SECONDS * 1000)) | quiet)
         self._require_topic(settings.bootstrap_servers)
 
     def send(self, _id: str, _time: datetime | None, _text: str | None, wire: Wire) -> None:

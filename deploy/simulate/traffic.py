@@ -76,7 +76,7 @@ def check(plan: Plan, workload: Workload) -> None:
     """Refuse a plan that cannot be drawn.
 
     Raises:
-        BadInput: the workload does not have the newswire's labels, or repetitions and poison leave no room for originals.
+        BadInput: the workload has other labels than the newswire, or nothing but repetitions and poison would be left.
     """
     if set(workload.labels) != set(FREQUENCIES):
         odd = sorted(set(workload.labels) ^ set(FREQUENCIES))

@@ -60,9 +60,15 @@ def _accounts(
     inputs: dict[str, dict[Place, str | None]] = {"traffic": {}, "curated": {}}
     endings: dict[str, list[Ending]] = {"traffic": [], "curated": []}
     known: set[str] = set()
+    kept_since: dict[
+        int, int
+    ] = {}  # partition -> when the oldest ending that is kept was appended, where some are gone
     for topic in _OUTPUTS:
         reader = Reader(_RECORDS[topic])
         for raw, record in _decoded(cluster, topic, reader, marks[topic]):
+            low = marks[topic][raw.partition][0]
+            if 0 < low == raw.offset:
+                kept_since[raw.partition] = max(raw.appended_ms, kept_since.get(raw.partition, 0))
             origin = record["origin"]
             if origin["topic"] in endings:
                 endings[origin["topic"]].append(_ending(topic, record))
@@ -81,11 +87,27 @@ def _accounts(
             inputs["traffic"][ending.origin] = ending.workload
     return [
         account(
-            stage, inputs[source], endings[source], committed[stage],
-            {partition: low for partition, (low, _) in marks[source].items()}, known, workload,
+            stage,
+            inputs=inputs[source],
+            endings=endings[source],
+            committed=committed[stage],
+            begins=_begins(cluster, source, marks[source], kept_since),
+            known=None if any(low for low, _ in marks["curated"].values()) else known,
+            workload=workload,
         )
         for stage, source in _STAGES
     ]  # fmt: skip
+
+
+def _begins(
+    cluster: Cluster, source: str, marks: Mapping[int, tuple[int, int]], kept_since: Mapping[int, int]
+) -> dict[int, int]:
+    """Return from where a topic's records can be counted: an ending older than what is kept would seem missing."""
+    begins = {partition: low for partition, (low, _) in marks.items()}
+    for partition, appended_ms in kept_since.items():
+        at = cluster.offset_at(source, partition, appended_ms)
+        begins[partition] = max(begins[partition], marks[partition][1] if at is None else at)
+    return begins
 
 
 def _decoded(

@@ -1,9 +1,9 @@
-"""The accounts: which input ended where, which is missing, doubled, or names a record that does not exist. Pure rules."""
+"""The accounts: which input ended where, which is missing or doubled, which names a record that is not there. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 Place = tuple[int, int]  # partition and offset
@@ -51,11 +51,12 @@ class Account:
 
 def account(
     stage: str,
+    *,
     inputs: Mapping[Place, str | None],
     endings: Iterable[Ending],
     committed: Mapping[int, int],
     begins: Mapping[int, int],
-    known: Mapping[str, object] | frozenset[str] | set[str],
+    known: Collection[str] | None,
     workload: str | None = None,
 ) -> Account:
     """Hold the inputs below the committed offsets against the endings.
@@ -65,8 +66,8 @@ def account(
         inputs: every input that still stands in the topic, with its workload where that can be told.
         endings: every output that names an input of this stage.
         committed: the group's offset by partition; inputs at or above it are still in flight.
-        begins: where the input topic begins: what retention took cannot be counted.
-        known: ids of the records that exist.
+        begins: where the input topic begins to be countable: retention took inputs, or endings, from before.
+        known: ids of the records that exist; None where retention may have taken some.
         workload: count this workload's only.
     """
     found = Account(stage)
@@ -78,10 +79,10 @@ def account(
         ends[ending.origin] += 1
         if ends[ending.origin] == 1:
             found.ended[ending.topic] = found.ended.get(ending.topic, 0) + 1
-        if ending.duplicate_of is not None and ending.duplicate_of not in known:
+        if known is not None and ending.duplicate_of is not None and ending.duplicate_of not in known:
             found.dangling.append((ending.origin, ending.duplicate_of))
     for place, of in inputs.items():
-        if workload and of != workload:
+        if place[1] < begins.get(place[0], 0) or (workload and of != workload):
             continue
         found.inputs += 1
         if place[1] >= committed.get(place[0], 0):

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import fastavro
-from confluent_kafka import OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions, KafkaError, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
@@ -24,6 +32,8 @@ from schemas.errors import ContractError, Unavailable
 
 _SECONDS: Final = 15.0
 _READ: Final = 2_000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Raw:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
+    appended_ms: int  # by the broker's clock
 
 
 class Cluster:
@@ -54,18 +65,18 @@ class Cluster:
         topic, group = self._name(topic), f"{self._settings.topic_prefix}{group}"
         places = [TopicPartition(topic, partition) for partition in self._partitions(topic)]
         asked = ConsumerGroupTopicPartitions(group, places)
-        future = self._admin.list_consumer_group_offsets([asked], request_timeout=_SECONDS, require_stable=True)[group]
-        answers = future.result(2 * _SECONDS).topic_partitions
+        answers = _patiently(
+            lambda: self._admin.list_consumer_group_offsets([asked], request_timeout=_SECONDS, require_stable=True)[
+                group
+            ].result(2 * _SECONDS)
+        ).topic_partitions
         return {answer.partition: answer.offset for answer in answers if answer.offset >= 0}
 
     def marks(self, topic: str) -> dict[int, tuple[int, int]]:
         """Return where each partition begins, and its read_uncommitted end."""
         consumer, topic = self._consumer("read_uncommitted"), self._name(topic)
         try:
-            return {
-                partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SECONDS)
-                for partition in self._partitions(topic)
-            }
+            return {partition: self._mark(consumer, topic, partition) for partition in self._partitions(topic)}
         finally:
             consumer.close()
 
@@ -87,9 +98,21 @@ class Cluster:
                         open_.discard(partition)
                     elif error is None:
                         headers = cast("Any", tuple(raw.headers() or ()))
-                        yield Raw(partition, offset, raw.key(), raw.value(), headers)
+                        yield Raw(partition, offset, raw.key(), raw.value(), headers, raw.timestamp()[1])
         finally:
             consumer.close()
+
+    def offset_at(self, topic: str, partition: int, appended_ms: int) -> int | None:
+        """Return the first offset that was appended then or later; None where there is none."""
+        consumer = self._consumer("read_uncommitted")
+        try:
+            (found,) = consumer.offsets_for_times([TopicPartition(self._name(topic), partition, appended_ms)], _SECONDS)
+        finally:
+            consumer.close()
+        return found.offset if found.offset >= 0 else None
+
+    def _mark(self, consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+        return _patiently(lambda: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SECONDS))
 
     def _name(self, topic: str) -> str:
         return self._settings.topic_prefix + topic
@@ -111,6 +134,18 @@ class Cluster:
                 "enable.partition.eof": True,
             }
         )
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Return the answer, asking again while a leader or a coordinator is being found."""
+    deadline = time.monotonic() + 2 * _SECONDS
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 class Reader:
@@ -142,4 +177,4 @@ class Reader:
             schema, body = self._schemas.get(value[:10]), value[10:]
         if schema is None:
             raise ContractError(f"a {self._record} is written in a schema that is not known here ({value[:10].hex()})")
-        return dict(fastavro.schemaless_reader(io.BytesIO(body), schema, None))
+        return cast("dict[str, Any]", fastavro.schemaless_reader(io.BytesIO(body), schema, None))

@@ -1,7 +1,7 @@
 """Sticky buckets: which requests a rollout's challenger answers, the same in every process and every language.
 
-A bucket is a number in [0, 1) from a keyed BLAKE2b; a request is in when its bucket is below the weight, so a higher weight
-only adds requests (ramps are nested). The salt is the rollout's id: two rollouts hit independent requests.
+A bucket is a number in [0, 1) from a keyed BLAKE2b; a request is in when its bucket is below the weight, so a higher
+weight only adds requests (ramps are nested). The salt is the rollout's id: two rollouts hit independent requests.
 docs/bucketing-vectors.json holds published test vectors. Nothing here knows of rollouts, weights or HTTP.
 """
 

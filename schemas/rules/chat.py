@@ -38,27 +38,33 @@ def template_fingerprint(workload: Workload) -> str:
 
 def find_text(workload: Workload, request: Mapping[str, Any]) -> Found | Ineligible:
     """Find the workload's text in a chat-completion request, or say why a student may not answer it."""
-    for name in _NOT_FOR_STUDENTS:
-        if request.get(name):
-            return Ineligible(name)
-    if request.get("n") not in (None, 1):
-        return Ineligible("n")
-    messages = request.get("messages")
-    if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
-        return Ineligible("messages")
-    roles = [message.get("role") if isinstance(message, Mapping) else None for message in messages]
-    if roles not in (["user"], ["system", "user"], ["developer", "user"]):
-        return Ineligible("turns")
-    contents = [message.get("content") for message in messages]
-    if not all(isinstance(content, str) for content in contents):
-        return Ineligible("modality")
-    if (contents[0] if len(contents) == 2 else None) != workload.request.system:
-        return Ineligible("system")
+    reason = _refused_parameter(request) or _refused_messages(workload, request.get("messages"))
+    if reason:
+        return Ineligible(reason)
+    prompt: str = request["messages"][-1]["content"]
     before, after = workload.request.prompt.split(TEXT)
-    prompt = contents[-1]
     if not (prompt.startswith(before) and prompt.endswith(after) and len(prompt) > len(before) + len(after)):
         return Ineligible("template")
     return Found(prompt[len(before) : len(prompt) - len(after)], template_fingerprint(workload))
+
+
+def _refused_parameter(request: Mapping[str, Any]) -> str | None:
+    if request.get("n") not in (None, 1):
+        return "n"
+    return next((name for name in _NOT_FOR_STUDENTS if request.get(name)), None)
+
+
+def _refused_messages(workload: Workload, messages: Any) -> str | None:
+    if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
+        return "messages"
+    roles = [message.get("role") if isinstance(message, Mapping) else None for message in messages]
+    if roles not in (["user"], ["system", "user"], ["developer", "user"]):
+        return "turns"
+    contents = [message.get("content") for message in messages]
+    if not all(isinstance(content, str) for content in contents):
+        return "modality"
+    system = contents[0] if len(contents) == 2 else None
+    return None if (system or None) == (workload.request.system or None) else "system"
 
 
 def messages_for(workload: Workload, text: str) -> list[dict[str, str]]:
@@ -73,19 +79,33 @@ def answer_for(workload: Workload, label: str) -> str:
 
 
 def label_in(workload: Workload, answer: str) -> str | None:
-    """Return the label an answer says, or None where it says none of the set (or more than the answer form allows)."""
-    said = answer.strip()
-    before, after = (part.strip() for part in workload.request.answer.split(LABEL))
-    if (before or after) and said.startswith(before) and said.endswith(after):
-        said = said[len(before) : len(said) - len(after)]
-    folded = said.strip().strip("\"'`.*").strip().casefold()
-    for label in workload.labels:
-        if label.casefold() == folded:
-            return label
-    for alias, label in workload.aliases.items():
-        if alias.casefold() == folded:
-            return label
+    """Return the label an answer says, or None where it says none of the set (or more than the answer form allows).
+
+    A label's own spelling wins; case aside, quotes, stars and full stops around it are forgiven while it stays unique.
+    """
+    names = [(label, label) for label in workload.labels] + list(workload.aliases.items())
+    for said in _readings(workload, answer.strip()):
+        for spelled in (_folded, _undecorated):
+            wanted = spelled(said)
+            found = {label: None for name, label in names if wanted and spelled(name) == wanted}
+            if len(found) == 1 or (found and spelled is _folded):
+                return next(iter(found))
     return None
+
+
+def _readings(workload: Workload, said: str) -> list[str]:
+    """Return what may be the label: the part that the answer form leaves, then the whole."""
+    before, after = (part.strip() for part in workload.request.answer.split(LABEL))
+    fits = said.startswith(before) and said.endswith(after) and len(said) >= len(before) + len(after)
+    return [said[len(before) : len(said) - len(after)], said] if fits and (before or after) else [said]
+
+
+def _folded(name: str) -> str:
+    return name.casefold().strip()
+
+
+def _undecorated(name: str) -> str:
+    return name.strip().strip("\"'`.*").strip().casefold()
 
 
 def answer_in(response: Mapping[str, Any]) -> str | None:

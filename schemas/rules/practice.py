@@ -4,8 +4,8 @@ One rule for the teacher stand-in and for the answers recorded in simulated traf
 Every draw comes from a keyed hash: no state, no order, the same answer for every member of a cluster.
 
 Calibration: each cluster draws a doubt from a few levels. With probability `doubt` the answer is wrong, and whatever
-the answer, it is given `1 - doubt`. So among the answers of one stated probability exactly that share is right; a
-class differs only in how often it draws which level. It does not claim to be calibrated for the labels that were not answered.
+the answer, it is given `1 - doubt`. So among the answers of one stated probability exactly that share is right; classes
+differ only in which levels they draw how often. The labels that were not answered are not claimed to be calibrated.
 """
 
 from __future__ import annotations

@@ -1,17 +1,20 @@
 """Anytime-valid evidence about a mean: look after every observation, stop whenever you like, and alpha still holds.
 
-The tool is a capital process. For observations y in [0, 1] and the hypothesis `mean <= m`, a bet of share g multiplies the
-capital by (1 - g) + g*y/m, whose expectation is at most 1 under the hypothesis for every 0 < g < 1. The average over a fixed
-grid of shares is a non-negative supermartingale, so (Ville 1939) it ever reaches 1/alpha with probability at most alpha.
-Each factor falls as m rises, so the means not yet rejected form a half-line: its end is a confidence sequence.
-Source: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS-B 86 (2024), section 4.
-With y in {0, 1} and g = (p - m)/(1 - m) the factor is the likelihood ratio of p against m: Robbins' mixture test (1970).
+The tool is a capital process. For observations y in [0, 1] and the hypothesis `mean <= m`, a bet of share g multiplies
+the capital by (1 - g) + g*y/m, whose expectation is at most 1 under the hypothesis for every 0 < g < 1. The average
+over a fixed grid of shares is a non-negative supermartingale, so (Ville 1939) it ever reaches 1/alpha with probability
+at most alpha. Each factor falls as m rises, so the means not rejected form a half-line: its end is a confidence
+sequence. Source: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS-B 86 (2024).
+With y in {0, 1} and g = (p - m)/(1 - m) the factor is the likelihood ratio of p against m: Robbins' mixture (1970).
 
-Observations are counts of 0, 1/2 and 1, so evidence does not depend on order and is rebuilt by counting. A paired difference
-d in {-1, 0, 1} (challenger right minus champion right) is y = (d + 1)/2; pairs that agree are halves and need no reference.
+Observations are counts of 0, 1/2 and 1, so evidence does not depend on order and is rebuilt by counting. A paired
+difference d in {-1, 0, 1} (challenger right minus champion right) is y = (d + 1)/2; pairs that agree are halves and
+need no reference. Assumes independent observations: count one per near-duplicate cluster.
 
-Measured by benchmarks/guardrail_simulation.py (seed 13, 1,000 runs each, alpha 0.05 / 3, watched after every observation):
-see POWER below for what the tests hold the code to. Assumes independent observations: count one per near-duplicate cluster.
+Simulated (benchmarks/guardrail_simulation.py, 100 runs of 1,000, seed 13, alpha 0.05/3, watched at every observation):
+exactly at the limits 0.80, 0.05 and 0.10 no run alarmed. Median observations until the alarm: agreement 0.70 against a
+floor of 0.80: 196; 0.60: 47; errors 0.20 against 0.05: 39; 0.50: 5; slow 0.20 against 0.10: 110. Paired, 8 % differing,
+5 points worse: 241 pairs and 21 calls of the teacher; 2 points worse: seen in 17 % of the runs only.
 """
 
 from __future__ import annotations

@@ -65,6 +65,7 @@ class CurateStage:
         """
         del settings
         self._workloads, self._schema_of_id = workloads, schema_of_id
+        self._templates = {name: chat.template_fingerprint(workload) for name, workload in workloads.items()}
         self._indexes: dict[int, dict[str, DuplicateIndex]] = {}
 
     def assign(self, partition: int, reader: Reader) -> None:
@@ -112,14 +113,12 @@ class CurateStage:
         record: TrafficRecord | None = None
         try:
             record = decode_traffic(message, self._schema_of_id)
-            workload = self._workloads.get(record.workload)
-            if workload is None:
-                raise RecordRejected(DeadLetterReason.UNKNOWN_WORKLOAD, "no workload file has this name")
+            workload = self._workload(record)
             home = partition_of(workload.name, PARTITIONS)
             if home != message.partition:
                 return _rekeyed(message, record, home)
             check_time(record.event_time, message.appended, workload.limits)
-            found = find_text(record, workload)
+            found = find_text(record, workload, self._templates[workload.name])
         except RecordRejected as rejected:
             name = record.workload if record else None
             return dead_letter(message, rejected.reason, rejected.detail, name, 1)
@@ -129,6 +128,12 @@ class CurateStage:
         if not curated.text:
             return _filtered(message, record, "nothing is left of the text once it is normalised")
         return self._told_apart(message, curated, workload, overlays)
+
+    def _workload(self, record: TrafficRecord) -> Workload:
+        workload = self._workloads.get(record.workload)
+        if workload is None:
+            raise RecordRejected(DeadLetterReason.UNKNOWN_WORKLOAD, "no workload file has this name")
+        return workload
 
     def _told_apart(self, message: Message, curated: CuratedRecord, workload: Workload, overlays: Overlays) -> Output:
         overlay = overlays.get(workload.name)

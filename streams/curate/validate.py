@@ -14,13 +14,18 @@ from streams.curate.decode import depth, parsed
 _NO_QUESTION: Final = frozenset({"messages"})  # reasons that leave nothing to judge; others only bar a student
 
 
-def find_text(record: TrafficRecord, workload: Workload) -> chat.Found | chat.Ineligible:
+def find_text(record: TrafficRecord, workload: Workload, template: str) -> chat.Found | chat.Ineligible:
     """Return the text to judge, or why no student could be asked about it.
+
+    Args:
+        record: as sent.
+        workload: whose limits and prompt count.
+        template: the fingerprint of the workload's prompt, under which a bare text stands.
 
     Raises:
         RecordRejected: there is none, it is too long, or the exchange is nested too deep.
     """
-    found = _found(record, workload)
+    found = _found(record, workload, template)
     if isinstance(found, chat.Found):
         if len(found.text) > workload.limits.characters:
             raise RecordRejected(
@@ -43,11 +48,11 @@ def check_time(event: datetime, arrival: datetime, limits: Limits) -> None:
         raise RecordRejected(DeadLetterReason.TOO_OLD, f"event_time is more than {limits.age_days} days back")
 
 
-def _found(record: TrafficRecord, workload: Workload) -> chat.Found | chat.Ineligible:
+def _found(record: TrafficRecord, workload: Workload, template: str) -> chat.Found | chat.Ineligible:
     if record.response is not None:
         _check_depth("response", record.response, workload.limits)
     if record.text is not None:
-        return chat.Found(record.text, chat.template_fingerprint(workload))
+        return chat.Found(record.text, template)
     if record.request is None:
         raise RecordRejected(DeadLetterReason.NO_TEXT, "neither text nor request")
     _check_depth("request", record.request, workload.limits)

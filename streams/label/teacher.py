@@ -50,8 +50,8 @@ class Answer:
     completion_tokens: int
 
 
-class _Again(Exception):  # noqa: N818 - a signal, not a failure
-    """One attempt failed in a way that another may not."""
+class _Again(Exception):
+    """A signal, not a failure: one attempt went wrong in a way that another may not."""
 
 
 class TeacherClient:
@@ -100,6 +100,7 @@ class TeacherClient:
                         body = await self._call(prompt)
                         return self._read(body, calls)
         except _Again as error:
+            LOG.warning("%s at %s does not answer: %s (%d calls)", self._field, self._url, error, calls)
             raise Unavailable(f"{self._field} at {self._url}: {error} ({calls} calls)") from error
         raise AssertionError("tenacity ends with an answer or an error")
 

@@ -1,7 +1,7 @@
 """What a rollout's outcomes prove: harm, or that the challenger is good enough, or neither yet. Pure counting.
 
-Three guardrails watch the whole rollout, after every outcome: agreement (in a first rollout against the workload's floor; with
-a student champion, the paired difference against the margin), errors and slowness. Alpha is split over them evenly.
+Three guardrails watch the whole rollout, after every outcome: agreement (in a first rollout against the workload's
+floor; with a student champion, the paired difference against the margin), errors and slowness. Alpha is split evenly.
 No data proves nothing. Agreement counts one observation per text: copies would pretend to more evidence than there is.
 """
 
@@ -18,6 +18,7 @@ from schemas.workload import Rollout
 AGREEMENT: Final = "agreement"
 ERRORS: Final = "errors"
 SLOW: Final = "slow"
+NONE: Final = Counts()
 _WEIGHTS: Final = {AGREEMENT: 1.0, ERRORS: 1.0, SLOW: 1.0}
 
 
@@ -37,10 +38,10 @@ class Tally:
     """What the outcomes of one rollout add up to. `fork` before a batch, `merge` after its transaction."""
 
     paired: bool  # against a student champion
-    pairs: Counts = Counts()  # first rollout: agrees with the teacher; paired: 1 better, 1/2 the same, 0 worse
-    errors: Counts = Counts()
-    slow: Counts = Counts()
-    shadowed: int = 0  # shadow outcomes with both answers
+    pairs: Counts = NONE  # first rollout: agrees with the teacher; paired: 1 better, 1/2 the same, 0 worse
+    errors: Counts = NONE
+    slow: Counts = NONE
+    shadowed: int = 0  # shadow outcomes with both answers since the step began
     assigned: int = 0  # live outcomes assigned to the challenger since the step began
     witnessed: int = 0  # pairs since the step began
     _texts: set[str] = field(default_factory=set)
@@ -59,7 +60,7 @@ class Tally:
 
     def new_step(self) -> None:
         """Start counting a step; the evidence stays."""
-        self.assigned = self.witnessed = 0
+        self.shadowed = self.assigned = self.witnessed = 0
 
     def add(self, outcome: Outcome, slow_seconds: float, *, in_step: bool) -> None:
         """Count one outcome of the rollout."""
@@ -119,7 +120,7 @@ def agreement_limit(tally: Tally, limits: Rollout) -> float:
 
 
 def bounds(tally: Tally, limits: Rollout) -> list[Bound]:
-    """Return every guardrail's interval, for people: agreement as a share, or as a difference with a student champion."""
+    """Return every guardrail's interval, for people: agreement as a share, paired as a difference."""
     alpha = split_alpha(limits.alpha, _WEIGHTS)
     low, high = lower_bound(tally.pairs, limits.alpha), upper_bound(tally.pairs, alpha[AGREEMENT])
     limit = limits.agreement_floor

@@ -1,8 +1,9 @@
 """The rollout's state machine: a line, an event, the transitions it leads to. Pure: no clock, no Kafka, no statistics.
 
-idle -> shadow -> canary(step) ... -> promoting -> promoted; any of those in flight may -> hold and back, -> rolling_back ->
-rolled_back on harm or by a person, or -> superseded by a newer nomination. A rollout that lacks proof at its end is held and
-goes on by itself once proof is there; a person's hold is lifted by a person. Only a transition changes a weight.
+idle -> shadow -> canary(step) ... -> promoting -> promoted; any of those in flight may -> hold and back, or
+-> rolling_back -> rolled_back on harm or by a person, or -> superseded by a newer nomination. A rollout that lacks
+proof at its end is held and goes on by itself once proof is there; a person's hold is lifted by a person.
+Only a transition changes a weight.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def nominate(line: Line, rollout_id: str, challenger: ServedModel, plan: Plan) -
     return [*done, Transition(fresh, line.state, "nominated")]
 
 
-def observe(line: Line, seen: Observed) -> list[Transition]:
+def observe(line: Line, seen: Observed) -> list[Transition]:  # noqa: PLR0911 - one return a state
     """Move on, roll back or stay, by what was observed. Never moves on without data."""
     if not line.in_flight:
         return []
@@ -116,7 +117,7 @@ def observe(line: Line, seen: Observed) -> list[Transition]:
     return _promote(line, "proven") if seen.proven else _hold(line, INCONCLUSIVE)
 
 
-def command(line: Line, action: RolloutAction, rollout_id: str | None) -> list[Transition]:
+def command(line: Line, action: RolloutAction, rollout_id: str | None) -> list[Transition]:  # noqa: PLR0911 - one an action
     """Obey a person, or return nothing where the command does not fit the line."""
     if rollout_id is not None and rollout_id != line.rollout_id:
         return []

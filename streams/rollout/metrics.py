@@ -1,4 +1,4 @@
-"""The controller's metrics."""
+"""The controller's metrics: what the lines prove and how they move. Weight and step stand in streams/model_state.py."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from schemas.events import RolloutState
 from streams.rollout.guardrails import Bound
 
 STATE: Final = Gauge("millrace_rollout_state", "1 for the state the line is in", ["workload", "state"])
-WEIGHT: Final = Gauge("millrace_rollout_weight_ratio", "Share of eligible requests for the challenger", ["workload"])
-STEP: Final = Gauge("millrace_rollout_step", "Index of the canary step; -1 outside", ["workload"])
 BOUND: Final = Gauge("millrace_rollout_guardrail_bound", "End of a confidence sequence", ["workload", "metric", "side"])
 LIMIT: Final = Gauge("millrace_rollout_guardrail_limit", "Limit of a guardrail", ["workload", "metric"])
 TRANSITIONS: Final = Counter(
@@ -20,12 +18,10 @@ TRANSITIONS: Final = Counter(
 )
 
 
-def show(workload: str, state: RolloutState, weight: float, step: int, bounds: Iterable[Bound]) -> None:
+def show(workload: str, state: RolloutState, bounds: Iterable[Bound]) -> None:
     """Show where a line stands."""
     for value in RolloutState:
         STATE.labels(workload, value.value.lower()).set(value is state)
-    WEIGHT.labels(workload).set(weight)
-    STEP.labels(workload).set(step)
     for bound in bounds:
         BOUND.labels(workload, bound.metric, "low").set(bound.low)
         BOUND.labels(workload, bound.metric, "high").set(bound.high)
@@ -36,5 +32,3 @@ def forget(workload: str) -> None:
     """Stop showing a line that another worker has now."""
     for value in RolloutState:
         STATE.remove(workload, value.value.lower())
-    WEIGHT.remove(workload)
-    STEP.remove(workload)

@@ -76,7 +76,7 @@ class RolloutStage:
         self._next: dict[tuple[str, int], int] = {}  # (topic, partition) -> offset to come
 
     def assign(self, partition: int, reader: Reader) -> None:
-        """Rebuild a partition: (1) input positions, (2) each line's last state, (3) its rollout's outcomes, recounted."""
+        """Rebuild a partition: (1) input positions, (2) each line's last state, (3) its outcomes, recounted."""
         for source in self.sources:
             self._next[source.name, partition] = reader.committed(source, partition)
         states: dict[str, ModelState] = {}
@@ -156,7 +156,7 @@ class RolloutStage:
 
     def _show(self, name: str, track: Track) -> None:
         found = bounds(track.tally, self._workloads[name].rollout) if track.line.in_flight else []
-        metrics.show(name, track.line.state, track.line.weight, track.line.step, found)
+        metrics.show(name, track.line.state, found)
 
 
 class _Batch:

@@ -14,7 +14,7 @@ another wording are not found here: only equal texts are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -97,18 +97,19 @@ def class_limits(counts: Mapping[str, int], quota: int, rows: int) -> dict[str, 
     return limits
 
 
-def training_counts(store: Store, workload: Workload, partition: int, below: int) -> dict[str, int]:
-    """Return how many training rows each class has before quota and cap."""
-    return dict(store.query(_COUNT, _parameters(workload, partition, below)))
+def training_limits(store: Store, workload: Workload, partition: int, below: int) -> dict[str, int]:
+    """Return how many training rows of each class a snapshot would hold."""
+    counts = dict(store.query(_COUNT, _parameters(workload, partition, below)))
+    return class_limits(counts, workload.window.quota, workload.window.rows)
 
 
-def select(store: Store, workload: Workload, partition: int, below: int) -> list[Row]:
-    """Return the rows of a snapshot, ordered by record id."""
-    counts = training_counts(store, workload, partition, below)
-    limits = class_limits(counts, workload.window.quota, workload.window.rows)
+def select(store: Store, workload: Workload, partition: int, below: int, limits: Mapping[str, int]) -> list[Row]:
+    """Return the rows of a snapshot, ordered by record id; `limits` as `training_limits` gave them."""
     parameters = _parameters(workload, partition, below) | {"cut": list(limits), "limits": list(limits.values())}
-    rows = [Row(*values) for values in store.query(_TAKE, parameters)]
-    return [replace(row, class_probabilities=_soft(workload, row.class_probabilities)) for row in rows]
+    return [
+        Row(record_id, cluster, text, label, _soft(workload, soft), *rest)
+        for record_id, cluster, text, label, soft, *rest in store.query(_TAKE, parameters)
+    ]
 
 
 def class_counts(workload: Workload, rows: list[Row]) -> dict[str, dict[str, int]]:
@@ -129,7 +130,7 @@ def _parameters(workload: Workload, partition: int, below: int) -> dict[str, Any
     }
 
 
-def _soft(workload: Workload, stored: Any) -> list[float] | None:
+def _soft(workload: Workload, stored: str | None) -> list[float] | None:
     """Return the soft label in the order of the workload's labels; None where it was of another label set."""
     if stored is None:
         return None

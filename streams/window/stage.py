@@ -27,7 +27,7 @@ from schemas.codec import decode
 from schemas.errors import DeadLetterReason, RecordRejected, Unavailable
 from schemas.events import ModelState, RetrainRequest, TrainingRun
 from schemas.job import ChampionSpec
-from schemas.records import LabelKind, LabelRecord, Record, Split
+from schemas.records import LabelKind, LabelRecord, Record
 from schemas.rules.partition import partition_of
 from schemas.topics import Topic
 from schemas.workload import Workload
@@ -38,7 +38,7 @@ from streams.triggers import age, count
 from streams.triggers.policy import Standing, due, enough, first_fired, held_back
 from streams.window import job, metrics, snapshot
 from streams.window.gauges import Gauges
-from streams.window.selection import class_counts, select
+from streams.window.selection import select, training_limits
 from streams.window.standing import ENDED, with_label, with_request, with_run
 from streams.window.store import Labelled, Store
 
@@ -225,12 +225,13 @@ class WindowStage:
         ):
             return
         below = turn.positions[partition]
-        rows = select(self._store, workload, partition, below)
-        verdicts.append(enough(class_counts(workload, rows)[Split.TRAIN], triggers.least_rows))
+        limits = training_limits(self._store, workload, partition, below)
+        verdicts.append(enough(limits, triggers.least_rows))
         if not verdicts[-1].fired:
             LOG.info("%s: no retrain: %s", workload.name, verdicts[-1].explanation)
             turn.standings[place] = replace(standing, refused_at=standing.new_labels)
             return
+        rows = select(self._store, workload, partition, below, limits)
         taken = snapshot.write(
             self._snapshots, workload, rows, epoch=standing.epoch + 1, partition=partition, below=below
         )

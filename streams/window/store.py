@@ -86,7 +86,6 @@ class Store:
         Raises:
             SettingsError: another process holds it, or it cannot be made.
         """
-        file.parent.mkdir(parents=True, exist_ok=True)
         self._connection = _open(file)
 
     def close(self) -> None:
@@ -102,7 +101,8 @@ class Store:
 
     def write(self, labelled: Sequence[Labelled], topic_id: str) -> None:
         """Add what a batch brings; what was added before is passed over."""
-        new = [item for item in labelled if item.offset >= self._next(item.partition)]
+        read = {partition: self._next(partition) for partition in {item.partition for item in labelled}}
+        new = [item for item in labelled if item.offset >= read[item.partition]]
         if not new:
             return
         added = [_row(item) for item in new if item.record.kind is not LabelKind.ERASURE]
@@ -202,6 +202,7 @@ def _open(file: Path) -> duckdb.DuckDBPyConnection:
 
 def _made(file: Path) -> duckdb.DuckDBPyConnection:
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         for leftover in (file, file.with_name(file.name + ".wal")):
             leftover.unlink(missing_ok=True)
         connection = duckdb.connect(str(file))

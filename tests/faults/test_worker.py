@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import time
-from threading import Thread
 
 import pytest
 
 from deploy.edge.settings import Settings
-from tests.faults.workers import Worker, curated, feed, running, until, write_workloads
+from tests.faults.workers import Worker, curated, feed, flowing, running, until, write_workloads
 
 pytestmark = [pytest.mark.broker, pytest.mark.faults]
 
-RECORDS = 9_000
 FROZEN_SECONDS = 9.0  # longer than the session timeout of 6 s: the group goes on without the frozen worker
 
 
-def test_two_workers__killed_and_frozen_while_traffic_flows__lose_and_double_nothing(topics: Settings):
+def test_two_workers__killed_and_frozen_while_traffic_flows__lose_and_double_nothing(topics: Settings) -> None:
     """Every record ends exactly once through four SIGKILLs and a zombie."""
     write_workloads(topics.workloads_dir)
-    traffic = Thread(target=feed, args=(topics, range(RECORDS), 300.0))
-    with running(topics, 2) as workers:
-        traffic.start()
+    with running(topics, 2) as workers, flowing(topics) as traffic:
         until(lambda: sum(curated(topics).ended.values()) > 0, 60, "the first records are curated")
         for victim, freeze in ((0, False), (1, False), (0, True), (1, False), (0, False)):
             before = sum(curated(topics).ended.values())
@@ -34,8 +30,8 @@ def test_two_workers__killed_and_frozen_while_traffic_flows__lose_and_double_not
                 workers[victim].kill()
             for worker in workers:
                 worker.restart()
-            until(lambda before=before: sum(curated(topics).ended.values()) > before, 60, "the stream goes on")
-        traffic.join()
+            _until_more_than(topics, before)
+        traffic.end()
 
         def caught_up() -> bool:
             for worker in workers:
@@ -45,11 +41,11 @@ def test_two_workers__killed_and_frozen_while_traffic_flows__lose_and_double_not
         until(caught_up, 90, "all traffic is curated")
     account = curated(topics)
 
-    assert (account.inputs, account.residual) == (RECORDS, 0)
-    assert account.ended == {"curated": RECORDS}
+    assert (account.inputs, account.residual) == (traffic.records, 0)
+    assert account.ended == {"curated": traffic.records}
 
 
-def test_worker__told_to_stop_under_load__ends_in_seconds_with_code_0_and_keeps_its_word(topics: Settings):
+def test_worker__told_to_stop_under_load__ends_in_seconds_with_code_0_and_keeps_its_word(topics: Settings) -> None:
     """SIGTERM commits or drops the batch in work; a restart finishes without loss or doubles."""
     write_workloads(topics.workloads_dir)
     feed(topics, range(12_000))
@@ -67,7 +63,7 @@ def test_worker__told_to_stop_under_load__ends_in_seconds_with_code_0_and_keeps_
     assert (account.inputs, account.residual) == (12_000, 0)
 
 
-def test_second_worker__on_the_same_state_folder__is_refused_with_code_2(topics: Settings):
+def test_second_worker__on_the_same_state_folder__is_refused_with_code_2(topics: Settings) -> None:
     """Two processes with one transactional id would fence each other for ever."""
     write_workloads(topics.workloads_dir)
     with running(topics, 1) as workers:
@@ -79,7 +75,7 @@ def test_second_worker__on_the_same_state_folder__is_refused_with_code_2(topics:
     assert "is held by another worker" in second.log.read_text()
 
 
-def test_worker__without_start_offsets__says_what_to_run(topics: Settings, tmp_path):
+def test_worker__without_start_offsets__says_what_to_run(topics: Settings) -> None:
     """A group without committed offsets is told, not guessed at: `earliest` could skip records silently."""
     write_workloads(topics.workloads_dir)
     bare = topics.model_copy(update={"topic_prefix": f"{topics.topic_prefix}nothing."})
@@ -92,3 +88,7 @@ def test_worker__without_start_offsets__says_what_to_run(topics: Settings, tmp_p
 
     assert code == 2
     assert "millrace topics apply" in worker.log.read_text()
+
+
+def _until_more_than(settings: Settings, before: int) -> None:
+    until(lambda: sum(curated(settings).ended.values()) > before, 60, "the stream goes on")

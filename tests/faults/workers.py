@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event, Thread
 
 from confluent_kafka import Producer
 
@@ -86,10 +87,40 @@ def running(settings: Settings, count: int) -> Iterator[list[Worker]]:
                 worker.kill()
 
 
-def feed(settings: Settings, numbers: range, per_second: float | None = None) -> None:
+class Feed:
+    """Traffic that goes on until it is told to end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.records = 0
+        self._settings, self._ended = settings, Event()
+        self._thread = Thread(target=self._run)
+        self._thread.start()
+
+    def end(self) -> None:
+        """End the traffic; all of it is acknowledged afterwards."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(0.1):
+            feed(self._settings, range(self.records, self.records + 30))
+            self.records += 30
+
+
+@contextmanager
+def flowing(settings: Settings) -> Iterator[Feed]:
+    """Let traffic flow until it is told to end, or the test fails."""
+    traffic = Feed(settings)
+    try:
+        yield traffic
+    finally:
+        traffic.end()
+
+
+def feed(settings: Settings, numbers: range) -> None:
     """Produce distinct traffic records, spread over the workloads."""
-    client, started = Producer(producer(settings)), time.monotonic()
-    for done, number in enumerate(numbers):
+    client = Producer(producer(settings))
+    for number in numbers:
         workload = WORKLOADS[number % len(WORKLOADS)]
         record = TrafficRecord(
             workload=workload, event_time=datetime.now(UTC),
@@ -99,8 +130,6 @@ def feed(settings: Settings, numbers: range, per_second: float | None = None) ->
             topic_name(settings, TRAFFIC), encode(record), workload.encode(), partition_of(workload, PARTITIONS)
         )
         client.poll(0)
-        if per_second and done % 50 == 0:
-            time.sleep(max(0.0, done / per_second - (time.monotonic() - started)))
     assert client.flush(30) == 0
 
 

@@ -34,19 +34,17 @@ def message(topic: Topic, offset: int, record: Record | bytes, partition: int = 
 
 def curated(number: int, **fields: Any) -> CuratedRecord:
     """Return a curated record whose id, text and cluster follow from its number."""
-    return CuratedRecord(
-        **{
-            "record_id": f"record-{number}",
-            "workload": NAME,
-            "origin": Origin(topic="traffic", partition=PARTITION, offset=number),
-            "event_time": START + timedelta(minutes=number),
-            "arrival_time": START + timedelta(minutes=number),
-            "text": f"Company {number} reports",
-            "text_key": f"key-{number}",
-            "cluster_id": f"record-{number}",
-        }
-        | fields
-    )
+    values: dict[str, Any] = {
+        "record_id": f"record-{number}",
+        "workload": NAME,
+        "origin": Origin(topic="traffic", partition=PARTITION, offset=number),
+        "event_time": START + timedelta(minutes=number),
+        "arrival_time": START + timedelta(minutes=number),
+        "text": f"Company {number} reports",
+        "text_key": f"key-{number}",
+        "cluster_id": f"record-{number}",
+    } | fields
+    return CuratedRecord(**values)
 
 
 def label(number: int, said: str, of: Workload | None = None, **fields: Any) -> LabelRecord:

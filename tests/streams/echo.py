@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from schemas.topics import DEAD_LETTERS, DISCARDED, PARTITIONS, TRAFFIC, Topic
 from streams.curate.endings import dead_letter
 from streams.settings import WorkerSettings
 from streams.source import Batch, Source
-from streams.stage import Message, Output, Reader, Settlement
+from streams.stage import Message, Output, Reader, Settlement, Stage
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -37,7 +37,7 @@ class Echo:
         self.huge: set[str] = set()
         self.hold: asyncio.Event | None = None
         self.held = asyncio.Event()
-        self.due: dict[int, Settlement] = {}
+        self.due: dict[int, str] = {}  # a tick's outputs, until they are committed
         self.rebuilt: dict[int, list[str]] = {}
         self.calls = 0
         self.committed: list[str] = []
@@ -75,8 +75,13 @@ class Echo:
         return Settlement([dead_letter(message, "processing_failed", str(error), None, attempts)])
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:
-        due, self.due = self.due, {}
-        return due
+        return {number: self._due(number, text) for number, text in self.due.items()}
+
+    def _due(self, number: int, text: str) -> Settlement:
+        def written() -> None:
+            del self.due[number]
+
+        return Settlement([echoed(number, text)], written)
 
 
 def echoed(partition: int, text: str, detail: str = "", offset: int = 0) -> Output:
@@ -87,11 +92,13 @@ def echoed(partition: int, text: str, detail: str = "", offset: int = 0) -> Outp
 
 
 @asynccontextmanager
-async def started(settings: Settings, stage: Any, folder: str = "state", **more: Any):
+async def started(
+    settings: Settings, stage: Stage, folder: str = "state"
+) -> AsyncIterator[tuple[Source, asyncio.Task[None]]]:
     """Run a source with a plain queue in the place of the Faust channel."""
-    values = settings.model_dump() | {"state_dir": settings.state_dir / folder, "retry_seconds": 0.01}
+    more = {"state_dir": settings.state_dir / folder, "retry_seconds": 0.01, "session_timeout_seconds": 6}
     queue: asyncio.Queue[Batch] = asyncio.Queue()
-    source = Source(WorkerSettings(**values | {"session_timeout_seconds": 6, "metrics_port": 0} | more), stage, queue.put)
+    source = Source(WorkerSettings(**settings.model_dump() | more), stage, queue.put)
 
     async def agent() -> None:
         while True:
@@ -106,12 +113,12 @@ async def started(settings: Settings, stage: Any, folder: str = "state", **more:
         working.cancel()
 
 
-def feed(settings: Settings, texts: Sequence[str], partition: int | None = None) -> None:
-    """Produce a traffic record for each text, to a partition, or round the partitions."""
+def feed(settings: Settings, texts: Sequence[str]) -> None:
+    """Produce a traffic record for each text, round the partitions."""
     client = Producer(producer(settings))
     for number, text in enumerate(texts):
         value = encode(TrafficRecord(workload="w", event_time=NOW, text=text))
-        client.produce(topic_name(settings, TRAFFIC), value, b"w", number % PARTITIONS if partition is None else partition)
+        client.produce(topic_name(settings, TRAFFIC), value, b"w", number % PARTITIONS)
     assert client.flush(30) == 0
 
 

@@ -12,8 +12,7 @@ from deploy.edge.kafka import librdkafka, topic_name
 from deploy.edge.settings import Settings
 from schemas.errors import ContractError
 from schemas.topics import TRAFFIC
-from streams.stage import Settlement
-from tests.streams.echo import Echo, echoed, echoes, feed, letters, started, until
+from tests.streams.echo import Echo, echoes, feed, letters, started, until
 
 pytestmark = pytest.mark.broker
 
@@ -93,7 +92,7 @@ async def test_tick__writes_what_is_due_without_a_message(topics: Settings) -> N
     stage = Echo()
     async with started(topics, stage) as (source, _):
         await until(lambda: source.ready and len(stage.rebuilt) == 8)
-        stage.due = {number: echo for number in (2, 5) for echo in [_tick(number)]}
+        stage.due = {2: "tick 2", 5: "tick 5"}
         await until(lambda: len(echoes(topics)) >= 2)
 
     assert echoes(topics) == ["tick 2", "tick 5"]
@@ -109,7 +108,3 @@ async def test_source__whose_records_were_deleted_before_it_read_them__stops_and
     async with started(topics, Echo()) as (_, running):
         with pytest.raises(ContractError, match="retention deleted records"):
             await asyncio.wait_for(running, 40)
-
-
-def _tick(number: int) -> Settlement:
-    return Settlement([echoed(number, f"tick {number}")])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 from benchmarks.student_vs_baseline import write_snapshot
 from schemas.ids import request_id
 from schemas.job import GateSpec, JobSpec, PlanSpec, StudentSpec
+from trainers import recipe
 
 LABELS = ["earnings", "merger", "rating"]
 _WORDS = {
@@ -39,7 +38,7 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = Tokenizer(WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    PreTrainedTokenizerFast(
+    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
     ).save_pretrained(folder)
     torch.manual_seed(0)
@@ -47,7 +46,7 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
         max_position_embeddings=64,
     )  # fmt: skip
-    BertModel(config).save_pretrained(folder)
+    BertModel(config).save_pretrained(folder)  # type: ignore[no-untyped-call]
     return folder
 
 
@@ -60,7 +59,7 @@ def rows(count: int, seed: int = 1, *, soft: bool = True) -> list[dict[str, Any]
         words = chance.sample(_FILLER, 4) + chance.sample(_WORDS[label], 2)
         chance.shuffle(words)
         split = chance.choices(["TRAIN", "VALIDATION", "TEST"], [0.6, 0.1, 0.3])[0]
-        others = {other: 0.04 for other in LABELS} | {label: 0.92}
+        others = dict.fromkeys(LABELS, 0.04) | {label: 0.92}
         found[" ".join(words)] = {
             "text": " ".join(words), "label": label, "split": split,
             "soft": [others[one] for one in LABELS] if soft else None,
@@ -92,19 +91,21 @@ def make_job(tiny_base: Path, tmp_path: Path) -> Callable[..., JobSpec]:
 
 
 @pytest.fixture
-def run_recipe(tmp_path: Path) -> Callable[..., tuple[int, Path, str]]:
-    """Return a function that runs the program on a job and returns exit code, folder and what it said."""
+def run_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Path, str]]:
+    """Return a function that runs the program's main on a job and returns exit code, folder and what it said."""
 
     def run(job: JobSpec, name: str = "run") -> tuple[int, Path, str]:
         out = tmp_path / name
         out.mkdir(exist_ok=True)
         (out / "job.json").write_text(job.to_json())
-        done = subprocess.run(
-            [sys.executable, "-m", "trainers.recipe", "--job", out / "job.json", "--out", out]
-            + ["--artefacts", tmp_path / f"artefacts-{name}", "--threads", "1"],
-            capture_output=True, text=True, timeout=200, check=False,
-        )  # fmt: skip
-        return done.returncode, out, done.stderr
+        artefacts = tmp_path / f"artefacts-{name}"
+        code = 0
+        try:
+            given = ["--job", out / "job.json", "--out", out, "--artefacts", artefacts, "--threads", 1]
+            recipe.main([str(one) for one in given])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, out, capsys.readouterr().err
 
     return run
 

@@ -23,7 +23,7 @@ RunRecipe = Callable[..., tuple[int, Path, str]]
 
 def test_recipe__finished_leaves_a_nomination_that_answers_from_disk_as_its_probes_say(
     make_job: MakeJob, run_recipe: RunRecipe, tiny_base: Path
-):
+) -> None:
     """Evidence, predictions and adapter belong together, and the adapter answers as probed."""
     code, out, said = run_recipe(make_job())
     assert code == 0, said
@@ -50,7 +50,7 @@ def test_recipe__finished_leaves_a_nomination_that_answers_from_disk_as_its_prob
     assert abs(sum(right) / len(right) - agreement["value"]) < 1e-9
 
 
-def test_recipe__same_seed_gives_the_same_adapter(make_job: MakeJob, run_recipe: RunRecipe):
+def test_recipe__same_seed_gives_the_same_adapter(make_job: MakeJob, run_recipe: RunRecipe) -> None:
     """Two runs of one job on one thread give the same bytes under the same name and the same event id."""
     job = make_job()
     first, second = (evidence_of(run_recipe(job, name)[1]) for name in ("one", "two"))
@@ -59,7 +59,7 @@ def test_recipe__same_seed_gives_the_same_adapter(make_job: MakeJob, run_recipe:
     assert (first["model_version"], first["event_id"]) == (second["model_version"], second["event_id"])
 
 
-def test_recipe__champion_is_compared_on_the_same_rows(make_job: MakeJob, run_recipe: RunRecipe):
+def test_recipe__champion_is_compared_on_the_same_rows(make_job: MakeJob, run_recipe: RunRecipe) -> None:
     """With a student champion the gate is paired, and a twin of the champion differs by exactly nothing."""
     job = make_job()
     artifact = evidence_of(run_recipe(job, "one")[1])["artifact"]
@@ -79,7 +79,7 @@ def test_recipe__champion_is_compared_on_the_same_rows(make_job: MakeJob, run_re
 
 def test_recipe__base_model_that_is_not_there_fails_in_one_line(
     make_job: MakeJob, run_recipe: RunRecipe, tmp_path: Path
-):
+) -> None:
     """A missing base model is told by name, with a remedy, and trying again is ruled out."""
     job = make_job(count=60)
     missing = str(tmp_path / "nowhere")
@@ -91,7 +91,7 @@ def test_recipe__base_model_that_is_not_there_fails_in_one_line(
     assert not (out / "evidence.json").exists()
 
 
-def test_recipe__rows_that_were_changed_are_refused(make_job: MakeJob, run_recipe: RunRecipe):
+def test_recipe__rows_that_were_changed_are_refused(make_job: MakeJob, run_recipe: RunRecipe) -> None:
     """One changed label in the snapshot's rows stops the job before anything is learnt."""
     job = make_job(count=60)
     file = Path(job.snapshot_uri) / ROWS
@@ -106,7 +106,7 @@ def test_recipe__rows_that_were_changed_are_refused(make_job: MakeJob, run_recip
     assert "digest" in json.loads((out / "failed.json").read_text())["message"]
 
 
-def test_recipe__request_that_names_another_snapshot_is_refused(make_job: MakeJob, run_recipe: RunRecipe):
+def test_recipe__request_that_names_another_snapshot_is_refused(make_job: MakeJob, run_recipe: RunRecipe) -> None:
     """The manifest must have the digest that the request names."""
     code, out, _ = run_recipe(dataclasses.replace(make_job(count=60), snapshot_sha256="0" * 64))
 

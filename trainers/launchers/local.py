@@ -1,7 +1,7 @@
 """Jobs as child processes of this machine, one on each GPU, or one on the CPU where there is none.
 
 A child gets its own session and outlives the dispatcher. It holds a lock on its run folder from birth (the descriptor
-is inherited, so no moment is without it): whoever cannot take the lock knows that the job runs. No queue across machines.
+is inherited, so no moment is without it): whoever cannot take the lock knows that the job runs. One machine only.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A small program that wears the probes of a Millrace process, for the tests of the machine.
 
-    python stand_in.py PORT [--not-ready] [--mistake] [--child FILE]
+python stand_in.py PORT [--not-ready] [--mistake] [--child FILE]
 """
 
 from __future__ import annotations

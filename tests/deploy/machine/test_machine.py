@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.machine import traces, view
+from deploy.machine import traces
 from deploy.machine.machine import Machine, NotStarted
 from deploy.machine.programs import Program
 from schemas.errors import SettingsError
@@ -42,7 +42,7 @@ def test_machine__starts_kills_restarts_and_stops(make: Make) -> None:
     assert machine.kill("one") == pids["one"]
     until(lambda: machine.processes().get("one", pids["one"]) != pids["one"])
     machine.wait_ready(timeout_seconds=30)
-    restarts = view.restarts(machine.home / "supervisord.log")
+    restarts = machine.restarts()
 
     assert (restarts["one"], restarts["two"]) == (1, 0)
     assert machine.processes()["two"] == pids["two"]
@@ -86,7 +86,7 @@ def test_machine__settings_mistake_is_told_and_not_tried_again(make: Make) -> No
     with pytest.raises(NotStarted, match="MILLRACE_COLOUR = 'mauve'") as raised:
         machine.wait_ready(timeout_seconds=30)
     assert raised.value.name == "bad"
-    assert view.restarts(machine.home / "supervisord.log")["bad"] == 0
+    assert machine.restarts()["bad"] == 0
     assert traces.marked(machine.home) == []
 
 
@@ -94,9 +94,9 @@ def test_machine__crashing_process_is_tried_again_with_growing_waits(make: Make)
     """A process that ends with another code is started again, and later each time."""
     machine = make(Program(name="crash", command=(sys.executable, "-c", "raise SystemExit(1)")))
     machine.start()
-    log = machine.home / "supervisord.log"
-    until(lambda: view.restarts(log).get("crash", 0) >= 2)
-    spawned = [line for line in log.read_text().splitlines() if "spawned: 'crash'" in line]
+    until(lambda: machine.restarts().get("crash", 0) >= 2)
+    log = (machine.home / "supervisord.log").read_text()
+    spawned = [line for line in log.splitlines() if "spawned: 'crash'" in line]
     seconds = [time.mktime(time.strptime(line[:19], "%Y-%m-%d %H:%M:%S")) for line in spawned]
 
     assert seconds[2] - seconds[1] >= seconds[1] - seconds[0] >= 1
@@ -115,8 +115,11 @@ def test_machine__port_in_use(make: Make) -> None:
     """A port that somebody holds is told by variable and holder before anything is started."""
     program = stand_in("one")
     machine = make(program)
-    with socket.create_server(("127.0.0.1", program.port or 0)), pytest.raises(
-        SettingsError, match=f"MILLRACE_ONE_PORT = {program.port}: the port is in use by .*{os.getpid()}"
+    with (
+        socket.create_server(("127.0.0.1", program.port or 0)),
+        pytest.raises(
+            SettingsError, match=f"MILLRACE_ONE_PORT = {program.port}: the port is in use by .*{os.getpid()}"
+        ),
     ):
         machine.start()
     assert not (machine.home / "supervisord.log").exists()
@@ -169,7 +172,7 @@ def test_machine__passing_program_runs_before_the_next(make: Make, tmp_path: Pat
 
     with pytest.raises(NotStarted, match="topics ended with 3"):
         machine.start()
-    assert "one" not in view.restarts(machine.home / "supervisord.log")
+    assert "one" not in machine.restarts()
 
 
 def test_machine__files_belong_to_the_owner_alone(make: Make) -> None:

@@ -22,6 +22,7 @@ from schemas.rules.normalise import normalise, text_key
 from schemas.rules.practice import practice_label, practice_probabilities
 from schemas.rules.redact import redact
 from schemas.workload import Workload
+from streams.label.prompt import coded_prompt
 
 LABELS = ["earnings", "mergers", "dividends", "other"]
 WORKLOAD = Workload.parse(
@@ -127,10 +128,9 @@ async def test_teacher__finds_a_text_that_the_label_stage_has_redacted(truth: Pa
 
 async def test_teacher__the_real_label_prompt_is_understood(truth: Path) -> None:
     """What the label stage really sends, codes and definitions and all, gets the practice rule's probabilities."""
-    prompts = pytest.importorskip("streams.label.prompt")
     async with teacher(truth) as client:
         for n in range(20):
-            prompt = prompts.coded_prompt(WORKLOAD, f"headline {n}", f"record-{n}")
+            prompt = coded_prompt(WORKLOAD, f"headline {n}", f"record-{n}")
             answer = await ask(
                 client, list(prompt.messages), structured_outputs={"choice": list(prompt.choices)},
                 logprobs=True, top_logprobs=20, max_tokens=4, temperature=0,

@@ -16,7 +16,7 @@ KNOWN = ["VA", "TE", "TR", "TE", "TR", "VA", "TE", "TE", "TE", "TR", "TR", "TR"]
 _ORDER = [Split.TRAIN, Split.VALIDATION, Split.CERTIFICATION, Split.TEST]
 
 
-def test_split__known_values():
+def test_split__known_values() -> None:
     """The split of a cluster is for ever: these were computed once."""
     known = [split_of("news", f"cluster-{n}", SHARES) for n in range(12)]
 
@@ -24,12 +24,12 @@ def test_split__known_values():
 
 
 @given(st.text(), st.text())
-def test_split__depends_on_workload_and_cluster_alone(workload: str, cluster: str):
+def test_split__depends_on_workload_and_cluster_alone(workload: str, cluster: str) -> None:
     """The same cluster of the same workload always has the same split."""
     assert split_of(workload, cluster, SHARES) is split_of(workload, cluster, SHARES)
 
 
-def test_split__shares():
+def test_split__shares() -> None:
     """Each split gets its share of the clusters within four standard deviations, in every workload."""
     n = 20_000
     for workload in ("news", "sentiment", "banking"):
@@ -42,7 +42,7 @@ def test_split__shares():
     st.text(min_size=1), st.floats(0, 0.2), st.floats(0, 0.2), st.floats(0, 0.2),
     st.floats(0, 0.1), st.floats(0, 0.1), st.floats(0, 0.05),
 )  # fmt: skip
-def test_split__raised_shares(cluster: str, v: float, c: float, t: float, dv: float, dc: float, dt: float):
+def test_split__raised_shares(cluster: str, v: float, c: float, t: float, dv: float, dc: float, dt: float) -> None:
     """Raising evaluation shares never moves a cluster to training."""
     before = split_of("news", cluster, Splits(validation=v, certification=c, test=t))
     after = split_of("news", cluster, Splits(validation=v + dv, certification=c + dc, test=t + dt))
@@ -50,6 +50,6 @@ def test_split__raised_shares(cluster: str, v: float, c: float, t: float, dv: fl
     assert before is Split.TRAIN or after is not Split.TRAIN
 
 
-def test_split__no_shares():
+def test_split__no_shares() -> None:
     """Without evaluation shares everything trains."""
     assert split_of("news", "any", Splits(validation=0, certification=0, test=0)) is Split.TRAIN

@@ -26,7 +26,7 @@ WORKLOAD = workload(harvest={"models": ["big-model"]}, aliases={"m&a": "mergers"
         ({"answered_by": AnsweredBy.TEACHER}, None),
     ],
 )
-def test_harvest__by_who_answered(fields: dict[str, object], said: str | None):
+def test_harvest__by_who_answered(fields: dict[str, object], said: str | None) -> None:
     """The teacher's and a listed model's answers are harvested, unknown and student answers never."""
     assert harvested(WORKLOAD, curated(1, **fields)) == said
 
@@ -37,7 +37,7 @@ def test_harvest__by_who_answered(fields: dict[str, object], said: str | None):
 )  # fmt: skip
 def test_path__never_learns_from_a_student(
     kind: CuratedKind, by: AnsweredBy, *, audit: bool, answer: str | None, model: str | None
-):
+) -> None:
     """A student's answer is never harvested, and unaudited student traffic never costs a call."""
     path = path_of(WORKLOAD, curated(1, kind=kind, answered_by=by, audit=audit, answer=answer, model=model))
 

@@ -52,7 +52,7 @@ def labels_of(settlement: Settlement) -> Sequence[LabelRecord]:
     return [output.record for output in settlement.outputs if isinstance(output.record, LabelRecord)]
 
 
-async def test_record__without_answer():
+async def test_record__without_answer() -> None:
     """The teacher is asked; the label carries its soft label, cost, model and place."""
     async with stage() as (one, server):
         (said,) = labels_of(await process(one, curated(7), start=40))
@@ -68,7 +68,7 @@ async def test_record__without_answer():
     assert server.calls[0].text == "Company 7 reports"
 
 
-async def test_record__answered_by_the_teacher():
+async def test_record__answered_by_the_teacher() -> None:
     """The teacher's own recorded answer is the label, and costs nothing."""
     async with stage() as (one, server):
         (said,) = labels_of(await process(one, curated(1, answer="Earnings", answered_by=AnsweredBy.TEACHER)))
@@ -77,7 +77,7 @@ async def test_record__answered_by_the_teacher():
     assert server.calls == []
 
 
-async def test_record__answer_outside_the_label_set():
+async def test_record__answer_outside_the_label_set() -> None:
     """A recorded answer that says no label is not harvested: the teacher is asked."""
     async with stage() as (one, _):
         (said,) = labels_of(await process(one, curated(1, answer="weather", answered_by=AnsweredBy.TEACHER)))
@@ -85,7 +85,7 @@ async def test_record__answer_outside_the_label_set():
     assert said.provenance is Provenance.TEACHER
 
 
-async def test_record__answered_by_a_student():
+async def test_record__answered_by_a_student() -> None:
     """A student's answer is never learnt from: unaudited it is discarded, audited the teacher is asked."""
     async with stage(harvest={"models": ["student-1"]}) as (one, server):
         settlement = await process(
@@ -102,7 +102,7 @@ async def test_record__answered_by_a_student():
     assert len(server.calls) == 1
 
 
-async def test_vote__with_a_harvestable_answer():
+async def test_vote__with_a_harvestable_answer() -> None:
     """A duplicate with an answer to learn from becomes a label of kind VOTE; without, it is discarded."""
     async with stage(harvest={"models": ["big"]}) as (one, server):
         settlement = await process(
@@ -119,7 +119,7 @@ async def test_vote__with_a_harvestable_answer():
     assert server.calls == []
 
 
-async def test_audited_vote__cluster_has_a_label():
+async def test_audited_vote__cluster_has_a_label() -> None:
     """An audited duplicate takes its cluster's label, also one of the same batch or one read back; no call is made."""
     vote = {"kind": CuratedKind.VOTE, "audit": True, "cluster_id": "record-1"}
     async with stage() as (one, server):
@@ -134,7 +134,7 @@ async def test_audited_vote__cluster_has_a_label():
     assert len(server.calls) == 1
 
 
-async def test_audited_vote__cluster_has_no_label():
+async def test_audited_vote__cluster_has_no_label() -> None:
     """The first audited duplicate of an unlabelled cluster asks; the others of the batch take what it got."""
     vote = {"kind": CuratedKind.VOTE, "audit": True, "cluster_id": "gone"}
     async with stage() as (one, server):
@@ -144,7 +144,7 @@ async def test_audited_vote__cluster_has_no_label():
     assert len(server.calls) == 1
 
 
-async def test_answer__outside_the_set_once():
+async def test_answer__outside_the_set_once() -> None:
     """A second prompt in plain words follows an answer outside the set; both calls are on the bill."""
     async with stage(body(completion("I think it rains")), says("mergers")) as (one, server):
         (said,) = labels_of(await process(one, curated(1)))
@@ -154,7 +154,7 @@ async def test_answer__outside_the_set_once():
     assert not server.calls[1].codes
 
 
-async def test_answer__outside_the_set_twice():
+async def test_answer__outside_the_set_twice() -> None:
     """An answer outside the set, twice, is a dead letter; the rest of the batch is labelled."""
     nonsense = body(completion("I think it rains"))
     async with stage(nonsense, nonsense, says("mergers"), teacher={"concurrency": 1}) as (one, _):
@@ -174,7 +174,7 @@ async def test_answer__outside_the_set_twice():
         (curated(1, workload="gone"), DeadLetterReason.UNKNOWN_WORKLOAD),
     ],
 )
-async def test_message__cannot_be_labelled(value: CuratedRecord | bytes, reason: DeadLetterReason):
+async def test_message__cannot_be_labelled(value: CuratedRecord | bytes, reason: DeadLetterReason) -> None:
     """Bytes that are no curated record and records of an unknown workload are dead letters with their reason."""
     async with stage() as (one, _):
         (output,) = (await process(one, value)).outputs
@@ -183,7 +183,7 @@ async def test_message__cannot_be_labelled(value: CuratedRecord | bytes, reason:
     assert output.record.reason == reason
 
 
-async def test_batch__refused_record():
+async def test_batch__refused_record() -> None:
     """A record that the endpoint refuses is a dead letter and holds nobody up."""
     async with stage(status(400), says("mergers"), teacher={"concurrency": 1}) as (one, _):
         settlement = await process(one, curated(1), curated(2))
@@ -192,7 +192,7 @@ async def test_batch__refused_record():
     assert sorted(map(str, reasons)) == ["None", "teacher_refused"]
 
 
-async def test_batch__every_record_ends_once_and_in_order():
+async def test_batch__every_record_ends_once_and_in_order() -> None:
     """Whatever a batch holds, each message has exactly one ending, in the order of the batch."""
     kinds: list[CuratedRecord | bytes] = [
         curated(0), b"junk", curated(2, kind=CuratedKind.VOTE), curated(3, answered_by=AnsweredBy.STUDENT),
@@ -205,7 +205,7 @@ async def test_batch__every_record_ends_once_and_in_order():
     assert origins == list(range(len(kinds) * 20))
 
 
-async def test_batch__endpoint_down_then_back():
+async def test_batch__endpoint_down_then_back() -> None:
     """While the teacher is down nothing ends; what was answered before is not asked again."""
     async with stage(says("mergers"), status(503), status(503), says("other"), teacher={"concurrency": 1}) as (one, s):
         messages = [message(topics.CURATED, n, curated(n)) for n in range(2)]
@@ -217,7 +217,7 @@ async def test_batch__endpoint_down_then_back():
     assert len(s.calls) == 4
 
 
-async def test_batch__aborted_and_fed_again():
+async def test_batch__aborted_and_fed_again() -> None:
     """A batch that comes again after an abort is not billed again, and says the same."""
     async with stage() as (one, server):
         messages = [message(topics.CURATED, n, curated(n)) for n in range(5)]
@@ -229,7 +229,7 @@ async def test_batch__aborted_and_fed_again():
     assert len(server.calls) == 5
 
 
-async def test_batch__wrong_key():
+async def test_batch__wrong_key() -> None:
     """A wrong key ends the worker with the remedy: no record becomes a dead letter for it."""
     async with stage(status(401)) as (one, _):
         with pytest.raises(WorkerFailed, match="name the environment variable"):

@@ -36,7 +36,7 @@ async def ask(*acts: Act, **teacher: Any) -> tuple[Answer, Server]:
         return await one.ask(PROMPT), server
 
 
-async def test_ask__teacher_answers():
+async def test_ask__teacher_answers() -> None:
     """The answer carries its text, model, alternatives of the first token and cost."""
     answer, server = await ask(says("mergers", 0.9))
 
@@ -50,20 +50,20 @@ async def test_ask__teacher_answers():
     assert server.calls[0].body["top_logprobs"] == 20
 
 
-async def test_ask__500_then_answer():
+async def test_ask__500_then_answer() -> None:
     """A failure of the server is tried again, and each call is counted."""
     answer, server = await ask(status(500), status(503), says("other"))
 
     assert (answer.calls, len(server.calls)) == (3, 3)
 
 
-async def test_ask__500_for_ever():
+async def test_ask__500_for_ever() -> None:
     """When patience ends the endpoint counts as down; no record is at fault."""
     with pytest.raises(Unavailable, match="status 500"):
         await ask(status(500))
 
 
-async def test_ask__nobody_listens():
+async def test_ask__nobody_listens() -> None:
     """A closed port counts as down."""
     async with teacher_server(says("other")) as server:
         url = server.url
@@ -75,7 +75,7 @@ async def test_ask__nobody_listens():
         await one.close()
 
 
-async def test_ask__rate_limited_with_retry_after():
+async def test_ask__rate_limited_with_retry_after() -> None:
     """No call is made before the endpoint's own Retry-After, not even for another question."""
     async with client(status(429, **{"Retry-After": "1"}), says("other"), concurrency=1) as (one, server):
         started = time.monotonic()
@@ -86,7 +86,7 @@ async def test_ask__rate_limited_with_retry_after():
     assert len(server.calls) == 3
 
 
-async def test_ask__slower_than_the_timeout():
+async def test_ask__slower_than_the_timeout() -> None:
     """A call beyond its deadline is given up and tried again."""
 
     async def slow(_: Call) -> web.Response:
@@ -99,14 +99,14 @@ async def test_ask__slower_than_the_timeout():
 
 
 @pytest.mark.parametrize("cut", ['{"choices": [{"mess', "", "[]", '{"choices": []}', '{"choices": [{"message": {}}]}'])
-async def test_ask__truncated_answer(cut: str):
+async def test_ask__truncated_answer(cut: str) -> None:
     """An answer that cannot be read is asked for again."""
     answer, _ = await ask(raw(cut), says("other"))
 
     assert answer.calls == 2
 
 
-async def test_ask__not_a_number_as_log_probability():
+async def test_ask__not_a_number_as_log_probability() -> None:
     """NaN does not break the answer; what it means is told by the probabilities' rule."""
     answer, _ = await ask(body(completion("A", {"A": 0.0, "B": 0.1})))
 
@@ -114,7 +114,7 @@ async def test_ask__not_a_number_as_log_probability():
     assert answer.top[0][1] != answer.top[0][1]
 
 
-async def test_ask__no_log_probabilities():
+async def test_ask__no_log_probabilities() -> None:
     """An endpoint without log-probabilities gives an answer without alternatives."""
     answer, _ = await ask(body(completion("A")))
 
@@ -130,7 +130,7 @@ async def test_ask__no_log_probabilities():
         (404, {"model": "no-such-model"}, "no-such-model"),
     ],
 )
-async def test_ask__wrong_set_up(code: int, table: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch):
+async def test_ask__wrong_set_up(code: int, table: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong key or model is no fault of a record: it is told with its remedy, after one call."""
     monkeypatch.setenv("MILLRACE_TEST_KEY", "wrong")
     async with client(status(code), **table) as (one, server):
@@ -140,7 +140,7 @@ async def test_ask__wrong_set_up(code: int, table: dict[str, Any], told: str, mo
     assert len(server.calls) == 1
 
 
-async def test_ask__key_is_sent(monkeypatch: pytest.MonkeyPatch):
+async def test_ask__key_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """The key comes from the environment variable that the workload names."""
     monkeypatch.setenv("MILLRACE_TEST_KEY", "right")
     _, server = await ask(says("other"), api_key_env="MILLRACE_TEST_KEY")
@@ -148,19 +148,19 @@ async def test_ask__key_is_sent(monkeypatch: pytest.MonkeyPatch):
     assert server.calls[0].authorization == "Bearer right"
 
 
-def test_client__key_variable_not_set():
+def test_client__key_variable_not_set() -> None:
     """A key variable that is not set is told at the start."""
     with pytest.raises(SettingsError, match="MILLRACE_NO_SUCH_KEY"):
         TeacherClient(workload(teacher={"api_key_env": "MILLRACE_NO_SUCH_KEY"}), ["127.0.0.1"])
 
 
-def test_client__host_not_allowed():
+def test_client__host_not_allowed() -> None:
     """A host outside the allow-list is told at the start."""
     with pytest.raises(SettingsError, match="MILLRACE_ALLOWED_HOSTS"):
         TeacherClient(workload(teacher={"url": "https://teacher.example/v1"}), ["127.0.0.1"])
 
 
-async def test_ask__endpoint_refuses_the_record():
+async def test_ask__endpoint_refuses_the_record() -> None:
     """Any other 4xx refuses this one record, at once."""
     async with client(status(400, "context too long")) as (one, server):
         with pytest.raises(RecordRejected) as refused:
@@ -170,7 +170,7 @@ async def test_ask__endpoint_refuses_the_record():
     assert len(server.calls) == 1
 
 
-async def test_ask__endpoint_without_constrained_choice():
+async def test_ask__endpoint_without_constrained_choice() -> None:
     """An endpoint that does not know a parameter is asked without it from then on."""
     async with client(status(400, "unknown field: structured_outputs"), says("other")) as (one, server):
         await one.ask(PROMPT)
@@ -179,7 +179,7 @@ async def test_ask__endpoint_without_constrained_choice():
     assert ["structured_outputs" in call.body for call in server.calls] == [True, False, False]
 
 
-async def test_ask__concurrency_is_bounded():
+async def test_ask__concurrency_is_bounded() -> None:
     """No more calls are open at once than the workload allows."""
 
     async def brief(call: Call) -> web.StreamResponse:

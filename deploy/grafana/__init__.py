@@ -1,0 +1,1 @@
+"""The Grafana board as code, and the files that provision it."""

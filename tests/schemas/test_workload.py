@@ -1,0 +1,74 @@
+"""Mistakes in a workload file are told by key, value and what is allowed."""
+
+import pytest
+
+from schemas.errors import WorkloadError
+from schemas.workload import Workload
+
+HEAD = b'name = "news"\nlabels = ["good", "bad"]\n'
+
+
+def mistake(extra: bytes, head: bytes = HEAD) -> WorkloadError:
+    with pytest.raises(WorkloadError) as caught:
+        Workload.parse(head + extra, "news.toml")
+    return caught.value
+
+
+def test_typo_in_a_key__is_named_with_a_suggestion():
+    """A misspelt key is told with its place, its value, the nearest key and all allowed ones."""
+    error = mistake(b"[window]\nquotas = 5\n")
+
+    assert error.field == "news.toml: window.quotas"
+    assert error.value == 5
+    assert error.remedy == "unknown key; did you mean 'quota'? allowed: rows, quota, age_days"
+
+
+def test_typo_in_a_table__is_named_with_a_suggestion():
+    """A misspelt table is told like a misspelt key."""
+    assert "did you mean 'window'?" in str(mistake(b"[windows]\nrows = 5\n"))
+
+
+@pytest.mark.parametrize(
+    ("extra", "field", "says"),
+    [
+        (b'[window]\nrows = "many"\n', "window.rows", "valid integer"),
+        (b"[window]\nrows = 0\n", "window.rows", "greater than 0"),
+        (b"[rollout]\nsteps_percent = [5, 50]\n", "rollout.steps_percent", "end with 100"),
+        (b"[splits]\ntest = 0.9\n", "splits", "leave at least 0.1"),
+        (b'[request]\nprompt = "what?"\n', "request.prompt", "{text} exactly once"),
+        (b'[definitions]\nugly = "x"\n', "", "which is not in labels"),
+        (b'[aliases]\nGood = "bad"\n', "", "aliases must differ from labels"),
+        (b"[audit]\nshare = 0.0\n", "audit.share", "greater than 0"),
+    ],
+)
+def test_wrong_value__is_named(extra, field, says):
+    """A value of the wrong type or outside its bounds is told with its key and the bound."""
+    error = mistake(extra)
+
+    assert error.field == (f"news.toml: {field}" if field else "news.toml")
+    assert says in error.remedy
+
+
+@pytest.mark.parametrize("labels", ['["a"]', '["a", "A"]', '["a", " a "]', '["a", ""]', '["a", " "]'])
+def test_labels__that_collide(labels):
+    """Labels that an answer could not tell apart are refused."""
+    assert "labels" in str(mistake(b"", f'name = "news"\nlabels = {labels}\n'.encode()))
+
+
+@pytest.mark.parametrize("name", ["", "News", "a b", "-a", "a" * 64, "../x"])
+def test_name__that_could_be_no_folder(name):
+    """A name is a short lower-case word, so that it can be a key, a folder and a model name."""
+    assert mistake(b"", f'name = "{name}"\nlabels = ["a", "b"]\n'.encode()).field == "news.toml: name"
+
+
+@pytest.mark.parametrize("data", [b"name = ", b"\xff\xfe", b"= 1"])
+def test_no_toml__is_told_with_the_file(data):
+    """A file that is no TOML in UTF-8 is told with its name."""
+    assert mistake(b"", data).field == "news.toml"
+
+
+def test_missing_key__is_told():
+    """A file without labels says that labels are required."""
+    error = mistake(b"", b'name = "news"\n')
+
+    assert (error.field, error.remedy) == ("news.toml: labels", "is required")

@@ -1,0 +1,95 @@
+"""Snapshots on disk."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from streams.window import snapshot
+from streams.window.selection import Row
+from tests.streams.doubles import NAME, START, workload
+
+WORKLOAD = workload(("earnings", "mergers"))
+ROWS = [
+    Row(f"r{n}", f"c{n}", f"Tëxt {n}", "mergers", [0.25, 0.75] if n else None, "TRAIN", 1.0, "TEACHER",
+        START.replace(hour=n, tzinfo=None), "teacher-7b")
+    for n in range(3)
+]  # fmt: skip
+
+
+def write(folder: Path, rows: list[Row], below: int = 9) -> snapshot.Snapshot:
+    return snapshot.write(folder, WORKLOAD, rows, epoch=2, partition=1, below=below)
+
+
+def test_snapshot__read_back(tmp_path: Path) -> None:
+    """The Parquet file holds the rows by the contract's columns; the manifest says what it holds."""
+    taken = write(tmp_path, ROWS)
+    table = pq.read_table(taken.folder / "rows.parquet")
+
+    assert table.column_names == [
+        "record_id", "cluster_id", "text", "label", "class_probabilities", "split", "propensity", "provenance",
+        "event_time",
+    ]  # fmt: skip
+    assert table.column("class_probabilities").to_pylist() == [None, [0.25, 0.75], [0.25, 0.75]]
+    assert str(table.schema.field("event_time").type) == "timestamp[us, tz=UTC]"
+    manifest = taken.manifest
+    assert (taken.folder / "manifest.json").read_bytes() == manifest.to_bytes()
+    assert taken.folder == tmp_path / NAME / manifest.snapshot_id
+    assert (manifest.rows, manifest.labels_offset, manifest.epoch) == (3, 9, 2)
+    assert manifest.class_counts["TRAIN"] == {"earnings": 0, "mergers": 3}
+    assert (manifest.time_from, manifest.time_to) == ("2026-01-01T00:00:00+00:00", "2026-01-01T02:00:00+00:00")
+    assert manifest.teacher_models == ["teacher-7b"]
+
+
+def test_digest__of_canonical_rows(tmp_path: Path) -> None:
+    """The digest is that of the rows as canonical JSON lines: known for these, and another if anything changes."""
+    line = (
+        '{"class_probabilities":null,"cluster_id":"c0","event_time":"2026-01-01T00:00:00+00:00","label":"mergers",'
+        '"propensity":1.0,"provenance":"TEACHER","record_id":"r0","split":"TRAIN","text":"Tëxt 0"}\n'
+    )
+
+    assert snapshot.rows_sha256(ROWS[:1]) == sha256(line.encode()).hexdigest()
+    assert snapshot.rows_sha256(ROWS) != snapshot.rows_sha256(ROWS[:2])
+
+
+def test_digest__other_offset(tmp_path: Path) -> None:
+    """The same rows at another offset are another snapshot with the same rows digest."""
+    one, two = write(tmp_path, ROWS, below=9), write(tmp_path, ROWS, below=11)
+
+    assert one.manifest.rows_sha256 == two.manifest.rows_sha256
+    assert one.folder != two.folder
+
+
+def test_write__again(tmp_path: Path) -> None:
+    """Writing the same snapshot again touches nothing."""
+    taken = write(tmp_path, ROWS)
+    before = (taken.folder / "rows.parquet").stat()
+    again = write(tmp_path, ROWS)
+
+    assert again == taken
+    assert (taken.folder / "rows.parquet").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_write__over_a_damaged_folder(tmp_path: Path) -> None:
+    """A folder of the right name with the wrong content is replaced."""
+    taken = write(tmp_path, ROWS)
+    (taken.folder / "manifest.json").write_text("{")
+    again = write(tmp_path, ROWS)
+
+    assert (again.folder / "manifest.json").read_bytes() == taken.manifest.to_bytes()
+
+
+def test_write__fails_half_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure leaves no folder behind that could be taken for a snapshot."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("streams.window.snapshot.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path, ROWS)
+
+    assert list((tmp_path / NAME).iterdir()) == []

@@ -1,0 +1,120 @@
+"""The gate on paper, and its false alarms and power by simulation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from schemas.job import GateSpec
+from schemas.rules.intervals import Interval
+from trainers.evaluate import ClassTest, Comparison, Evaluator, holm
+from trainers.gate import Evidence, Outcome, decide
+from trainers.snapshot import Floats, Rows
+
+LABELS = ["a", "b"]
+SPEC = GateSpec(agreement_floor=0.85, margin=0.02, class_rows=30)
+EVEN = Comparison(
+    Interval(0, -0.01, 0.01), Interval(0, -0.01, 0.01), 1.0, {0: ClassTest(3, 3, 0.6), 1: ClassTest(2, 2, 0.6)}
+)
+
+
+def verdict(agreement: tuple[float, float], difference: tuple[float, float] = (-0.01, 0.03), **more: Any) -> Any:
+    """Return the gate's verdict on an agreement interval and a difference to the reference."""
+    compared = Comparison(
+        Interval(sum(difference) / 2, *difference), Interval(0, 0, 0), 1.0, more.pop("classes", EVEN.classes)
+    )
+    evidence = Evidence(
+        agreement=Interval(sum(agreement) / 2, *agreement), effective_n=more.pop("n", 500.0),
+        class_rows=more.pop("rows", {"a": 300, "b": 200}), against_baseline=more.pop("baseline", compared),
+        against_champion=compared if more.pop("champion", False) else None,
+    )  # fmt: skip
+    return decide(SPEC, LABELS, evidence)
+
+
+@pytest.mark.parametrize(
+    ("agreement", "difference", "expected"),
+    [
+        ((0.86, 0.90), (-0.01, 0.03), Outcome.PROMOTE),
+        ((0.80, 0.84), (-0.01, 0.03), Outcome.REJECT),
+        ((0.83, 0.89), (-0.01, 0.03), Outcome.INSUFFICIENT_EVIDENCE),
+        ((0.86, 0.90), (-0.09, -0.03), Outcome.REJECT),
+        ((0.86, 0.90), (-0.05, 0.03), Outcome.INSUFFICIENT_EVIDENCE),
+    ],
+)
+def test_gate__absolute_needs_floor_and_baseline(
+    agreement: tuple[float, float], difference: tuple[float, float], expected: Outcome
+) -> None:
+    """Both bounds beyond their limits promote, one interval wholly below rejects, a limit inside is not enough."""
+    found = verdict(agreement, difference)
+
+    assert (found.outcome, found.mode) == (expected, "absolute")
+
+
+@pytest.mark.parametrize(
+    ("difference", "mode", "expected"),
+    [
+        ((0.01, 0.05), "superiority", Outcome.PROMOTE),
+        ((-0.01, 0.03), "refresh", Outcome.PROMOTE),
+        ((-0.05, 0.03), "refresh", Outcome.INSUFFICIENT_EVIDENCE),
+        ((-0.09, -0.03), "refresh", Outcome.REJECT),
+    ],
+)
+def test_gate__champion_is_compared_by_superiority_or_refresh(
+    difference: tuple[float, float], mode: str, expected: Outcome
+) -> None:
+    """With a champion the mode follows from the interval, and the agreement floor plays no part."""
+    found = verdict((0.5, 0.6), difference, champion=True)
+
+    assert (found.outcome, found.mode) == (expected, mode)
+
+
+def test_gate__class_that_got_worse_stops_a_better_student() -> None:
+    """A Holm-adjusted class veto rejects although the whole is better."""
+    classes = {0: ClassTest(40, 1, 1.0), 1: ClassTest(0, 14, 0.5**14)}
+
+    assert verdict((0.9, 0.95), (0.01, 0.05), champion=True, classes=classes).outcome is Outcome.REJECT
+
+
+def test_gate__few_rows_are_insufficient_evidence_and_small_classes_not_judged() -> None:
+    """Neither a great figure nor a bad one counts on too few rows."""
+    found = verdict((0.99, 1.0), rows={"a": 300, "b": 29})
+
+    assert (found.outcome, found.not_judged) == (Outcome.INSUFFICIENT_EVIDENCE, ["b"])
+    assert verdict((0.1, 0.2), n=20.0).outcome is Outcome.INSUFFICIENT_EVIDENCE
+
+
+def test_holm__steps_down() -> None:
+    """Holm's adjusted values, by hand."""
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def _answers(right: np.ndarray, labels: np.ndarray) -> Floats:
+    return np.asarray(np.eye(3)[np.where(right, labels, (labels + 1) % 3)])
+
+
+def _promoted(gain: float, repeats: int = 200, n: int = 600) -> float:
+    """Share of simulated challengers (accuracy .88 + gain) promoted in mode superiority over a champion at .88."""
+    generator, count = np.random.default_rng(5), 0
+    spec = GateSpec(agreement_floor=0.0, margin=0.0, class_rows=30)
+    for seed in range(repeats):
+        labels = generator.choice(3, size=n, p=[0.6, 0.28, 0.12])
+        champion = generator.random(n) < 0.88
+        redrawn = generator.random(n) < 0.5  # half of the answers are drawn anew: discordance about 10 %
+        challenger = np.where(redrawn, generator.random(n) < 0.88 + 2 * gain, champion)
+        rows = Rows([], [str(one) for one in range(n)], [""] * n, labels, np.zeros((n, 3)), np.ones(n))
+        evaluator = Evaluator(rows, 3, seed, draws=200)
+        compared = evaluator.compare(_answers(challenger, labels), _answers(champion, labels))
+        evidence = Evidence(Interval(1, 1, 1), float(n), {"a": 300, "b": 100, "c": 50}, compared, compared)
+        count += decide(spec, ["a", "b", "c"], evidence).outcome is Outcome.PROMOTE
+    return count / repeats
+
+
+def test_gate__simulated_false_alarms_and_power() -> None:
+    """600 rows, 200 simulations of 200 draws: an equal challenger passes superiority in at most 6 %.
+
+    """600 rows, 200 simulations of 200 draws: an equal challenger passes superiority in at most 6 %.
+    """
+    assert _promoted(0.0) <= 0.06
+    assert _promoted(0.05) >= 0.8
