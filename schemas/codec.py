@@ -68,7 +68,7 @@ def encode(record: Record, schema_id: int | None = None) -> bytes:
     """Encode a record: in Confluent framing where the registry's `schema_id` is given, else as a single object."""
     schema = writer_schema(type(record))
     out = io.BytesIO()
-    out.write(schema.header if schema_id is None else CONFLUENT + struct.pack(">I", schema_id))
+    out.write(schema.header if schema_id is None else confluent_header(schema_id))
     fastavro.schemaless_writer(out, schema.parsed, to_datum(record))
     return out.getvalue()
 
@@ -90,6 +90,16 @@ def decode(record: type[R], data: bytes, schema_of_id: SchemaOfId | None = None)
     except _MISFITS as error:
         detail = f"bytes do not fit {record.__name__}: {type(error).__name__}: {str(error)[:200]}"
         raise RecordRejected(DeadLetterReason.BAD_SCHEMA, detail) from error
+
+
+def confluent_header(schema_id: int) -> bytes:
+    """Return the bytes that stand before a body in Confluent framing."""
+    return CONFLUENT + struct.pack(">I", schema_id)
+
+
+def confluent_id(data: bytes) -> int | None:
+    """Return the schema id that bytes in Confluent framing name; None of any others."""
+    return int(struct.unpack(">I", data[1:5])[0]) if data[:1] == CONFLUENT and len(data) >= 5 else None
 
 
 def is_framed(data: bytes) -> bool:
@@ -130,12 +140,13 @@ def _writer_of(record: type[Record], data: bytes, schema_of_id: SchemaOfId | Non
                 DeadLetterReason.BAD_SCHEMA, f"no {record.__name__} schema has the fingerprint {data[2:10].hex()}"
             )
         return schema.parsed, data[10:]
-    if data[:1] == CONFLUENT and len(data) >= 5:
+    schema_id = confluent_id(data)
+    if schema_id is not None:
         if schema_of_id is None:
             raise RecordRejected(
                 DeadLetterReason.BAD_SCHEMA, "Confluent framing, but no schema registry is configured (registry_url)"
             )
-        source = schema_of_id(struct.unpack(">I", data[1:5])[0])
+        source = schema_of_id(schema_id)
         return _parse(json.dumps(source, sort_keys=True)).parsed, data[5:]
     raise RecordRejected(DeadLetterReason.BAD_ENCODING, f"no known framing starts with {data[:2].hex()!r}")
 

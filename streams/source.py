@@ -25,6 +25,7 @@ from typing import Any, Final, TypeVar
 
 from confluent_kafka import TopicPartition
 
+from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from schemas.errors import Unavailable
 from schemas.records import DeadLetter
 from schemas.topics import TRAFFIC
@@ -35,7 +36,7 @@ from streams.membership import Membership, Place
 from streams.rebuild import OwnTopics
 from streams.settings import WorkerSettings
 from streams.stage import Closing, Message, Output, Settlement, Stage
-from streams.transaction import Aborted, Encoded, SchemaId, Transactions, WorkerFailed
+from streams.transaction import Aborted, Encoded, Transactions, WorkerFailed
 
 _QUIET_SECONDS: Final = 1.0  # a batch in work for longer pauses its partitions, so that polling can go on
 _POLL_SECONDS: Final = 0.25
@@ -90,7 +91,7 @@ class Source:
         settings: WorkerSettings,
         stage: Stage,
         hand_over: Callable[[Batch], Awaitable[Any]],
-        schema_id: SchemaId | None = None,
+        framing: Framing = SINGLE_OBJECTS,
     ) -> None:
         """Take the stage's state folder.
 
@@ -98,16 +99,16 @@ class Source:
             settings: the worker's settings.
             stage: what turns messages into outputs.
             hand_over: puts a batch on the channel of the stage's agent.
-            schema_id: the registry's id for a topic's values, where one is configured.
+            framing: the stage's own: what it is asked for here, the stage finds known.
 
         Raises:
             SettingsError: another worker holds the state folder.
         """
-        self.stage, self._settings, self._hand_over = stage, settings, hand_over
+        self.stage, self._settings, self._hand_over, self._framing = stage, settings, hand_over, framing
         self.progress = Progress(stage.name, settings.stall_seconds)
         self._instance = Instance(settings.worker_dir / stage.name)
         self._members = Membership(settings, stage)
-        self._transactions = Transactions(settings, stage.name, self._instance.name, schema_id)
+        self._transactions = Transactions(settings, stage.name, self._instance.name, framing)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{stage.name}")
         self._rebuilt: set[int] = set()
         self._next: dict[Place, int] = {}  # the first offset not settled
@@ -259,6 +260,7 @@ class Source:
             return
 
     async def _process(self, messages: Sequence[Message]) -> Settlement:
+        await self._while_polling(asyncio.to_thread(self._framing.learn, [message.value for message in messages]))
         started = time.perf_counter()
         batch = Batch(self.stage, messages)
         await self._hand_over(batch)

@@ -15,16 +15,13 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
+from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from deploy.edge.kafka import producer as producer_config
 from deploy.edge.kafka import topic_name
-from schemas.codec import encode
 from schemas.errors import MillraceError
-from schemas.topics import Topic
 from streams import metrics
 from streams.settings import WorkerSettings
 from streams.stage import Output
-
-SchemaId = Callable[[Topic], int]  # the registry's id of the schema a topic's values are written in
 
 _CALL_SECONDS: Final = 10.0
 _OVERHEAD_BYTES: Final = 512  # of a record in its batch, beside key, value and headers
@@ -59,8 +56,10 @@ class Encoded:
 class Transactions:
     """The transactional producer of one stage. Every method but `give_up` runs in the stage's Kafka thread."""
 
-    def __init__(self, settings: WorkerSettings, stage: str, instance: str, schema_id: SchemaId | None = None) -> None:
-        self._settings, self._stage, self._schema_id = settings, stage, schema_id
+    def __init__(
+        self, settings: WorkerSettings, stage: str, instance: str, framing: Framing = SINGLE_OBJECTS
+    ) -> None:
+        self._settings, self._stage, self._framing = settings, stage, framing
         self._given_up = threading.Event()
         self._producer = Producer(
             producer_config(settings)
@@ -110,8 +109,7 @@ class Transactions:
         self._producer.purge()
 
     def _encode(self, output: Output) -> Encoded:
-        schema_id = self._schema_id(output.topic) if self._schema_id else None
-        value = encode(output.record, schema_id)
+        value = self._framing.encode(output.topic, output.record)
         key = output.workload.encode()
         size = len(key) + len(value) + sum(len(name) + len(header) for name, header in output.headers)
         if size + _OVERHEAD_BYTES > output.topic.max_bytes:

@@ -4,8 +4,9 @@ DNS answer cannot lead elsewhere. Redirects are not followed unless a caller ask
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any, Final
 
 import aiohttp
 from aiohttp import abc
@@ -13,6 +14,8 @@ from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from schemas.errors import SettingsError
+
+_ANSWER_BYTES: Final = 4_000_000
 
 
 class HostNotAllowed(OSError):
@@ -76,3 +79,29 @@ def session(
         timeout=aiohttp.ClientTimeout(total=timeout_seconds),
         **options,
     )
+
+
+def ask(
+    method: str, url: str, allowed: Collection[str], *, timeout_seconds: float, headers: Mapping[str, str],
+    body: bytes | None = None,
+) -> tuple[int, bytes]:  # fmt: skip
+    """Ask one question, blocking, and return the answer's status and content: for the rare one outside an event loop.
+
+    Raises:
+        OSError: no answer; `HostNotAllowed` before any connection.
+    """
+    parsed = URL(url)
+    _check(parsed, frozenset(allowed))
+    sent = dict(headers)
+    if parsed.user:
+        sent["Authorization"] = aiohttp.BasicAuth(parsed.user, parsed.password or "").encode()
+    make = HTTPSConnection if parsed.scheme == "https" else HTTPConnection
+    connection = make(parsed.host or "", parsed.port, timeout=timeout_seconds)
+    try:
+        connection.request(method, parsed.raw_path_qs, body, sent)
+        response = connection.getresponse()
+        return response.status, response.read(_ANSWER_BYTES)
+    except HTTPException as error:
+        raise OSError(f"no HTTP answer: {type(error).__name__}") from error
+    finally:
+        connection.close()

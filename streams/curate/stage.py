@@ -14,9 +14,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from deploy.edge.settings import Settings
 from schemas import ids
-from schemas.codec import SchemaOfId, decode
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.records import (
     AnsweredBy,
@@ -54,17 +54,17 @@ class CurateStage:
     batch_records = BATCH_RECORDS
 
     def __init__(
-        self, settings: Settings, workloads: Mapping[str, Workload], schema_of_id: SchemaOfId | None = None
+        self, settings: Settings, workloads: Mapping[str, Workload], framing: Framing = SINGLE_OBJECTS
     ) -> None:
         """Take the workloads whose traffic is curated.
 
         Args:
             settings: the worker's settings; curate needs none of them.
             workloads: by name.
-            schema_of_id: asks the registry for a writer's schema, where one is configured.
+            framing: reads values.
         """
         del settings
-        self._workloads, self._schema_of_id = workloads, schema_of_id
+        self._workloads, self._framing = workloads, framing
         self._templates = {name: chat.template_fingerprint(workload) for name, workload in workloads.items()}
         self._indexes: dict[int, dict[str, DuplicateIndex]] = {}
 
@@ -75,7 +75,7 @@ class CurateStage:
         }
         for message in reader.read(CURATED, partition):
             if message.value:
-                record = decode(CuratedRecord, message.value, self._schema_of_id)
+                record = self._framing.decode(CuratedRecord, message.value)
                 if record.workload in seen:
                     seen[record.workload].append(record)
         self._indexes[partition] = {name: self._rebuilt(name, records) for name, records in seen.items() if records}
@@ -91,7 +91,8 @@ class CurateStage:
     def poison(self, message: Message, error: Exception, attempts: int) -> Settlement:
         """Return the dead letter of a message that our own code fails on."""
         detail = f"{type(error).__name__}: {error}"
-        return Settlement([dead_letter(message, DeadLetterReason.PROCESSING_FAILED, detail, None, attempts)])
+        reason = DeadLetterReason.PROCESSING_FAILED
+        return Settlement([dead_letter(message, reason, detail, None, attempts, self._framing)])
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:
         """Nothing is due without a message."""
@@ -112,7 +113,7 @@ class CurateStage:
     def _one(self, message: Message, overlays: Overlays) -> Output:
         record: TrafficRecord | None = None
         try:
-            record = decode_traffic(message, self._schema_of_id)
+            record = decode_traffic(message, self._framing)
             workload = self._workload(record)
             home = partition_of(workload.name, PARTITIONS)
             if home != message.partition:
@@ -121,7 +122,7 @@ class CurateStage:
             found = find_text(record, workload, self._templates[workload.name])
         except RecordRejected as rejected:
             name = record.workload if record else None
-            return dead_letter(message, rejected.reason, rejected.detail, name, 1)
+            return dead_letter(message, rejected.reason, rejected.detail, name, 1, self._framing)
         if isinstance(found, chat.Ineligible):
             return _filtered(message, record, f"only the teacher can answer: {found.reason}")
         curated = _clean(message, record, found)

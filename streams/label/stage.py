@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from deploy.edge.settings import Settings
 from schemas import topics
-from schemas.codec import decode
 from schemas.errors import DeadLetterReason, RecordRejected, SettingsError
 from schemas.records import CuratedRecord, DiscardReason, LabelKind, LabelRecord, Provenance
 from schemas.topics import Topic
@@ -54,13 +54,15 @@ class LabelStage:
     sources: tuple[Topic, ...] = (topics.CURATED,)
     batch_records = BATCH_RECORDS
 
-    def __init__(self, settings: Settings, workloads: Mapping[str, Workload]) -> None:
+    def __init__(
+        self, settings: Settings, workloads: Mapping[str, Workload], framing: Framing = SINGLE_OBJECTS
+    ) -> None:
         """Make a client for every workload's teacher.
 
         Raises:
             SettingsError: a teacher's URL is not allowed, or its key is not set.
         """
-        self._workloads = workloads
+        self._workloads, self._framing = workloads, framing
         self._teachers = {name: TeacherClient(each, settings.allowed_hosts) for name, each in workloads.items()}
         horizon = max((each.duplicates.horizon for each in workloads.values()), default=1)
         self._clusters = ClusterLabels(horizon)
@@ -72,7 +74,7 @@ class LabelStage:
         for message in reader.read(topics.LABELS, partition):
             if message.value is None:
                 continue
-            record = decode(LabelRecord, message.value)
+            record = self._framing.decode(LabelRecord, message.value)
             if record.kind is not LabelKind.ERASURE:
                 self._clusters.add(partition, {record.cluster_id: record.label})
 
@@ -124,7 +126,7 @@ class LabelStage:
     def _triage(self, message: Message) -> _Item | Output:
         """Decode a message and find its path, or end it."""
         try:
-            record = decode(CuratedRecord, message.value or b"")
+            record = self._framing.decode(CuratedRecord, message.value or b"")
         except RecordRejected as error:
             return dead_letter(message, self.name, error.reason, error.detail)
         workload = self._workloads.get(record.workload)

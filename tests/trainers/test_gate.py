@@ -94,7 +94,7 @@ def _answers(right: np.ndarray, labels: np.ndarray) -> Floats:
     return np.asarray(np.eye(3)[np.where(right, labels, (labels + 1) % 3)])
 
 
-def _promoted(gain: float, repeats: int = 200, n: int = 600) -> float:
+def _promoted(gain: float, repeats: int = 100, n: int = 600) -> float:
     """Share of simulated challengers (accuracy .88 + gain) promoted in mode superiority over a champion at .88."""
     generator, count = np.random.default_rng(5), 0
     spec = GateSpec(agreement_floor=0.0, margin=0.0, class_rows=30)
@@ -112,9 +112,10 @@ def _promoted(gain: float, repeats: int = 200, n: int = 600) -> float:
 
 
 def test_gate__simulated_false_alarms_and_power() -> None:
-    """600 rows, 200 simulations of 200 draws: an equal challenger passes superiority in at most 6 %.
+    """600 rows, 100 simulations of 200 draws: an equal challenger passes superiority in at most 7 %.
 
-    """600 rows, 200 simulations of 200 draws: an equal challenger passes superiority in at most 6 %.
+    One that is 5 points better passes in 80 % at least. 2.5 % is nominal; 7 % is its upper 99.7 % bound in 100
+    simulations.
     """
-    assert _promoted(0.0) <= 0.06
+    assert _promoted(0.0) <= 0.07
     assert _promoted(0.05) >= 0.8

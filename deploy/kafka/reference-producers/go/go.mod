@@ -1,0 +1,14 @@
+module millrace/reference-producer
+
+go 1.25
+
+require (
+	github.com/twmb/avro v1.9.0
+	github.com/twmb/franz-go v1.20.7
+)
+
+require (
+	github.com/klauspost/compress v1.18.4 // indirect
+	github.com/pierrec/lz4/v4 v4.1.25 // indirect
+	github.com/twmb/franz-go/pkg/kmsg v1.12.0 // indirect
+)
