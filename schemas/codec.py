@@ -39,7 +39,7 @@ _MISFITS: Final = (
 
 R = TypeVar("R", bound=Record)
 
-SchemaOfId = Callable[[int], Mapping[str, Any]]
+SchemaOfId = Callable[[int], str]  # the schema as JSON text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -146,8 +146,7 @@ def _writer_of(record: type[Record], data: bytes, schema_of_id: SchemaOfId | Non
             raise RecordRejected(
                 DeadLetterReason.BAD_SCHEMA, "Confluent framing, but no schema registry is configured (registry_url)"
             )
-        source = schema_of_id(schema_id)
-        return _parse(json.dumps(source, sort_keys=True)).parsed, data[5:]
+        return _parse(schema_of_id(schema_id)).parsed, data[5:]
     raise RecordRejected(DeadLetterReason.BAD_ENCODING, f"no known framing starts with {data[:2].hex()!r}")
 
 

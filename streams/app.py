@@ -24,9 +24,10 @@ import faust
 
 from deploy.edge import logs, probes
 from deploy.edge.command import told_in_one_line
+from deploy.edge.framing import Framing
 from deploy.edge.kafka import topic_name
 from schemas.errors import SettingsError
-from schemas.topics import MODEL_STATE
+from schemas.topics import CATALOGUE, MODEL_STATE
 from streams import liveness, model_state
 from streams.settings import WorkerSettings
 from streams.source import Batch, Source
@@ -57,11 +58,14 @@ async def rollout(batches: AsyncIterator[Batch]) -> AsyncIterator[int]:
         yield await batch.put_through()
 
 
-async def watch_model_state(values: AsyncIterator[bytes]) -> AsyncIterator[None]:
-    """model-state -> gauges of each workload's rollout"""
-    async for value in values:
-        model_state.show(value)
-        yield
+def watch_model_state(framing: Framing) -> Callable[..., Any]:
+    async def watch(values: AsyncIterator[bytes]) -> AsyncIterator[None]:
+        """model-state -> gauges of each workload's rollout"""
+        async for value in values:
+            model_state.show(value, framing)
+            yield
+
+    return watch
 
 
 # Flow order. A stage's module is imported only where the stage runs: curate's process needs no DuckDB.
@@ -82,17 +86,17 @@ def build(settings: WorkerSettings, names: list[str]) -> tuple[faust.App, list[S
         store="memory://", datadir=str(settings.worker_dir / "faust"),
         web_enabled=False, topic_allow_declare=False, topic_disable_leader=True, topic_partitions=8,
     )  # fmt: skip
-    workloads = settings.workloads()
-    sources = []
+    workloads, framing, sources = settings.workloads(), Framing(settings), []
+    framing.register(CATALOGUE)
     for name in names:
         agent, where = AGENTS[name]
         module, stage = where.split(":")
-        made: Stage = getattr(importlib.import_module(module), stage)(settings, workloads)
+        made: Stage = getattr(importlib.import_module(module), stage)(settings, workloads, framing)
         channel: Any = app.channel(maxsize=1)
         app.agent(channel, name=f"streams.{name}")(agent)
-        sources.append(Source(settings, made, channel.put))
+        sources.append(Source(settings, made, channel.put, framing))
     topic = app.topic(topic_name(settings, MODEL_STATE), value_type=bytes, value_serializer="raw")
-    app.agent(topic, name="streams.model-state")(cast("Any", watch_model_state))
+    app.agent(topic, name="streams.model-state")(cast("Any", watch_model_state(framing)))
     return app, sources
 
 
@@ -137,10 +141,6 @@ def main(stages: str, bootstrap_servers: str | None) -> None:
     if unknown or not names:
         raise SettingsError("stages", stages, f"choose from {', '.join(AGENTS)}")
     settings = WorkerSettings.load(bootstrap_servers=bootstrap_servers)
-    if settings.registry_url:
-        raise SettingsError(
-            "MILLRACE_REGISTRY_URL", settings.registry_url, "the worker writes single objects; unset it"
-        )
     logs.start(settings, "worker")
     asyncio.run(work(settings, names))
 

@@ -9,9 +9,9 @@ import faust
 from aiokafka.helpers import create_ssl_context
 from prometheus_client import Gauge
 
+from deploy.edge.framing import Framing
 from deploy.edge.settings import Settings
-from schemas.codec import decode
-from schemas.errors import RecordRejected
+from schemas.errors import RecordRejected, Unavailable
 from schemas.events import ModelState
 
 WEIGHT = Gauge("millrace_rollout_weight_ratio", "Share of requests assigned to the challenger.", ["workload"])
@@ -26,14 +26,14 @@ CHAMPION = Gauge(
 log = logging.getLogger("millrace.worker.model_state")
 
 
-def show(value: bytes | None) -> None:
+def show(value: bytes | None, framing: Framing) -> None:
     """Set the gauges of one state."""
     if value is None:
         return
     try:
-        state = decode(ModelState, value)
-    except RecordRejected as error:
-        log.warning("a model-state record cannot be read: %s", error.reason)
+        state = framing.decode(ModelState, value)
+    except (RecordRejected, Unavailable) as error:
+        log.warning("a model-state record cannot be read: %s", error)
         return
     WEIGHT.labels(state.workload).set(state.weight)
     STEP.labels(state.workload).set(state.step)

@@ -56,9 +56,7 @@ class Encoded:
 class Transactions:
     """The transactional producer of one stage. Every method but `give_up` runs in the stage's Kafka thread."""
 
-    def __init__(
-        self, settings: WorkerSettings, stage: str, instance: str, framing: Framing = SINGLE_OBJECTS
-    ) -> None:
+    def __init__(self, settings: WorkerSettings, stage: str, instance: str, framing: Framing = SINGLE_OBJECTS) -> None:
         self._settings, self._stage, self._framing = settings, stage, framing
         self._given_up = threading.Event()
         self._producer = Producer(

@@ -1,0 +1,1 @@
+"""Mirrors of the folders; plus contracts, faults, and the whole loop."""

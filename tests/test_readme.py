@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from click import Command
+import pytest
 
-from deploy.cli import millrace
+from deploy.cli import COMMANDS
 from schemas.topics import CATALOGUE
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 FOLDERS = ("schemas", "streams", "trainers", "deploy", "benchmarks", "tests", "docs")
-DEEPER = {"schemas": ("rules",), "streams": ("curate", "label", "window", "triggers", "rollout"), "trainers": ("students", "launchers")}
+OPENED = ("schemas", "streams", "trainers", "deploy")
 
 
 def flow_table() -> str:
@@ -28,68 +29,69 @@ def flow_table() -> str:
 
 def commands_table() -> str:
     """Return the table of commands, as `millrace --help` lists them."""
-    commands: dict[str, Command] = millrace.commands
-    rows = [f"| `millrace {name}` | {command.get_short_help_str(limit=200)} |" for name, command in commands.items()]
+    rows = [f"| `millrace {name}` | {purpose} |" for name, (_, purpose) in COMMANDS.items()]
     return "\n".join(("| command | what it does |", "|---|---|", *rows))
 
 
 def tree() -> str:
-    """Return the folders with the first sentence of what each holds."""
+    """Return the folders with the first sentence of what each says it holds."""
     lines = []
     for name in FOLDERS:
         lines.append(f"{name + '/':<22}{_first_sentence(ROOT / name)}")
-        below = DEEPER.get(name) or sorted(p.name for p in (ROOT / name).iterdir() if name == "deploy" and p.is_dir() and not p.name.startswith("_"))
-        lines += [f"  {sub + '/':<20}{_first_sentence(ROOT / name / sub)}" for sub in below]
-    return "\n".join(("```text", *(line.rstrip() for line in lines), "```"))
+        inner = sorted(path for path in (ROOT / name).iterdir() if path.is_dir()) if name in OPENED else []
+        lines += [f"  {path.name + '/':<20}{says}" for path in inner if (says := _first_sentence(path))]
+    return "\n".join(("```text", *lines, "```"))
 
 
 def _first_sentence(folder: Path) -> str:
-    """Return the first line of the folder's docstring, or of the README.md of a folder without Python."""
-    package = folder / "__init__.py"
+    """Return the first line of the package's docstring, or of the README.md of a folder without Python."""
+    package, page = folder / "__init__.py", folder / "README.md"
     if package.exists():
         return (ast.get_docstring(ast.parse(package.read_text())) or "").split("\n")[0]
-    page = folder / "README.md"
     return page.read_text().split("\n")[0].lstrip("# ") if page.exists() else ""
 
 
-PARTS = {"topics": flow_table, "commands": commands_table, "tree": tree}
+PARTS: dict[str, Callable[[], str]] = {"topics": flow_table, "commands": commands_table, "tree": tree}
 
 
-def _part(name: str) -> str:
+@pytest.mark.parametrize("name", PARTS)
+def test_readme__is_made_from_the_code(name):
+    """The README's flow table, commands and tree equal what the code says."""
     match = re.search(rf"<!-- {name}\b[^>]*-->\n(.*?)<!-- /{name} -->", README.read_text(), re.DOTALL)
-    assert match, f"README.md has no part {name!r}"
-    return match.group(1).strip()
+
+    assert match
+    assert match.group(1).strip() == PARTS[name]()
 
 
-def test_readme__shows_the_catalogue_of_topics():
-    """The flow table equals the catalogue in schemas/topics.py."""
-    assert _part("topics") == flow_table()
-
-
-def test_readme__shows_the_commands():
-    """The table of commands equals what the command offers."""
-    assert _part("commands") == commands_table()
-
-
-def test_readme__shows_the_tree():
-    """The tree equals the folders and the first sentence each says of itself, and none is silent."""
-    assert _part("tree") == tree()
-    assert not [line for line in tree().splitlines() if line.endswith("/")]
+def test_readme__no_folder_is_silent():
+    """Every folder in the tree says what it holds."""
+    assert not [line for line in tree().splitlines() if line.rstrip().endswith("/")]
 
 
 def test_readme__names_only_make_targets_that_exist():
     """Every `make …` in the README is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z]+)\b", "\n".join(re.findall(r"`[^`]*`|```.*?```", README.read_text(), re.DOTALL))))
+    code = "\n".join(re.findall(r"```.*?```|`[^`]*`", README.read_text(), re.DOTALL))
 
-    assert named <= targets
+    assert set(re.findall(r"\bmake ([a-z]+)\b", code)) <= targets
+
+
+def test_readme__every_linked_file_exists():
+    """Every relative link of the README and of docs/ leads to a file."""
+    pages = [README, *(ROOT / "docs").glob("*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text())]
+
+    assert not [(page.name, link) for page, link in links if not (page.parent / link).exists()]
 
 
 def write() -> None:
     """Write the three parts of the README anew."""
     text = README.read_text()
-    for name, make in PARTS.items():
-        text = re.sub(rf"(<!-- {name}\b[^>]*-->\n).*?(<!-- /{name} -->)", lambda m, make=make: m[1] + make() + "\n" + m[2], text, flags=re.DOTALL)  # type: ignore[misc]
+    for name, made in PARTS.items():
+        start = re.search(rf"<!-- {name}\b[^>]*-->\n", text)
+        assert start
+        end = text.index(f"<!-- /{name} -->")
+        text = text[: start.end()] + made() + "\n" + text[end:]
     README.write_text(text)
 
 

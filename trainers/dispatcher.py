@@ -34,7 +34,7 @@ from trainers import metrics
 from trainers.folder_lock import hold
 from trainers.launchers.local import LocalLauncher
 from trainers.launchers.protocol import JOB, Launcher
-from trainers.ledger import ENDED, Ledger, decoded
+from trainers.ledger import ENDED, Ledger
 from trainers.promotion import numbered, promotion_of
 from trainers.run_folder import Line, failure_in, finished_in, last_line
 
@@ -127,7 +127,7 @@ class Dispatcher:
     async def _take(self, message: ConsumerRecord[bytes, bytes]) -> None:
         """A request becomes a run, unless the same run has ended or is under way."""
         self._offsets.seen(message.partition, message.offset)
-        request = decoded(RetrainRequest, message.value)
+        request = self._ledger.decoded(RetrainRequest, message.value)
         known = self._known.runs.get(run_id(request.request_id, request.job)) if request else None
         if request is None or (known is not None and known.state in ENDED):
             if request is None:

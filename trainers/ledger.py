@@ -6,16 +6,17 @@ offsets are committed inside the same transactions; partitions are assigned by h
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from deploy.edge.framing import Framing, NotYetKnown
 from deploy.edge.kafka import aiokafka, group_name, topic_name
 from deploy.edge.settings import Settings
 from schemas import topics
-from schemas.codec import decode, encode
 from schemas.errors import RecordRejected
 from schemas.events import ModelPromotion, RunState, TrainingRun
 from schemas.records import Record
@@ -26,6 +27,7 @@ from trainers.promotion import headers_of
 STAGE: Final = "dispatcher"
 ENDED: Final = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
 _POLL_MS: Final = 200
+_NOT_YET_SECONDS: Final = 0.5
 
 R = TypeVar("R", bound=Record)
 
@@ -43,7 +45,7 @@ class Ledger:
     """Reads requests, writes runs and events."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._settings, self._framing = settings, Framing(settings)
         self._group = group_name(settings, STAGE)
         self._requests = topic_name(settings, topics.RETRAIN_REQUESTS)
         self._consumer = AIOKafkaConsumer(
@@ -56,7 +58,12 @@ class Ledger:
         )  # fmt: skip
 
     async def start(self) -> Known:
-        """Fence any other dispatcher, read what the topics say, and stand at the first unsettled request."""
+        """Fence any other dispatcher, read what the topics say, and stand at the first unsettled request.
+
+        Raises:
+            Unavailable, ContractError: as the schema registry answers, where there is one.
+        """
+        await asyncio.to_thread(self._framing.register, (topics.TRAINING_RUNS, topics.MODEL_PROMOTION))
         await self._producer.start()
         known = Known()
         for run in await self._read_all(topics.TRAINING_RUNS, TrainingRun):
@@ -76,7 +83,16 @@ class Ledger:
     async def poll(self) -> list[ConsumerRecord[bytes, bytes]]:
         """Return the next requests, soon, in the order of each partition."""
         batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
-        return [message for batch in batches.values() for message in batch]
+        messages = [message for batch in batches.values() for message in batch]
+        await self._learn(messages)
+        return messages
+
+    def decoded(self, record: type[R], value: bytes | None) -> R | None:
+        """Return the record, or None where the bytes are none of ours."""
+        try:
+            return None if value is None else self._framing.decode(record, value)
+        except RecordRejected:
+            return None
 
     async def write(
         self, runs: Sequence[TrainingRun], event: ModelPromotion | None = None, offsets: dict[int, int] | None = None
@@ -93,7 +109,7 @@ class Ledger:
 
     async def _send(self, topic: Topic, workload: str, record: Record, headers: Any = None) -> None:
         await self._producer.send(
-            topic_name(self._settings, topic), encode(record), key=workload.encode(),
+            topic_name(self._settings, topic), self._framing.encode(topic, record), key=workload.encode(),
             partition=partition_of(workload, PARTITIONS), headers=headers,
         )  # fmt: skip
 
@@ -111,15 +127,17 @@ class Ledger:
             found: list[R] = []
             while any([await consumer.position(part) < ends[part] for part in parts]):
                 for batch in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
-                    found += [one for message in batch if (one := decoded(record, message.value)) is not None]
+                    await self._learn(batch)
+                    found += [one for message in batch if (one := self.decoded(record, message.value)) is not None]
             return found
         finally:
             await consumer.stop()
 
-
-def decoded(record: type[R], value: bytes | None) -> R | None:
-    """Return the record, or None where the bytes are none of ours."""
-    try:
-        return None if value is None else decode(record, value)
-    except RecordRejected:
-        return None
+    async def _learn(self, messages: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+        """Fetch the schemas that messages name, waiting for those the registry may soon know."""
+        values = [message.value for message in messages]
+        while True:
+            try:
+                return await asyncio.to_thread(self._framing.learn, values)
+            except NotYetKnown:
+                await asyncio.sleep(_NOT_YET_SECONDS)

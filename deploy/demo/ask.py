@@ -15,6 +15,7 @@ from schemas.workload import Workload
 
 _CONCURRENCY: Final = 12
 _RETRIES: Final = 8  # an application that outlives a restart of its endpoint
+_A_SECOND: Final = 50.0  # requests, so that a rollout which waits for a process does not use up the questions
 
 
 @dataclass
@@ -30,12 +31,17 @@ async def ask_until(
 ) -> Answers:
     """Ask about the texts (id, text), a dozen at a time, until `done` or no text is left."""
     answers = Answers()
+    turn = asyncio.get_running_loop().time()
     async with AsyncOpenAI(base_url=base_url, api_key="unused", max_retries=_RETRIES, timeout=30) as client:
 
         async def application() -> None:
+            nonlocal turn
             for request_id, text in texts:
                 if done():
                     return
+                now = asyncio.get_running_loop().time()
+                turn = max(turn + 1 / _A_SECOND, now)
+                await asyncio.sleep(turn - now)
                 await _ask(client, workload, request_id, text, answers)
 
         await asyncio.gather(*(application() for _ in range(_CONCURRENCY)))

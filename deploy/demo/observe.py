@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
+from deploy.edge.framing import Framing
 from deploy.edge.kafka import librdkafka, topic_name
 from deploy.edge.settings import Settings
 from schemas import topics
-from schemas.codec import decode
 from schemas.events import ModelPromotion, ModelState, RetrainRequest, RolloutStatus, TrainingRun
 from schemas.records import (
     CuratedKind,
@@ -125,7 +125,7 @@ class Observer:
         self.changed = threading.Condition()
         self._stopping = threading.Event()
         self._topics = {topic_name(settings, topic): topic for topic in topics.CATALOGUE}
-        self._config = librdkafka(settings) | _READS_ALL
+        self._config, self._framing = librdkafka(settings) | _READS_ALL, Framing(settings)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -167,5 +167,5 @@ class Observer:
         self.tally.records[topic.name] += 1
         add = _FOLLOWED.get(topic)
         if add is not None and message.value() is not None:
-            record: Record = decode(topic.record, message.value())
+            record: Record = self._framing.decode(topic.record, message.value())
             add(self.tally, record)

@@ -26,7 +26,7 @@ from schemas.rules.redact import redact
 from schemas.workload import Workload
 
 NEWSWIRE: Final = Path("workloads/newswire.toml")
-QUESTIONS: Final = 3_200  # shadow 300, then about 1,200 + 240 + 120 + 60 for 60 assigned at 5, 25, 50, 100 %
+QUESTIONS: Final = 4_000  # shadow 300, then about 1,200 + 240 + 120 + 60 for 60 assigned at 5, 25, 50, 100 %
 OWN_RECORDS: Final = 6_000  # of the user's rows at most, so that the play ends in ten minutes
 OWN_QUESTIONS_SHARE: Final = 0.35
 FITTED_SHARE: Final = 1 / 3
@@ -50,9 +50,8 @@ class Scene:
     )  # what was planted; the user's own text has nothing planted
 
 
-def newswire(home: Path, teacher_url: str, seed: int, records: int) -> Scene:
-    """Return the scene of the fictional newswire."""
-    source = _repository_file(NEWSWIRE).read_text()
+def newswire(home: Path, teacher_url: str, source: str, *, seed: int, records: int) -> Scene:
+    """Return the scene of the fictional newswire, under the workload file `source`."""
     workload = _install(home, WORKLOAD, source.replace("[teacher]\n", f'[teacher]\nurl = "{teacher_url}"\n', 1))
     planted = home / "planted"
     first = list(traffic(Plan(seed=seed, records=records, teacher_seed=TEACHER_SEED), workload))
@@ -210,7 +209,12 @@ def _install(home: Path, name: str, source: str) -> Workload:
     return Workload.parse(source.encode(), f"{name}.toml")
 
 
-def _repository_file(path: Path) -> Path:
-    if not path.is_file():
-        raise BadInput("folder", str(Path.cwd()), f"has no {path}; start the demo from the project's folder")
-    return path
+def newswire_file() -> str:
+    """Return the newswire's workload file.
+
+    Raises:
+        BadInput: it is not there: the demo was started from elsewhere.
+    """
+    if not NEWSWIRE.is_file():
+        raise BadInput("folder", str(Path.cwd()), f"has no {NEWSWIRE}; start the demo from the project's folder")
+    return NEWSWIRE.read_text()

@@ -37,8 +37,12 @@ class Show:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.console.is_terminal:
-            self._live.stop()
+        self.close()
+
+    def close(self) -> Console:
+        """End the display and return the console for what is left to say."""
+        self._live.stop()
+        return self.console
 
     @property
     def seconds(self) -> float:

@@ -10,11 +10,10 @@ Everything here blocks while the registry is asked: in an event loop, call `lear
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable
+from typing import Final, TypeVar
 
 from deploy.edge.kafka import topic_name
 from deploy.edge.registry import Registry
@@ -49,7 +48,7 @@ class Framing:
         if settings is not None and settings.registry_url:
             self._registry = Registry(settings.registry_url, settings.allowed_hosts)
         self._ids: dict[Topic, int] = {}
-        self._schemas: dict[int, Mapping[str, Any]] = {}
+        self._schemas: dict[int, str] = {}
         self._missing: dict[int, tuple[float, float]] = {}  # id -> when it was first missing, when to ask again
         self._asking = threading.Lock()
 
@@ -119,10 +118,10 @@ class Framing:
             with self._asking:
                 found = registry.register(topic_name(self._settings, topic), topic.record)
                 self._ids[topic] = found
-                self._schemas[found] = json.loads(codec.writer_schema(topic.record).source)
+                self._schemas[found] = codec.writer_schema(topic.record).source
         return found
 
-    def _schema_of_id(self, schema_id: int) -> Mapping[str, Any]:
+    def _schema_of_id(self, schema_id: int) -> str:
         assert self._registry is not None  # noqa: S101 - only then is an id asked for
         found = self._schemas.get(schema_id)
         if found is not None:

@@ -4,6 +4,7 @@ DNS answer cannot lead elsewhere. Redirects are not followed unless a caller ask
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Collection, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Final
@@ -94,7 +95,7 @@ def ask(
     _check(parsed, frozenset(allowed))
     sent = dict(headers)
     if parsed.user:
-        sent["Authorization"] = aiohttp.BasicAuth(parsed.user, parsed.password or "").encode()
+        sent["Authorization"] = "Basic " + b64encode(f"{parsed.user}:{parsed.password or ''}".encode()).decode()
     make = HTTPSConnection if parsed.scheme == "https" else HTTPConnection
     connection = make(parsed.host or "", parsed.port, timeout=timeout_seconds)
     try:

@@ -7,7 +7,7 @@ Blocking, and it keeps nothing: `framing.Framing` asks each question once. We ho
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any, Final
 
 from yarl import URL
@@ -33,8 +33,8 @@ class Registry:
         self._url = guarded_http.check_url("MILLRACE_REGISTRY_URL", url, allowed)
         self._shown, self._allowed = str(URL(self._url).with_user(None)), allowed
 
-    def schema_of_id(self, schema_id: int) -> Mapping[str, Any] | None:
-        """Return the Avro record schema of an id, or None where the registry has none under it (yet).
+    def schema_of_id(self, schema_id: int) -> str | None:
+        """Return the Avro record schema of an id as JSON text, or None where the registry has none under it (yet).
 
         Raises:
             Unavailable: the registry does not answer.
@@ -43,14 +43,13 @@ class Registry:
         if status == 404:
             return None
         try:
-            source = _expected(status, answer)["schema"]
+            source = str(_expected(status, answer)["schema"])
         except (KeyError, ValueError) as error:
             raise Unavailable(f"the schema registry {self._shown} gives no schema for the id {schema_id}") from error
         try:
-            schema = json.loads(source)
-        except (ValueError, TypeError):  # Protobuf
+            return source if isinstance(json.loads(source), dict) else None
+        except ValueError:  # Protobuf
             return None
-        return schema if isinstance(schema, dict) else None
 
     def register(self, topic: str, record: type[Record]) -> int:
         """Return the id under which a record's current schema stands for a topic, registering it where it is new.

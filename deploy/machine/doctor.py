@@ -104,7 +104,7 @@ def _workloads(settings: Settings) -> Iterator[Finding]:
     yield Finding("ok", "workloads", ", ".join(sorted(workloads)))
     for base in sorted({workload.student.base_model for workload in workloads.values()}):
         # A Hugging Face id would be fetched by looking: only what is here already is looked at.
-        if "/" in base and not Path(base).exists():
+        if base.count("/") == 1 and not base.startswith(("/", ".", "~")) and not Path(base).exists():
             yield Finding(
                 "note", f"base model {base}", "not a folder here", "the first run fetches it from Hugging Face"
             )

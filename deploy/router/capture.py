@@ -6,6 +6,7 @@ a router that is killed loses what is queued.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -14,16 +15,20 @@ from typing import Any, Final, Protocol
 from confluent_kafka import KafkaError, Producer
 
 from deploy.edge import kafka
+from deploy.edge.framing import Framing
 from deploy.router import metrics
 from deploy.router.settings import RouterSettings
-from schemas.codec import encode
+from schemas.errors import ContractError, Unavailable
 from schemas.records import Record
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, Topic
 
 _WAIT_SECONDS: Final = 0.1
+_REGISTRY_SECONDS: Final = 2.0
 _FLUSH_SECONDS: Final = 5.0
 _FATAL_ONLY: Final = 2  # librdkafka tells every failed connection; the queue's depth and the drops say it better
+
+log = logging.getLogger("millrace.router.capture")
 
 Delivered = Callable[[], None]
 _Item = tuple[Topic, str, Record, Delivered | None]
@@ -41,7 +46,7 @@ class Capture:
     """Sends records of any topic in the background."""
 
     def __init__(self, settings: RouterSettings) -> None:
-        self._settings = settings
+        self._settings, self._framing = settings, Framing(settings)
         self._queue: queue.Queue[_Item] = queue.Queue(settings.capture_queue)
         options = kafka.producer(settings, queue_buffering_max_messages=settings.capture_queue, linger_ms=20)
         self._producer = Producer(options | {"log_level": _FATAL_ONLY})
@@ -93,8 +98,8 @@ class Capture:
             if delivered is not None:
                 delivered()
 
-        value, partition = encode(record), partition_of(workload, PARTITIONS)
-        while True:
+        value, partition = self._encoded(topic, record), partition_of(workload, PARTITIONS)
+        while value is not None:
             try:
                 self._producer.produce(name, value, workload.encode(), partition, on_delivery=done)
             except BufferError:
@@ -104,3 +109,17 @@ class Capture:
                 self._producer.poll(_WAIT_SECONDS)
             else:
                 return
+
+    def _encoded(self, topic: Topic, record: Record) -> bytes | None:
+        """Return the record's bytes; while the schema registry does not answer, wait as for a broker."""
+        while True:
+            try:
+                return self._framing.encode(topic, record)
+            except Unavailable:
+                if self._stopping.wait(_REGISTRY_SECONDS):
+                    metrics.CAPTURE_DROPPED.labels(topic.name, "shutdown").inc()
+                    return None
+            except ContractError as error:
+                log.error("%s: %s", topic.name, error)  # noqa: TRY400 - the registry's refusal says all
+                metrics.CAPTURE_DROPPED.labels(topic.name, "schema_refused").inc()
+                return None

@@ -14,10 +14,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from deploy.edge import kafka
+from deploy.edge.framing import Framing
 from deploy.edge.settings import Settings
 from deploy.router import metrics
-from schemas.codec import decode
-from schemas.errors import RecordRejected
+from schemas.errors import RecordRejected, Unavailable
 from schemas.events import ModelState
 from schemas.topics import MODEL_STATE, PARTITIONS
 
@@ -29,16 +29,19 @@ log = logging.getLogger("millrace.router.follow")
 
 async def follow(settings: Settings, apply: Callable[[list[ModelState]], None], caught_up: Callable[[], None]) -> None:
     """Feed every state to `apply`, for ever; call `caught_up` once the end was reached for the first time."""
+    framing = Framing(settings)
     while True:
         try:
-            await _read(settings, apply, caught_up)
-        except (KafkaError, OSError) as error:
+            await _read(settings, framing, apply, caught_up)
+        except (KafkaError, OSError, Unavailable) as error:
             metrics.FOLLOWING.set(0)
             log.warning("model-state cannot be read (%s); serving what is known", type(error).__name__)
         await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def _read(settings: Settings, apply: Callable[[list[ModelState]], None], caught_up: Callable[[], None]) -> None:
+async def _read(
+    settings: Settings, framing: Framing, apply: Callable[[list[ModelState]], None], caught_up: Callable[[], None]
+) -> None:
     # Not seek_to_beginning: a reset to the default place that is under way may win over it, and states be missed.
     options = kafka.aiokafka(
         settings, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
@@ -52,7 +55,9 @@ async def _read(settings: Settings, apply: Callable[[list[ModelState]], None], c
         told = False
         while True:
             batches = await consumer.getmany(timeout_ms=_POLL_MS)
-            apply([state for messages in batches.values() for state in _decoded(messages)])
+            values = [message.value for messages in batches.values() for message in messages]
+            await asyncio.to_thread(framing.learn, values)  # may wait for the registry; answers go on
+            apply(_decoded(framing, values))
             if told:
                 continue
             reached = [await consumer.position(place) >= ends[place] for place in places]
@@ -64,14 +69,13 @@ async def _read(settings: Settings, apply: Callable[[list[ModelState]], None], c
         await consumer.stop()
 
 
-def _decoded(messages: list[object]) -> list[ModelState]:
+def _decoded(framing: Framing, values: list[bytes | None]) -> list[ModelState]:
     states = []
-    for message in messages:
-        value = getattr(message, "value", None)
+    for value in values:
         if value is None:  # a compacted line that was removed
             continue
         try:
-            states.append(decode(ModelState, value))
+            states.append(framing.decode(ModelState, value))
         except RecordRejected as error:
             log.warning("a model state cannot be read: %s", error.reason)
     return states

@@ -25,8 +25,8 @@ from rich.table import Table
 
 from deploy.edge import guarded_http, kafka, logs
 from deploy.edge.command import told_in_one_line
+from deploy.edge.framing import Framing
 from deploy.router.settings import RouterSettings
-from schemas.codec import decode, encode
 from schemas.errors import RecordRejected, SettingsError, Unavailable
 from schemas.events import ModelState, RolloutAction, RolloutCommand, RolloutStatus
 from schemas.rules.partition import partition_of
@@ -71,11 +71,11 @@ async def _values(settings: RouterSettings, topic: Topic, partition: int) -> lis
 
 async def status_of(settings: RouterSettings, workload: str) -> tuple[ModelState | None, list[RolloutStatus]]:
     """Return a line's state and its statuses, oldest first."""
-    partition = partition_of(workload, PARTITIONS)
-    states = [decode(ModelState, value) for value in await _values(settings, MODEL_STATE, partition)]
+    partition, framing = partition_of(workload, PARTITIONS), Framing(settings)
+    states = [framing.decode(ModelState, value) for value in await _values(settings, MODEL_STATE, partition)]
     mine = [state for state in states if state.workload == workload]
     newest = max(mine, key=lambda state: (state.epoch, state.sequence), default=None)
-    statuses = [decode(RolloutStatus, value) for value in await _values(settings, ROLLOUT_STATUS, partition)]
+    statuses = [framing.decode(RolloutStatus, value) for value in await _values(settings, ROLLOUT_STATUS, partition)]
     return newest, [status for status in statuses if status.workload == workload]
 
 
@@ -85,35 +85,36 @@ async def send(settings: RouterSettings, command: RolloutCommand) -> RolloutStat
     Raises:
         Unavailable: the command did not reach Kafka.
     """
-    partition = partition_of(command.workload, PARTITIONS)
+    partition, framing = partition_of(command.workload, PARTITIONS), Framing(settings)
     async with _reading(settings, ROLLOUT_STATUS, partition, "latest") as (consumer, place):
         await consumer.position(place)  # the end is found before the command goes out
-        await _produce(settings, command, partition)
+        await _produce(settings, framing, command, partition)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + ACKNOWLEDGE_SECONDS
         found = None
         while loop.time() < deadline:
             batches = await consumer.getmany(timeout_ms=500)
             for message in batches.get(place, []):
-                found = _answering(message.value, command) or found
+                found = _answering(framing, message.value, command) or found
             if found is not None:
                 return found
     return None
 
 
-async def _produce(settings: RouterSettings, command: RolloutCommand, partition: int) -> None:
+async def _produce(settings: RouterSettings, framing: Framing, command: RolloutCommand, partition: int) -> None:
     producer = AIOKafkaProducer(**kafka.aiokafka(settings, enable_idempotence=True, request_timeout_ms=10_000))
     try:
         await producer.start()
         name = kafka.topic_name(settings, ROLLOUT_COMMANDS)
-        await producer.send_and_wait(name, encode(command), key=command.workload.encode(), partition=partition)
+        value = framing.encode(ROLLOUT_COMMANDS, command)
+        await producer.send_and_wait(name, value, key=command.workload.encode(), partition=partition)
     finally:
         await producer.stop()
 
 
-def _answering(value: bytes, command: RolloutCommand) -> RolloutStatus | None:
+def _answering(framing: Framing, value: bytes, command: RolloutCommand) -> RolloutStatus | None:
     try:
-        status = decode(RolloutStatus, value)
+        status = framing.decode(RolloutStatus, value)
     except RecordRejected:
         return None
     return status if status.command_id == command.command_id else None

@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from deploy.edge.framing import Framing
 from deploy.edge.kafka import producer, topic_name
 from deploy.edge.settings import Settings
 from deploy.simulate.forms import Wire
@@ -34,19 +35,20 @@ class KafkaSink:
     """Produces to `traffic`; `close` returns only when the broker has acknowledged every record."""
 
     def __init__(self, settings: Settings) -> None:
-        self._topic = topic_name(settings, TRAFFIC)
+        self._topic, self._framing = topic_name(settings, TRAFFIC), Framing(settings)
         self._failed: KafkaError | None = None
         quiet = {"log_level": 2}  # the client's own complaints: ours say what to do
         self._producer = Producer(producer(settings, delivery_timeout_ms=int(ACK_SECONDS * 1000)) | quiet)
         self._require_topic(settings.bootstrap_servers)
+        self._framing.register((TRAFFIC,))
 
     def send(self, _id: str, _time: datetime | None, _text: str | None, wire: Wire) -> None:
         """Hand one record to the producer, waiting while its queue is full."""
-        partition = partition_of(wire.workload, PARTITIONS)
+        value, partition = self._framing.reframed(TRAFFIC, wire.value), partition_of(wire.workload, PARTITIONS)
         while True:
             try:
                 self._producer.produce(
-                    self._topic, wire.value, wire.workload.encode(), partition,
+                    self._topic, value, wire.workload.encode(), partition,
                     on_delivery=self._delivered, headers=list(wire.headers),
                 )  # fmt: skip
                 break

@@ -46,12 +46,13 @@ def verify(settings: Settings, workload: str | None = None) -> list[Account]:
     try:
         committed = {stage: cluster.committed(f"millrace-{stage}", source) for stage, source in _STAGES}
         marks = {topic: cluster.marks(topic) for topic in ("traffic", *_OUTPUTS)}
-        return _accounts(cluster, committed, marks, workload)
+        return _accounts(settings, cluster, committed, marks, workload)
     except KafkaException as error:
         raise Unavailable(f"no answer from {settings.bootstrap_servers}: {error.args[0].str()}") from error
 
 
 def _accounts(
+    settings: Settings,
     cluster: Cluster,
     committed: Mapping[str, Mapping[int, int]],
     marks: Mapping[str, Mapping[int, tuple[int, int]]],
@@ -64,7 +65,7 @@ def _accounts(
         int, int
     ] = {}  # partition -> when the oldest ending that is kept was appended, where some are gone
     for topic in _OUTPUTS:
-        reader = Reader(_RECORDS[topic])
+        reader = Reader(_RECORDS[topic], settings)
         for raw, record in _decoded(cluster, topic, reader, marks[topic]):
             low = marks[topic][raw.partition][0]
             if 0 < low == raw.offset:

@@ -26,6 +26,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from deploy.edge.guarded_http import ask
 from deploy.edge.kafka import librdkafka
 from deploy.edge.settings import Settings
 from schemas.errors import ContractError, Unavailable
@@ -151,7 +152,7 @@ def _patiently(ask: Callable[[], T]) -> T:
 class Reader:
     """Decodes the values of one topic by the schemas that ever landed for its record."""
 
-    def __init__(self, record: str, registry: Mapping[int, Mapping[str, Any]] | None = None) -> None:
+    def __init__(self, record: str, settings: Settings) -> None:
         root = resources.files("schemas").joinpath("avsc")
         files = [root.joinpath(f"{record}.avsc")]
         files += [version.joinpath(f"{record}.avsc") for version in root.joinpath("landed").iterdir()]
@@ -160,8 +161,7 @@ class Reader:
             b"\xc3\x01" + bytes.fromhex(fingerprint(to_parsing_canonical_form(source), "CRC-64-AVRO")):
             fastavro.parse_schema(source) for source in sources
         }  # fmt: skip
-        self._current = fastavro.parse_schema(sources[0])
-        self._registry = registry or {}
+        self._settings, self._by_id = settings, dict[int, Any]()
         self._record = record
 
     def decode(self, value: bytes) -> dict[str, Any]:
@@ -169,12 +169,28 @@ class Reader:
 
         Raises:
             ContractError: the value is in no schema that is known here.
+            Unavailable: the schema registry does not answer.
         """
         schema: Any
         if value[:1] == b"\x00":
-            schema, body = self._registry.get(int.from_bytes(value[1:5], "big"), self._current), value[5:]
+            schema, body = self._schema_of_id(int.from_bytes(value[1:5], "big")), value[5:]
         else:
             schema, body = self._schemas.get(value[:10]), value[10:]
         if schema is None:
             raise ContractError(f"a {self._record} is written in a schema that is not known here ({value[:10].hex()})")
         return cast("dict[str, Any]", fastavro.schemaless_reader(io.BytesIO(body), schema, None))
+
+    def _schema_of_id(self, schema_id: int) -> Any:
+        """Return the schema that the registry has under an id, None where it has none; each is asked for once."""
+        url, allowed = self._settings.registry_url, self._settings.allowed_hosts
+        if url is not None and schema_id not in self._by_id:
+            try:
+                status, answer = ask("GET", f"{url.rstrip('/')}/schemas/ids/{schema_id}", allowed,
+                                     timeout_seconds=_SECONDS, headers={})  # fmt: skip
+            except OSError as error:
+                raise Unavailable(f"MILLRACE_REGISTRY_URL: no answer: {error}") from error
+            if status not in (200, 404):
+                raise Unavailable(f"MILLRACE_REGISTRY_URL: status {status} for the schema {schema_id}")
+            source = json.loads(json.loads(answer)["schema"]) if status == 200 else None
+            self._by_id[schema_id] = source and fastavro.parse_schema(source)
+        return self._by_id.get(schema_id)

@@ -14,8 +14,9 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
+from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from deploy.edge.settings import Settings
-from schemas.codec import decode
+from schemas.codec import encode
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.events import (
     ModelPromotion,
@@ -70,8 +71,10 @@ class RolloutStage:
     sources: tuple[Topic, ...] = (MODEL_PROMOTION, OUTCOMES, ROLLOUT_COMMANDS)
     batch_records = 500
 
-    def __init__(self, settings: Settings, workloads: Mapping[str, Workload]) -> None:
-        self._topic_prefix, self._workloads = settings.topic_prefix, workloads
+    def __init__(
+        self, settings: Settings, workloads: Mapping[str, Workload], framing: Framing = SINGLE_OBJECTS
+    ) -> None:
+        self._topic_prefix, self._workloads, self._framing = settings.topic_prefix, workloads, framing
         self._tracks: dict[int, dict[str, Track]] = {}
         self._next: dict[tuple[str, int], int] = {}  # (topic, partition) -> offset to come
 
@@ -82,7 +85,7 @@ class RolloutStage:
         states: dict[str, ModelState] = {}
         for message in reader.read(MODEL_STATE, partition):
             if message.value is not None:
-                state = decode(ModelState, message.value)
+                state = self._framing.decode(ModelState, message.value)
                 states[state.workload] = state
         tracks = {name: self._track(state) for name, state in states.items() if name in self._workloads}
         running = {name: track for name, track in tracks.items() if track.line.in_flight}
@@ -106,7 +109,7 @@ class RolloutStage:
 
     async def process(self, messages: Sequence[Message]) -> Settlement:
         """Turn nominations, outcomes and commands into transitions."""
-        batch = _Batch(self._workloads, self._tracks, dict(self._next))
+        batch = _Batch(self._workloads, self._framing, self._tracks, dict(self._next))
         for message in messages:
             batch.take(message)
         return self._settlement(batch)
@@ -133,7 +136,7 @@ class RolloutStage:
         return Settlement(outputs=batch.outputs, committed=committed)
 
     def _track(self, state: ModelState) -> Track:
-        event = decode(ModelPromotion, state.nomination) if state.nomination else None
+        event = self._framing.decode(ModelPromotion, state.nomination) if state.nomination else None
         workload = self._workloads[state.workload]
         line = Line(
             epoch=state.epoch, sequence=state.sequence, state=state.state, reason=state.reason,
@@ -147,7 +150,7 @@ class RolloutStage:
 
     def _recount(self, running: Mapping[str, Track], message: Message) -> None:
         try:
-            outcome = decode(Outcome, message.value or b"")
+            outcome = self._framing.decode(Outcome, message.value or b"")
         except RecordRejected:
             return
         track = running.get(outcome.workload)
@@ -165,10 +168,11 @@ class _Batch:
     def __init__(
         self,
         workloads: Mapping[str, Workload],
+        framing: Framing,
         tracks: Mapping[int, Mapping[str, Track]],
         following: dict[tuple[str, int], int],
     ) -> None:
-        self._workloads, self._tracks = workloads, tracks
+        self._workloads, self._framing, self._tracks = workloads, framing, tracks
         self.next = following
         self.changed: dict[tuple[int, str], Track] = {}
         self.outputs: list[Output] = []
@@ -179,11 +183,11 @@ class _Batch:
         self.next[message.topic.name, message.partition] = message.offset + 1
         try:
             if message.topic is OUTCOMES:
-                self._outcome(message, decode(Outcome, message.value or b""))
+                self._outcome(message, self._framing.decode(Outcome, message.value or b""))
             elif message.topic is MODEL_PROMOTION:
-                self._nomination(message, decode(ModelPromotion, message.value or b""))
+                self._nomination(message, self._framing.decode(ModelPromotion, message.value or b""))
             else:
-                self._command(message, decode(RolloutCommand, message.value or b""))
+                self._command(message, self._framing.decode(RolloutCommand, message.value or b""))
         except RecordRejected as error:
             self.outputs.append(_dead_letter(message, error.reason, error.detail, 1))
 
@@ -213,7 +217,8 @@ class _Batch:
         if wrong is not None:
             self._status(message, name, track, RolloutState.REJECTED, *wrong, event=event)
             return
-        track.nomination, track.nomination_sequence = message.value, event.sequence
+        # As a single object: whoever reads the state needs no registry to read what it rests on.
+        track.nomination, track.nomination_sequence = encode(event), event.sequence
         track.outcomes_from = self.next.get((OUTCOMES.name, message.partition), 0)
         plan = plan_of(event, self._workloads[name])
         self._write(message, name, track, machine.nominate(track.line, identity, served(event), plan), event=event)

@@ -11,14 +11,13 @@ import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.manifest import MANIFEST, ROWS, SnapshotManifest, canonical
+from schemas.manifest import MANIFEST, ROWS, SnapshotManifest, rows_digest
 from schemas.workload import Workload
 from streams.window.selection import Row, class_counts
 
@@ -50,14 +49,6 @@ def write(root: Path, workload: Workload, rows: list[Row], *, epoch: int, partit
     return Snapshot(manifest, folder)
 
 
-def rows_sha256(rows: list[Row]) -> str:
-    """Return the SHA-256 over the canonical rows, which are ordered by record id."""
-    total = sha256()
-    for row in rows:
-        total.update(canonical(_values(row)) + b"\n")
-    return total.hexdigest()
-
-
 def _manifest(workload: Workload, rows: list[Row], *, epoch: int, partition: int, below: int) -> SnapshotManifest:
     window, splits = workload.window, workload.splits
     times = [row.event_time for row in rows]
@@ -67,7 +58,7 @@ def _manifest(workload: Workload, rows: list[Row], *, epoch: int, partition: int
         epoch=epoch,
         labels=list(workload.labels),
         rows=len(rows),
-        rows_sha256=rows_sha256(rows),
+        rows_sha256=rows_digest(map(as_columns, rows)),
         class_counts=class_counts(workload, rows),
         labels_partition=partition,
         labels_offset=below,
@@ -98,7 +89,7 @@ def _write(parent: Path, folder: Path, manifest: SnapshotManifest, rows: list[Ro
     """1. write both files aside, 2. flush them to disk, 3. give the folder its name in one step."""
     aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=parent))
     try:
-        table = pa.Table.from_pylist([_values(row) | {"event_time": _aware(row)} for row in rows], schema=_COLUMNS)
+        table = pa.Table.from_pylist([as_columns(row) for row in rows], schema=_COLUMNS)
         pq.write_table(table, aside / ROWS, compression="zstd")
         (aside / MANIFEST).write_bytes(manifest.to_bytes())
         for file in (aside / ROWS, aside / MANIFEST):
@@ -111,7 +102,8 @@ def _write(parent: Path, folder: Path, manifest: SnapshotManifest, rows: list[Ro
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _values(row: Row) -> dict[str, object]:
+def as_columns(row: Row) -> dict[str, object]:
+    """Return a row as rows.parquet has it."""
     return {
         "record_id": row.record_id,
         "cluster_id": row.cluster_id,
@@ -121,12 +113,8 @@ def _values(row: Row) -> dict[str, object]:
         "split": row.split,
         "propensity": row.propensity,
         "provenance": row.provenance,
-        "event_time": _iso(row.event_time),
+        "event_time": row.event_time.replace(tzinfo=UTC),
     }
-
-
-def _aware(row: Row) -> datetime:
-    return row.event_time.replace(tzinfo=UTC)
 
 
 def _iso(time: datetime) -> str:

@@ -21,9 +21,9 @@ from typing import Final, TypeVar
 
 import duckdb
 
+from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from deploy.edge.settings import Settings
 from schemas import topics
-from schemas.codec import decode
 from schemas.errors import DeadLetterReason, RecordRejected, Unavailable
 from schemas.events import ModelState, RetrainRequest, TrainingRun
 from schemas.job import ChampionSpec
@@ -71,13 +71,15 @@ class WindowStage:
     sources: tuple[Topic, ...] = topics.STAGES["window"]
     batch_records = BATCH_RECORDS
 
-    def __init__(self, settings: Settings, workloads: Mapping[str, Workload]) -> None:
+    def __init__(
+        self, settings: Settings, workloads: Mapping[str, Workload], framing: Framing = SINGLE_OBJECTS
+    ) -> None:
         """Open the store.
 
         Raises:
             SettingsError: another process holds the store.
         """
-        self._workloads = workloads
+        self._workloads, self._framing = workloads, framing
         self._snapshots = settings.artefacts_dir / "snapshots"
         self._store = Store(settings.state_dir / "window" / "window.duckdb")
         self._standings: dict[Place, Standing] = {}
@@ -96,14 +98,14 @@ class WindowStage:
         """Read requests, runs, champions and labels back; the store's rows are kept where they are still true."""
         self._forget(partition)
         spent: dict[str, int] = {}
-        for request in _read(reader, topics.RETRAIN_REQUESTS, partition, RetrainRequest):
+        for request in self._read(reader, topics.RETRAIN_REQUESTS, partition, RetrainRequest):
             place = (partition, request.workload)
             self._standings[place] = with_request(self._standings.get(place, Standing()), request)
             spent[request.workload] = request.labels_offset
-        for run in _read(reader, topics.TRAINING_RUNS, partition, TrainingRun, settled=True):
+        for run in self._read(reader, topics.TRAINING_RUNS, partition, TrainingRun, settled=True):
             place = (partition, run.workload)
             self._standings[place] = with_run(self._standings.get(place, Standing()), run)
-        for state in _read(reader, topics.MODEL_STATE, partition, ModelState, settled=True):
+        for state in self._read(reader, topics.MODEL_STATE, partition, ModelState, settled=True):
             self._champions[partition, state.workload] = job.champion_of(state)
         self._read_labels(partition, reader, spent)
         self._gauges.changed(partition)
@@ -161,7 +163,7 @@ class WindowStage:
         decoded: list[tuple[Message, Record]] = []
         for message in messages:
             try:
-                decoded.append((message, decode(message.topic.record, message.value or b"")))
+                decoded.append((message, self._framing.decode(message.topic.record, message.value or b"")))
             except RecordRejected as error:
                 turn.outputs.append(dead_letter(message, self.name, error.reason, error.detail))
         self._store_labels(decoded)
@@ -268,7 +270,7 @@ class WindowStage:
         for message in reader.read(topics.LABELS, partition, start or None):
             if message.offset >= committed:
                 break
-            record = _decoded(LabelRecord, message)
+            record = self._decoded(LabelRecord, message)
             if record is None:
                 continue
             place = (partition, record.workload)
@@ -306,31 +308,31 @@ class WindowStage:
                 if workload is not None:
                     self._store.prune(partition, workload, below)
 
+    def _read(
+        self, reader: Reader, topic: Topic, partition: int, kind: type[R], *, settled: bool = False
+    ) -> Iterator[R]:
+        """Yield a topic's records; `settled`: those below the offset from which the stage will be fed."""
+        end = reader.committed(topic, partition) if settled else None
+        for message in reader.read(topic, partition):
+            if end is not None and message.offset >= end:
+                return
+            record = self._decoded(kind, message)
+            if record is not None:
+                yield record
+
+    def _decoded(self, kind: type[R], message: Message) -> R | None:
+        """Return the record, or None where it cannot be read: it became a dead letter when it was first consumed."""
+        try:
+            return self._framing.decode(kind, message.value or b"")
+        except RecordRejected:
+            return None
+
     def _forget(self, partition: int) -> None:
         for state in (self._standings, self._champions):
             for place in [place for place in state if place[0] == partition]:
                 del state[place]
         self._positions.pop(partition, None)
         self._topic_ids.pop(partition, None)
-
-
-def _read(reader: Reader, topic: Topic, partition: int, kind: type[R], *, settled: bool = False) -> Iterator[R]:
-    """Yield a topic's records; `settled`: those below the offset from which the stage will be fed."""
-    end = reader.committed(topic, partition) if settled else None
-    for message in reader.read(topic, partition):
-        if end is not None and message.offset >= end:
-            return
-        record = _decoded(kind, message)
-        if record is not None:
-            yield record
-
-
-def _decoded(kind: type[R], message: Message) -> R | None:
-    """Return the record, or None where it cannot be read: it became a dead letter when it was first consumed."""
-    try:
-        return decode(kind, message.value or b"")
-    except RecordRejected:
-        return None
 
 
 def _tell(request: RetrainRequest) -> None:

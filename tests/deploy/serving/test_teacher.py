@@ -62,7 +62,7 @@ async def teacher(
 ) -> AsyncIterator[TestClient[Any, Any]]:
     asked: dict[str, float] = {"service_seconds": 0.0, "fail_share": 0.0, "nonsense_share": 0.0} | manner
     told = TruthFile(truth) if truth else None
-    practice = PracticeTeacher([WORKLOAD], told, fitted, Manner(seed=SEED, **asked))
+    practice = PracticeTeacher([WORKLOAD], told, fitted, Manner(**asked, seed=SEED, exact=False))
     async with TestClient(TestServer(application(practice))) as client:
         yield client
 

@@ -11,6 +11,7 @@ from deploy.simulate.forms import Told
 from deploy.simulate.poison import POISONS, UNKNOWN, poisoned
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.topics import RECORD_BYTES, TRAFFIC
+from schemas.rules.chat import template_fingerprint
 from schemas.workload import Workload
 from streams.curate.decode import decode_traffic
 from streams.curate.validate import check_time, find_text
@@ -33,7 +34,7 @@ def judge(message: Message, workload: Workload) -> None:
     """Do to a message what the curate stage does first."""
     record = decode_traffic(message)
     check_time(record.event_time, NOW, workload.limits)
-    find_text(record, workload)
+    find_text(record, workload, template_fingerprint(workload))
 
 
 @pytest.mark.parametrize("seed", range(5))

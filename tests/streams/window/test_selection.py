@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.manifest import rows_digest
 from schemas.records import LabelKind, LabelRecord, Split
 from schemas.workload import Workload
 from streams.window.selection import Row, class_limits, select, training_limits
-from streams.window.snapshot import rows_sha256
+from streams.window.snapshot import as_columns
 from streams.window.store import Labelled, Store
 from tests.streams.doubles import PARTITION, START, label, workload
 
@@ -196,7 +197,7 @@ def test_selection__any_window(
     order.shuffle(shuffled)
     again = chosen(store, shuffled, window())
 
-    assert rows_sha256(found) == rows_sha256(again)
+    assert rows_digest(map(as_columns, found)) == rows_digest(map(as_columns, again))
     assert len({row.cluster_id for row in found}) == len({row.text for row in found}) == len(found)
     evaluation = {record.cluster_id for record in records if record.split is not Split.TRAIN}
     texts = {record.text for record in records if record.split is not Split.TRAIN}

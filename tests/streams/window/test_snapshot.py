@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from schemas.manifest import rows_digest
 from streams.window import snapshot
 from streams.window.selection import Row
 from tests.streams.doubles import NAME, START, workload
@@ -51,8 +52,8 @@ def test_digest__of_canonical_rows(tmp_path: Path) -> None:
         '"propensity":1.0,"provenance":"TEACHER","record_id":"r0","split":"TRAIN","text":"Tëxt 0"}\n'
     )
 
-    assert snapshot.rows_sha256(ROWS[:1]) == sha256(line.encode()).hexdigest()
-    assert snapshot.rows_sha256(ROWS) != snapshot.rows_sha256(ROWS[:2])
+    assert rows_digest(map(snapshot.as_columns, ROWS[:1])) == sha256(line.encode()).hexdigest()
+    assert rows_digest(map(snapshot.as_columns, ROWS)) != rows_digest(map(snapshot.as_columns, ROWS[:2]))
 
 
 def test_digest__other_offset(tmp_path: Path) -> None:

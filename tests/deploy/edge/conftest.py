@@ -1,0 +1,14 @@
+"""A schema registry for each test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.deploy.edge.registry_double import Double, serving
+
+
+@pytest.fixture
+def double() -> Iterator[Double]:
+    """Serve a registry that knows nothing yet."""
+    with serving() as one:
+        yield one

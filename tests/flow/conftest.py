@@ -1,0 +1,85 @@
+"""A small play of the newswire: hundreds of records, a tiny random base model, a rollout of a hundred requests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from tokenizers.trainers import WordLevelTrainer
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from deploy.demo import scene
+from deploy.demo.play import Stage, running
+from deploy.demo.ports import free_ports
+from deploy.kafka.embedded import EmbeddedKafka
+from deploy.simulate.traffic import Plan, traffic
+from schemas.workload import Workload
+
+RECORDS = 900
+SMALLER = {
+    "count = 5_000": "count = 650",
+    "least_rows = 500": "least_rows = 100",
+    "max_tokens = 64": 'max_tokens = 32\nbase_model = "{base}"',
+    "epochs = 3": "epochs = 12",
+    "[gate]\nagreement_floor = 0.75": "[gate]\nagreement_floor = 0.05\nmargin = 1.0\nclass_rows = 5",
+    "shadow_requests = 300": "shadow_requests = 40",
+    "assigned_per_step = 60": "assigned_per_step = 15",
+    "steps_percent = [5, 25, 50, 100]": "steps_percent = [50, 100]",
+}
+
+Play = Callable[[], AbstractContextManager[Stage]]
+
+
+@pytest.fixture(scope="session")
+def tiny_newswire_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a two-layer BERT with random weights and a vocabulary of newswire words."""
+    folder = tmp_path_factory.mktemp("base") / "tiny-bert"
+    workload = Workload.parse(scene.newswire_file().encode())
+    texts = [one.entry.text for one in traffic(Plan(seed=7, records=600, poison=0), workload) if one.entry.text]
+    tokenizer = Tokenizer(WordLevel(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    tokenizer.train_from_iterator(texts, WordLevelTrainer(special_tokens=special))
+    tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer_class: Any = PreTrainedTokenizerFast
+    tokenizer_class(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(), hidden_size=64, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=128, max_position_embeddings=64,
+    )  # fmt: skip
+    model_class: Any = BertModel
+    model_class(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def play(broker: EmbeddedKafka, tiny_newswire_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
+    """Return what starts a small play; `broker` is asked for only to skip where its jars cannot be had."""
+    source = scene.newswire_file()
+    for now, then in SMALLER.items():
+        source = source.replace(now, then.replace("{base}", str(tiny_newswire_base)))
+    source = source.replace("[rollout]\n", "[rollout]\nagreement_floor = 0.05\n")
+    source = source.replace("steps_percent = [50, 100]\nagreement_floor = 0.75", "steps_percent = [50, 100]")
+    monkeypatch.setenv("MILLRACE_BASE_MODEL", str(tiny_newswire_base))
+
+    @contextmanager
+    def started() -> Iterator[Stage]:
+        ports, home = free_ports(), tmp_path / "play"
+        url = f"http://127.0.0.1:{ports['teacher_port']}/v1"
+        played = scene.newswire(home, url, source, seed=7, records=RECORDS)
+        with running(played, home, ports, time.monotonic()) as stage:
+            yield stage
+
+    return started
