@@ -35,8 +35,9 @@ class Chaos:
             ("worker", lambda t: 300 < t.records[LABELS.name] < t.records[CURATED.name] <= t.records[TRAFFIC.name]),
             ("dispatcher", lambda t: _phase(t, RunState.PROGRESS)),
             (_RECIPE, lambda t: _phase(t, RunState.PROGRESS) and t.runs[-1].loss is not None),
-            ("students", lambda t: t.state is not None and t.state.state is RolloutState.SHADOW),
-            ("router", lambda t: t.state is not None and t.state.state is RolloutState.CANARY and t.state.step >= 1),
+            ("router", lambda t: t.state is not None and t.state.state is RolloutState.SHADOW),
+            # Requests in flight to a student that dies count against it, so this comes when it has answered hundreds.
+            ("students", lambda t: t.state is not None and t.state.state is RolloutState.CANARY and t.state.step >= 1),
         )
         for victim, moment in moments:
             if self.observer.wait_for(moment, _PATIENCE_SECONDS):

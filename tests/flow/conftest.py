@@ -31,7 +31,7 @@ SMALLER = {
     "max_tokens = 64": 'max_tokens = 32\nbase_model = "{base}"',
     "epochs = 3": "epochs = 12",
     "[gate]\nagreement_floor = 0.75": "[gate]\nagreement_floor = 0.05\nmargin = 1.0\nclass_rows = 5",
-    "shadow_requests = 300": "shadow_requests = 40",
+    "shadow_requests = 300": "shadow_requests = 120",
     "assigned_per_step = 60": "assigned_per_step = 15",
     "steps_percent = [5, 25, 50, 100]": "steps_percent = [50, 100]",
 }

@@ -7,7 +7,6 @@ import struct
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import fastavro
 import pytest

@@ -63,5 +63,10 @@ def test_registry__not_there_or_not_allowed():
     """A registry that is down is unavailable; one on a host that is not allowed is a mistake told at the start."""
     with pytest.raises(Unavailable):
         Registry("http://127.0.0.1:9", ["127.0.0.1"]).schema_of_id(1)
-    with pytest.raises(SettingsError, match="MILLRACE_ALLOWED_HOSTS"):
-        Registry("http://registry.example", ["127.0.0.1"])
+    for address, remedy in (
+        ("http://u:s3cret@registry.example", "MILLRACE_ALLOWED_HOSTS"),
+        ("registry", "http or https"),
+    ):
+        with pytest.raises(SettingsError, match=remedy) as told:
+            Registry(address, ["127.0.0.1"])
+        assert "s3cret" not in str(told.value)

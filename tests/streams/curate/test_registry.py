@@ -18,7 +18,7 @@ from deploy.edge.settings import Settings
 from deploy.verify.__main__ import verify
 from schemas import codec
 from schemas.errors import Unavailable
-from schemas.records import TrafficRecord
+from schemas.records import CuratedRecord, DeadLetter, TrafficRecord
 from schemas.rules.partition import partition_of
 from schemas.topics import CURATED, DEAD_LETTERS, PARTITIONS, TRAFFIC, Topic
 from streams.app import build, work
@@ -100,7 +100,7 @@ async def test_curate__with_a_registry__reads_both_framings_and_writes_its_own(p
 
     curated = place.values(CURATED)
     assert {value[:1] for value in curated} == {codec.CONFLUENT}
-    assert [framing.decode(CURATED.record, value).text for value in curated] == [record.text for record in records]
+    assert [framing.decode(CuratedRecord, value).text for value in curated] == [record.text for record in records]
     account = verify(place.settings)[0]
     assert (account.ended, account.residual, account.in_flight) == ({"curated": 20}, 0, 0)
 
@@ -128,7 +128,7 @@ async def test_curate__unknown_id__is_retried_then_a_dead_letter_alone(
     async with place.working():
         await until(lambda: len(place.values(CURATED)) + len(place.values(DEAD_LETTERS)) >= 4)
 
-    letters = [Framing(place.settings).decode(DEAD_LETTERS.record, value) for value in place.values(DEAD_LETTERS)]
+    letters = [Framing(place.settings).decode(DeadLetter, value) for value in place.values(DEAD_LETTERS)]
     assert [letter.reason for letter in letters] == ["bad_schema", "bad_encoding"]
     assert len(place.values(CURATED)) == 2
     assert 2 <= place.registry.asked.count("/schemas/ids/12345") <= 20
