@@ -37,9 +37,10 @@ check: $(STAMP) ## format, lint, types, import rules
 faults: $(STAMP) ## kill real processes while work is in flight
 	$(BIN)/python -m pytest -m faults
 
-bench: $(STAMP) ## print the figures the README quotes
-	@for program in benchmarks/*.py; do case $$program in */__init__.py) ;; *) echo "== $$program"; \
-	  $(BIN)/python -m benchmarks.$$(basename $$program .py) || exit 1;; esac; done
+bench: $(STAMP) ## print the figures the README quotes; DATA=file.csv compares students on your own labelled text too
+	$(BIN)/python -m benchmarks.guardrail_simulation
+	$(BIN)/python -m benchmarks.newswire_difficulty
+	$(if $(DATA),$(BIN)/python -m benchmarks.student_vs_baseline '$(DATA)')
 
 clean: ## remove what the programs made; keeps .venv
 	rm -rf var .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -10,8 +10,8 @@ import pytest
 from deploy.simulate.forms import Told
 from deploy.simulate.poison import POISONS, UNKNOWN, poisoned
 from schemas.errors import DeadLetterReason, RecordRejected
-from schemas.topics import RECORD_BYTES, TRAFFIC
 from schemas.rules.chat import template_fingerprint
+from schemas.topics import RECORD_BYTES, TRAFFIC
 from schemas.workload import Workload
 from streams.curate.decode import decode_traffic
 from streams.curate.validate import check_time, find_text
