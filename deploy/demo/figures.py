@@ -29,9 +29,9 @@ from schemas.records import Provenance
 from schemas.topics import CURATED, DEAD_LETTERS, LABELS, TRAFFIC
 
 NAMES: Final = {
-    "baseline": "TF-IDF + logistic regression",
+    "baseline": "TF-IDF, linear",
     "base": "untuned encoder",
-    "tuned": "encoder + LoRA",
+    "tuned": "encoder, LoRA",
 }
 
 

@@ -125,11 +125,12 @@ def _window(summary: Summary) -> Table:
 
 
 def _students(summary: Summary) -> Table:
-    table = Table(title="students on the test split (macro-F1 and agreement against the teacher)", title_justify="left")
-    for column in ("student", "role", "n", "macro-F1", "95 % interval", "agreement", "accuracy (truth)"):
-        table.add_column(column, justify="left" if column in ("student", "role") else "right")
+    table = Table(title="students on the test split; F1 and agreement against the teacher", title_justify="left")
+    for column in ("student", "n", "macro-F1 (95 %)", "agreement", "accuracy"):
+        table.add_column(column, justify="left" if column == "student" else "right")
     for one in summary.students:
-        interval = f"{one.macro_f1_low:.3f} to {one.macro_f1_high:.3f}" if one.macro_f1_low is not None else "-"
+        bounds = f" ({one.macro_f1_low:.3f}-{one.macro_f1_high:.3f})" if one.macro_f1_low is not None else ""
         accuracy = f"{one.accuracy:.3f}" if one.accuracy is not None else "-"
-        table.add_row(one.name, one.role, f"{one.n}", f"{one.macro_f1:.3f}", interval, f"{one.agreement:.3f}", accuracy)
+        figures = (f"{one.n}", f"{one.macro_f1:.3f}{bounds}", f"{one.agreement:.3f}", accuracy)
+        table.add_row(f"{one.role}: {one.name}", *figures)
     return table

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -141,7 +142,8 @@ def origins(settings: Settings) -> Iterator[tuple[str, str, str]]:
     for name in type(settings).model_fields:
         variable = f"MILLRACE_{name.upper()}"
         given = any(known.upper() == variable for known in os.environ)
-        yield variable, str(getattr(settings, name)), "environment" if given else "default"
+        value = re.sub(r"//[^/@]*@", "//…@", str(getattr(settings, name)))  # a registry's URL may hold a password
+        yield variable, value, "environment" if given else "default"
 
 
 @click.command()

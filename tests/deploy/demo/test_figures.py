@@ -21,6 +21,7 @@ from schemas.ids import record_id
 from schemas.manifest import SnapshotManifest
 from schemas.topics import DEAD_LETTERS, TRAFFIC
 
+FIGURES = ("macro_f1", "agreement")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MANIFEST = SnapshotManifest(
     snapshot_id="0001-x", workload="newswire", epoch=1, labels=["other"], rows=3, rows_sha256="", labels_partition=0,
@@ -32,7 +33,7 @@ EVENT = ModelPromotion(
     decision=Decision(outcome=PromotionDecision.PROMOTE),
     evaluation=Evaluation(
         eval_set_id="s", eval_sha256="", n=2,
-        metrics=[Metric(name=one, role="tuned", value=0.9, low=0.8, high=1.0, n=2) for one in ("macro_f1", "agreement")],
+        metrics=[Metric(name=one, role="tuned", value=0.9, low=0.8, high=1.0, n=2) for one in FIGURES],
     ),
 )  # fmt: skip
 
@@ -52,7 +53,8 @@ def test_summary__counts_planted_against_seen(tmp_path: Path) -> None:
     )
 
     summary = figures.summarise(
-        played, tally, seconds=1.0, residual=0, leaked={private[0]: {"labels"}}, manifest=MANIFEST, predictions=predictions
+        played, tally, seconds=1.0, residual=0, leaked={private[0]: {"labels"}}, manifest=MANIFEST,
+        predictions=predictions,
     )  # fmt: skip
 
     assert (summary.duplicates.planted, summary.duplicates.found) == (len(repeated), len(repeated) - 1)

@@ -149,7 +149,7 @@ async def test_load__paths_that_lead_out_of_the_root_are_refused(
     link.symlink_to(outside)
     paths = {
         "outside": str(outside), "relative": f"root/{adapter.name}", "link": str(link),
-        "dots": f"{tmp_path}/root/../{adapter.name}", "root": str(tmp_path / "root"),
+        "dots": str(tmp_path / "root" / ".." / adapter.name), "root": str(tmp_path / "root"),
     }  # fmt: skip
     status, text = await load(server, {"lora_name": adapter.name, "lora_path": paths[place]})
 
