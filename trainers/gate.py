@@ -82,14 +82,15 @@ def decide(spec: GateSpec, labels: Sequence[str], evidence: Evidence) -> GateVer
 
 
 def _enough(spec: GateSpec, evidence: Evidence, judged: Sequence[str]) -> Reason:
-    if len(judged) < 2:
+    present = sum(1 for rows in evidence.class_rows.values() if rows)
+    if present < 2:
         return Reason(
-            "classes", f"{len(judged)} classes have {spec.class_rows} test rows or more; two are needed",
-            float(len(judged)), 2.0, Outcome.INSUFFICIENT_EVIDENCE,
+            "classes", f"{present} classes have test rows; two are needed",
+            float(present), 2.0, Outcome.INSUFFICIENT_EVIDENCE,
         )  # fmt: skip
     enough = evidence.effective_n >= spec.class_rows
     return Reason(
-        "rows", f"{evidence.effective_n:.0f} effective test rows, {len(judged)} classes judged",
+        "rows", f"{evidence.effective_n:.0f} effective test rows, {len(judged)} of {present} classes judged",
         evidence.effective_n, float(spec.class_rows), Outcome.PROMOTE if enough else Outcome.INSUFFICIENT_EVIDENCE,
     )  # fmt: skip
 

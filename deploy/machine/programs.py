@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -99,7 +99,9 @@ def _teacher(settings: MachineSettings, options: Sequence[str]) -> Program:
 
 
 def _students(settings: MachineSettings) -> Program:
-    return _served("students", "deploy.serving.students", "MILLRACE_STUDENT_PORT", settings.student_port)
+    program = _served("students", "deploy.serving.students", "MILLRACE_STUDENT_PORT", settings.student_port)
+    # Beside a training job, threads that spin while they wait would take the answers' time.
+    return replace(program, environment=program.environment | {"OMP_WAIT_POLICY": "PASSIVE"})
 
 
 def _worker(settings: MachineSettings) -> Program:

@@ -77,12 +77,18 @@ def test_gate__class_that_got_worse_stops_a_better_student() -> None:
     assert verdict((0.9, 0.95), (0.01, 0.05), champion=True, classes=classes).outcome is Outcome.REJECT
 
 
-def test_gate__few_rows_are_insufficient_evidence_and_small_classes_not_judged() -> None:
-    """Neither a great figure nor a bad one counts on too few rows."""
+def test_gate__too_few_rows_or_classes_are_insufficient_evidence() -> None:
+    """Neither a great figure nor a bad one counts on too few rows, or on rows of one class."""
+    assert verdict((0.99, 1.0), rows={"a": 300, "b": 0}).outcome is Outcome.INSUFFICIENT_EVIDENCE
+    assert verdict((0.99, 1.0), n=20.0).outcome is Outcome.INSUFFICIENT_EVIDENCE
+    assert verdict((0.1, 0.2), n=20.0).outcome is Outcome.INSUFFICIENT_EVIDENCE
+
+
+def test_gate__small_classes_are_listed_as_not_judged() -> None:
+    """A class with few test rows is named, and does not hold up what all rows together prove."""
     found = verdict((0.99, 1.0), rows={"a": 300, "b": 29})
 
-    assert (found.outcome, found.not_judged) == (Outcome.INSUFFICIENT_EVIDENCE, ["b"])
-    assert verdict((0.1, 0.2), n=20.0).outcome is Outcome.INSUFFICIENT_EVIDENCE
+    assert (found.outcome, found.not_judged) == (Outcome.PROMOTE, ["b"])
 
 
 def test_holm__steps_down() -> None:

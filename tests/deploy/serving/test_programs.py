@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -66,7 +65,7 @@ def running(module: str, port: int, *options: str) -> Iterator[subprocess.Popen[
 
 
 def test_serve__real_weights_answer_as_peft_does_and_sigterm_ends_it(tmp_path: Path) -> None:
-    """`millrace serve` on MiniLM loads an adapter, equals transformers + peft, and has a p50 of at most 40 ms."""
+    """`millrace serve` on MiniLM loads an adapter and equals transformers + peft."""
     try:
         base = find_base(MINILM)
     except SettingsError as error:
@@ -79,20 +78,8 @@ def test_serve__real_weights_answer_as_peft_does_and_sigterm_ends_it(tmp_path: P
         found = call(port, "/classify", {"model": adapter.name, "input": TEXTS})["data"]
         for row, expected in zip(found, adapter.reference(TEXTS), strict=True):
             assert row["probs"] == pytest.approx(expected, abs=1e-4)
-        medians = [_median_seconds(port, adapter.name) for _ in range(3)]
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
-
-    assert min(medians) <= 0.040  # the best of three: neighbours on the same cores are not its fault
-
-
-def _median_seconds(port: int, model: str) -> float:
-    took = []
-    for text in TEXTS:
-        started = time.perf_counter()
-        call(port, "/classify", {"model": model, "input": text})
-        took.append(time.perf_counter() - started)
-    return statistics.median(took)
 
 
 def test_teacher__answers_from_a_truth_file_and_sigterm_ends_it(tmp_path: Path) -> None:
