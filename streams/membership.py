@@ -29,6 +29,7 @@ _MORE_SECONDS: Final = 0.02  # to wait for more: under load the batch is full lo
 _ANSWER_SECONDS: Final = 5.0
 # librdkafka's own codes start with an underscore.
 _BEHIND_RETENTION: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001
+_LATER: Final = (KafkaError._STATE, KafkaError._TIMED_OUT, KafkaError._TRANSPORT)  # noqa: SLF001
 _NO_TOPIC: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001
 
 log = logging.getLogger("millrace.worker.membership")
@@ -163,12 +164,18 @@ class Membership:
         """Go on from the offsets: their state is rebuilt. False while the client is not there yet: poll, and ask again.
 
         A client takes up new partitions only when no rebalance is under way, which polling may have to finish.
+
+        Raises:
+            ContractError: retention took records that were not read yet.
         """
         try:
             for (name, number), offset in offsets.items():
+                low, _ = self._consumer.get_watermark_offsets(TopicPartition(name, number), timeout=_ANSWER_SECONDS)
+                if offset < low:  # the client would tell too, but not of a partition that it fetched while paused
+                    raise self._behind_retention(name, number)
                 self._consumer.seek(TopicPartition(name, number, offset))
         except KafkaException as error:
-            if error.args[0].code() != KafkaError._STATE:  # noqa: SLF001
+            if error.args[0].code() not in _LATER and not error.args[0].retriable():
                 raise WorkerFailed(f"{self.group}: cannot seek: {error.args[0].str()}") from error
             return False
         self._resting -= set(offsets)
@@ -217,16 +224,19 @@ class Membership:
         if (raw.topic(), raw.partition()) in self._resting:
             return False  # not started yet: its place is sought after the rebuild
         if error.code() in _BEHIND_RETENTION:
-            raise ContractError(
-                f"{raw.topic()}/{raw.partition()}: retention deleted records before group {self.group} read them; "
-                "nothing is skipped silently: see the runbook, `a group fell behind retention`"
-            )
+            raise self._behind_retention(raw.topic(), raw.partition())
         if error.code() in _NO_TOPIC:
             raise ContractError(f"{raw.topic()}: {error.str()}: run `millrace topics apply`")
         if error.fatal():
             raise WorkerFailed(f"{self.group}: {error.name()}: {error.str()}")
         log.warning("%s: %s", self.group, error.name())
         return False
+
+    def _behind_retention(self, topic: str, partition: int) -> ContractError:
+        return ContractError(
+            f"{topic}/{partition}: retention deleted records before group {self.group} read them; nothing is skipped "
+            "silently: see docs/runbook.md, `a group fell behind retention`"
+        )
 
     def _assigned(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         for partition in partitions:

@@ -6,6 +6,7 @@ Topics are read through a consumer, because the broker's files hold compressed b
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from deploy.edge.kafka import librdkafka, topic_name
 from deploy.edge.settings import Settings
+from schemas.errors import Unavailable
 from schemas.topics import CATALOGUE, PARTITIONS, TRAFFIC
 
 _CHUNK_BYTES: Final = 1 << 22
@@ -63,12 +65,13 @@ def _records(settings: Settings) -> Iterator[tuple[str, bytes]]:
     consumer = Consumer(librdkafka(settings) | config | {"isolation.level": "read_uncommitted"})
     names = [topic_name(settings, topic) for topic in CATALOGUE if topic is not TRAFFIC]
     consumer.assign([TopicPartition(name, n, OFFSET_BEGINNING) for name in names for n in range(PARTITIONS)])
-    open_partitions = len(names) * PARTITIONS
+    open_partitions, heard = len(names) * PARTITIONS, time.monotonic()
     try:
         while open_partitions:
-            messages = consumer.consume(2_000, _PATIENCE_SECONDS)
-            if not messages:
-                raise TimeoutError(f"the broker sent nothing for {_PATIENCE_SECONDS:.0f} s")
+            messages = consumer.consume(2_000, 0.5)
+            heard = time.monotonic() if messages else heard
+            if time.monotonic() - heard > _PATIENCE_SECONDS:
+                raise Unavailable(f"the broker sent nothing for {_PATIENCE_SECONDS:.0f} s")
             for message in messages:
                 if message.error():
                     open_partitions -= 1
