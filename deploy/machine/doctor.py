@@ -71,7 +71,8 @@ def _at_least(what: str, enough: bool, found: str, remedy: str) -> Finding:
 
 def _extras() -> Iterator[Finding]:
     for extra, module in EXTRAS.items():
-        there = importlib.util.find_spec(module) is not None
+        # Some packages replace themselves in sys.modules and have no specification any more.
+        there = module in sys.modules or importlib.util.find_spec(module) is not None
         yield _at_least(f"millrace[{extra}]", there, "installed" if there else "not installed",
                         f"pip install 'millrace[{extra}]', where this machine shall run it")  # fmt: skip
 

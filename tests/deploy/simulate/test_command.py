@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 from deploy.edge.kafka import librdkafka, topic_name
 from deploy.edge.settings import Settings
@@ -20,16 +20,19 @@ from schemas.topics import PARTITIONS, TRAFFIC
 
 def read_all(settings: Settings) -> Counter[tuple[bytes | None, int | None]]:
     """Count the records on `traffic` by key and partition."""
-    consumer = Consumer(librdkafka(settings, group_id="t", enable_auto_commit=False))
-    name, found = topic_name(settings, TRAFFIC), Counter[tuple[bytes | None, int | None]]()
-    places = [TopicPartition(name, number, 0) for number in range(PARTITIONS)]
-    left = sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)
-    consumer.assign(places)
-    while found.total() < left:
-        message = consumer.poll(10)
+    config = librdkafka(settings, group_id="t", enable_auto_commit=False, enable_partition_eof=True)
+    consumer, name = Consumer(config), topic_name(settings, TRAFFIC)
+    found = Counter[tuple[bytes | None, int | None]]()
+    consumer.assign([TopicPartition(name, number, OFFSET_BEGINNING) for number in range(PARTITIONS)])
+    ended: set[int | None] = set()
+    while len(ended) < PARTITIONS:
+        message = consumer.poll(30)
         assert message is not None
-        assert message.error() is None
-        found[message.key(), message.partition()] += 1
+        error = message.error()
+        if error is None:
+            found[message.key(), message.partition()] += 1
+        elif error.code() == KafkaError._PARTITION_EOF:
+            ended.add(message.partition())
     consumer.close()
     return found
 
