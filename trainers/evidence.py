@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -194,12 +194,6 @@ def evaluation_digest(evaluation: Evaluation) -> str:
     """Return the digest of an evaluation's figures, without the latency, which differs from run to run."""
     still = dataclasses.replace(evaluation, latency_ms_p50=None, latency_ms_p99=None)
     return sha256(canonical(dataclasses.asdict(still))).hexdigest()
-
-
-def percentiles_ms(seconds: Iterable[float]) -> tuple[float, float]:
-    """Return median and 99th percentile in milliseconds."""
-    ordered = sorted(seconds)
-    return ordered[len(ordered) // 2] * 1000, ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1000
 
 
 def _plain(value: Any) -> Any:
