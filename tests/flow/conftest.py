@@ -6,16 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
-from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import WordLevelTrainer
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from deploy.demo import scene
 from deploy.demo.play import Stage, running
@@ -23,6 +19,7 @@ from deploy.demo.ports import free_ports
 from deploy.kafka.embedded import EmbeddedKafka
 from deploy.simulate.traffic import Plan, traffic
 from schemas.workload import Workload
+from tests.tiny_bert import SPECIAL, save_tiny_bert
 
 RECORDS = 900
 SMALLER = {
@@ -47,21 +44,8 @@ def tiny_newswire_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = [one.entry.text for one in traffic(Plan(seed=7, records=600, poison=0), workload) if one.entry.text]
     tokenizer = Tokenizer(WordLevel(unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    tokenizer.train_from_iterator(texts, WordLevelTrainer(special_tokens=special))
-    tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    tokenizer_class: Any = PreTrainedTokenizerFast
-    tokenizer_class(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    ).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=tokenizer.get_vocab_size(), hidden_size=64, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=128, max_position_embeddings=64,
-    )  # fmt: skip
-    model_class: Any = BertModel
-    model_class(config).save_pretrained(folder)
-    return folder
+    tokenizer.train_from_iterator(texts, WordLevelTrainer(special_tokens=SPECIAL))
+    return save_tiny_bert(folder, tokenizer, hidden=64)
 
 
 @pytest.fixture

@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from tokenizers.processors import TemplateProcessing
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from benchmarks.student_vs_baseline import write_snapshot
 from schemas.ids import request_id
 from schemas.job import GateSpec, JobSpec, PlanSpec, StudentSpec
+from tests.tiny_bert import SPECIAL, save_tiny_bert
 from trainers import recipe
 
 LABELS = ["earnings", "merger", "rating"]
@@ -34,22 +31,9 @@ _FILLER = ["alpha", "beta", "gamma", "delta", "corp", "inc", "today", "shares", 
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a two-layer BERT with random weights and a word-level tokenizer."""
     folder = tmp_path_factory.mktemp("base") / "tiny-bert"
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *_FILLER, *(word for one in _WORDS.values() for word in one)]
-    tokenizer = Tokenizer(WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    tokenizer_class: Any = PreTrainedTokenizerFast
-    tokenizer_class(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    ).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=64,
-    )  # fmt: skip
-    model_class: Any = BertModel
-    model_class(config).save_pretrained(folder)
-    return folder
+    words = [*SPECIAL, *_FILLER, *(word for one in _WORDS.values() for word in one)]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    return save_tiny_bert(folder, Tokenizer(WordLevel(vocabulary, unk_token="[UNK]")), hidden=32)
 
 
 def rows(count: int, seed: int = 1, *, soft: bool = True) -> list[dict[str, Any]]:
