@@ -31,7 +31,10 @@ class TrafficRecord(Record):
     event_time: datetime  # When the request was made, by the application's clock.
     id: str | None = None  # The application's own id of the request; a retry that repeats it is a duplicate.
     client: str = ""  # The application, environment or customer that produced the record.
+    client_version: str | None = None  # The version of the application that produced the record.
     source: str = ""  # Where the text came from, such as a feed; caps and PII policies go by it.
+    # Hash of the API key the request came with, where the application or the router tells it; caps go by it.
+    api_key_hash: str | None = None
     text: str | None = None  # The text to judge, where the application sends it bare.
     # The OpenAI chat-completion request as JSON, where the application sends that instead of text.
     request: str | None = None
@@ -81,12 +84,19 @@ class CuratedRecord(Record):
     cluster_id: str  # The record_id of the first member of the near-duplicate cluster.
     kind: CuratedKind = CuratedKind.RECORD
     client: str = ""
+    client_version: str | None = None  # The version of the application that produced the record.
     source: str = ""
+    # Hash of the API key the request came with, where the application or the router tells it; caps go by it.
+    api_key_hash: str | None = None
     duplicate_of: str | None = None  # For a vote: the record it duplicates.
     redactions: dict[str, int] = field(default_factory=dict)  # How many placeholders of each type redaction put in.
     language: str | None = None
     tickers: list[str] = field(default_factory=list)
     words: int = 0
+    characters: int = 0  # Length of the text.
+    numbers: int = 0  # How many figures stand in the text: amounts, percentages, counts.
+    # ISO 4217 codes of the currencies the text names, in order, each once.
+    currencies: list[str] = field(default_factory=list)
     template: str | None = None  # Fingerprint of the fixed part of the prompt, where the record held a request.
     answer: str | None = None
     answered_by: AnsweredBy = AnsweredBy.UNKNOWN
@@ -131,6 +141,7 @@ class DiscardedRecord(Record):
     event_time: datetime
     stage: DiscardStage = DiscardStage.UNKNOWN
     reason: DiscardReason = DiscardReason.UNKNOWN
+    rule: str | None = None  # For FILTERED: the name of the rule, such as `quality.length`, `blend` or `cap.client`.
     detail: str = ""
     duplicate_of: str | None = None  # The record_id it duplicates; that record exists in curated.
     cluster_id: str | None = None
@@ -214,6 +225,7 @@ class DeadLetter(Record):
     payload_bytes: int  # Size as it arrived.
     payload_sha256: str  # Of the bytes as they arrived.
     workload: str | None = None
+    record_id: str | None = None  # The id the record has or would have had, where it could be read so far.
     attempts: int = 1
     code_version: str = ""
     key: bytes | None = None
