@@ -16,7 +16,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, cast
@@ -86,7 +86,7 @@ def decode(record: type[R], data: bytes, schema_of_id: SchemaOfId | None = None)
         datum = fastavro.schemaless_reader(stream, writer, None if writer is reader else reader)
         if stream.tell() != len(body):
             raise ValueError(f"{len(body) - stream.tell()} bytes are left over")
-        return from_datum(record, cast("dict[str, Any]", datum))
+        return _made(record, cast("dict[str, Any]", datum))
     except _MISFITS as error:
         detail = f"bytes do not fit {record.__name__}: {type(error).__name__}: {str(error)[:200]}"
         raise RecordRejected(DeadLetterReason.BAD_SCHEMA, detail) from error
@@ -109,11 +109,14 @@ def is_framed(data: bytes) -> bool:
 
 def to_datum(record: Record) -> dict[str, Any]:
     """Return the record as plain dicts and lists, as Avro writers want them."""
-    plain, nested = _shape(type(record))
     values = vars(record)
+    nested = _nested(type(record))
     if not nested:
         return values
-    return {name: values[name] for name in plain} | {name: _to_plain(values[name]) for name in nested}
+    datum = values.copy()
+    for name in nested:
+        datum[name] = _to_plain(values[name])
+    return datum
 
 
 def from_datum(record: type[R], datum: Mapping[str, Any]) -> R:
@@ -122,14 +125,24 @@ def from_datum(record: type[R], datum: Mapping[str, Any]) -> R:
     Raises:
         TypeError: the datum lacks a field or has one too many.
     """
-    converters = _converters(record)
-    if not converters:
-        return record(**datum)
-    values = dict(datum)
-    for name, convert in converters.items():
-        if name in values and values[name] is not None:
+    return record(**_converted(record, dict(datum), from_datum))
+
+
+def _made(record: type[R], datum: dict[str, Any]) -> R:
+    """Return the typed record of a datum that is known to be whole, for its schema's reader filled it.
+
+    A frozen class's own `__init__` sets each field through `object.__setattr__`: 5 us for a traffic record.
+    """
+    made = record.__new__(record)
+    vars(made).update(_converted(record, datum, _made))
+    return made
+
+
+def _converted(record: type[Record], values: dict[str, Any], make: Callable[..., Any]) -> dict[str, Any]:
+    for name, convert in _converters(record, make).items():
+        if values.get(name) is not None:
             values[name] = convert(values[name])
-    return record(**values)
+    return values
 
 
 def _writer_of(record: type[Record], data: bytes, schema_of_id: SchemaOfId | None) -> tuple[dict[str, Any], bytes]:
@@ -180,17 +193,15 @@ def _to_plain(value: Any) -> Any:
 
 
 @_once
-def _shape(record: type[Record]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of fields that are plain as they stand, and of those that hold records."""
+def _nested(record: type[Record]) -> tuple[str, ...]:
+    """Names of fields that hold records."""
     hints = typing.get_type_hints(record)
-    names = [field.name for field in dataclasses.fields(cast("Any", record))]
-    nested = tuple(name for name in names if _holds(hints[name], Record))
-    return tuple(name for name in names if name not in nested), nested
+    return tuple(f.name for f in dataclasses.fields(cast("Any", record)) if _holds(hints[f.name], Record))
 
 
 @_once
-def _converters(record: type[Record]) -> dict[str, Callable[[Any], Any]]:
-    """For each field that is not plain in Avro's reading: what turns the datum into its type."""
+def _converters(record: type[Record], make: Callable[..., Any]) -> dict[str, Callable[[Any], Any]]:
+    """For each field that is not plain in Avro's reading: what turns the datum into its type; `make` makes records."""
     hints = typing.get_type_hints(record)
     found: dict[str, Callable[[Any], Any]] = {}
     for field in dataclasses.fields(cast("Any", record)):
@@ -199,17 +210,13 @@ def _converters(record: type[Record]) -> dict[str, Callable[[Any], Any]]:
         if not isinstance(item, type):
             continue
         if issubclass(item, StrEnum):
-            convert: Callable[[Any], Any] = item
+            convert: Callable[[Any], Any] = {str(symbol): symbol for symbol in item}.__getitem__
         elif issubclass(item, Record):
-            convert = _record_maker(item)
+            convert = partial(make, item)
         else:
             continue
         found[field.name] = _each(convert) if kind is not item else convert
     return found
-
-
-def _record_maker(kind: type[Record]) -> Callable[[Any], Any]:
-    return lambda datum: from_datum(kind, datum)
 
 
 def _each(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:

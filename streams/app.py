@@ -29,8 +29,9 @@ from deploy.edge.kafka import topic_name
 from schemas.errors import SettingsError
 from schemas.topics import CATALOGUE, MODEL_STATE
 from streams import liveness, model_state
+from streams.batch import Batch
 from streams.settings import WorkerSettings
-from streams.source import Batch, Source
+from streams.source import Source
 from streams.stage import Stage
 
 

@@ -1,15 +1,17 @@
 """One stage's consumer in its group: which partitions are ours, since when, and what came out of them.
 
-Every method runs in the stage's one Kafka thread, so a rebalance is seen only inside a call of this class. Each
-change of hands bumps a partition's ownership epoch; what was consumed under an earlier epoch is nobody's to settle. A
-new partition stays paused until its state is rebuilt.
+Every method that polls or asks Kafka runs in the stage's one consumer thread, so a rebalance is seen only inside a
+call of this class. Each change of hands bumps a partition's ownership epoch; what was consumed under an earlier epoch
+is nobody's to settle. A new partition stays paused until its state is rebuilt, a held one until it is let go.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,7 +27,10 @@ from streams.transaction import WorkerFailed
 Place = tuple[str, int]  # a topic's name on the cluster, and a partition
 
 _FIRST_SECONDS: Final = 0.5  # to wait for a first record: it is handed over at once
-_MORE_SECONDS: Final = 0.02  # to wait for more: under load the batch is full long before
+_FILL_SECONDS: Final = 0.02  # to wait for more after a large batch: the next is to be large too
+_BUSY_RECORDS: Final = 500  # a commit costs 15-35 ms however many records it settles
+_SETTLE_SECONDS: Final = 0.1  # between two polls after an abort: the group is most often on its way to a generation
+_FETCHED_KILOBYTES: Final = 32_768  # that wait in the client at most, and so in a batch
 _ANSWER_SECONDS: Final = 5.0
 # librdkafka's own codes start with an underscore.
 _BEHIND_RETENTION: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001
@@ -35,12 +40,13 @@ _NO_TOPIC: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 log = logging.getLogger("millrace.worker.membership")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Taken:
-    """Records as consumed, with the group's metadata of that moment."""
+    """Records as consumed, with what fences them: the group's metadata and each partition's epoch of that moment."""
 
     messages: list[Message]
     metadata: Any
+    epochs: dict[Place, int]
 
 
 class Membership:
@@ -55,8 +61,10 @@ class Membership:
         self.epochs: Counter[Place] = Counter()
         self._ours: set[Place] = set()
         self._resting: set[Place] = set()  # ours, not rebuilt yet
+        self._held: set[Place] = set()  # ours, rebuilt, and not to be fetched for now
         self._gone: set[int] = set()
         self._paused = False
+        self._busy = False
         self._consumer: Any = None
 
     def open(self) -> None:
@@ -67,15 +75,15 @@ class Membership:
         """
         self._consumer = Consumer(
             librdkafka(self._settings)
+            | self._protocol()
             | {
                 "group.id": self.group,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",  # `earliest` would skip what retention took, silently
                 "isolation.level": "read_committed",
-                "session.timeout.ms": int(self._settings.session_timeout_seconds * 1000),
-                "partition.assignment.strategy": "range" if self._eager else "cooperative-sticky",
                 "fetch.wait.max.ms": 50,
                 "queued.min.messages": 20_000,
+                "queued.max.messages.kbytes": _FETCHED_KILOBYTES,
             }
         )
         self._await_topics()
@@ -83,19 +91,32 @@ class Membership:
             list(self._topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
         )
 
-    def take(self, most: int) -> Taken:
-        """Consume a batch: the first record ends the wait, so batches are small when idle and full under load."""
+    def take(self, most: int, *, wait: bool = True, holding: AbstractSet[int] = frozenset()) -> Taken:
+        """Consume a batch: one record when little flows, thousands when much does.
+
+        Args:
+            most: records at most.
+            wait: for a first record; else only what is there already is taken.
+            holding: partition numbers of which nothing is fetched for now.
+        """
+        self._hold(holding)
         before = dict(self.epochs)
-        first = self._consumer.poll(_FIRST_SECONDS)
-        raw = (
-            [] if first is None else [first, *self._consumer.consume(most - 1, _MORE_SECONDS)] if most > 1 else [first]
-        )
-        messages = [
-            to_message(self._topics[one.topic()], one)
-            for one in raw
-            if self._sound(one) and self._unchanged((one.topic(), one.partition()), before)
-        ]
-        return Taken(messages, self.metadata())
+        first = self._consumer.poll(_FIRST_SECONDS if wait else 0.0)
+        if first is None:
+            self._busy = False
+            return Taken([], None, {})
+        more = self._consumer.consume(most - 1, _FILL_SECONDS if self._busy else 0.0) if most > 1 else []
+        self._busy = len(more) >= _BUSY_RECORDS
+        return self._taken([first, *more], before)
+
+    def hear_of_rebalance(self) -> Any:
+        """Serve the rebalance under way, fetching nothing; return the group's metadata of afterwards."""
+        self.pause()
+        self.keep_alive()
+        time.sleep(_SETTLE_SECONDS)
+        self.keep_alive()
+        self.resume()
+        return self.metadata()
 
     def keep_alive(self) -> None:
         """Serve rebalances while everything is paused."""
@@ -118,10 +139,6 @@ class Membership:
     def ready(self) -> bool:
         """Tell whether nothing waits to be rebuilt."""
         return not self._resting
-
-    def numbers(self) -> set[int]:
-        """Return the partition numbers that are ours and rebuilt."""
-        return {number for name, number in self._ours if (name, number) not in self._resting}
 
     def places(self, number: int) -> list[Place]:
         """Return the partitions of one number, over all sources."""
@@ -193,12 +210,12 @@ class Membership:
         """Fetch again what is ours and rebuilt."""
         if self._paused:
             self._paused = False
-            self._consumer.resume([TopicPartition(*place) for place in self._ours - self._resting])
+            self._consumer.resume([TopicPartition(*place) for place in self._ours - self._resting - self._held])
 
     def lag(self) -> dict[Place, int]:
         """Return the records not yet consumed, as the broker counts them now."""
         found = {}
-        for place in self._ours - self._resting:
+        for place in self._ours - self._resting - self._held:  # what is held waits on purpose: it is no lag to act on
             try:
                 _, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=2.0)
                 (position,) = self._consumer.position([TopicPartition(*place)])
@@ -214,8 +231,42 @@ class Membership:
         if self._consumer is not None:
             self._consumer.close()
 
-    def _unchanged(self, place: Place, before: Mapping[Place, int]) -> bool:
-        return self.owned(place) and before.get(place) == self.epochs[place]
+    def _hold(self, numbers: AbstractSet[int]) -> None:
+        """Fetch nothing of these partitions, and everything of all others that are rebuilt."""
+        held = {place for place in self._ours - self._resting if place[1] in numbers}
+        if held == self._held:
+            return
+        let_go, fresh = self._held - held, held - self._held
+        self._held = held
+        if not self._paused:
+            self._consumer.pause([TopicPartition(*place) for place in fresh])
+            self._consumer.resume([TopicPartition(*place) for place in let_go & (self._ours - self._resting)])
+
+    def _taken(self, raw: list[Any], before: Mapping[Place, int]) -> Taken:
+        """Return what is sound of consumed records; a rebalance served on the way may have taken some of them."""
+        messages: list[Message] = []
+        ours: dict[Place, bool] = {}
+        for one in raw:
+            if one.error() is not None:
+                self._sound(one)
+                continue
+            place = (one.topic(), one.partition())
+            still = ours.get(place)
+            if still is None:
+                still = ours[place] = self.owned(place) and before.get(place) == self.epochs[place]
+            if still:
+                messages.append(to_message(self._topics[place[0]], one))
+        epochs = {place: self.epochs[place] for place, still in ours.items() if still}
+        return Taken(messages, self.metadata(), epochs)
+
+    def _protocol(self) -> dict[str, Any]:
+        """Return how the group shares partitions out: range keeps partition n of all sources in one worker."""
+        if self._settings.group_protocol == "consumer":
+            return {"group.protocol": "consumer", "group.remote.assignor": "range" if self._eager else "uniform"}
+        return {
+            "session.timeout.ms": int(self._settings.session_timeout_seconds * 1000),
+            "partition.assignment.strategy": "range" if self._eager else "cooperative-sticky",
+        }
 
     def _sound(self, raw: Any) -> bool:
         error = raw.error()
@@ -241,7 +292,7 @@ class Membership:
     def _assigned(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         for partition in partitions:
             partition.offset = 0  # sought after the rebuild; nothing is fetched before
-        if self._eager:
+        if self._eager and self._settings.group_protocol == "classic":
             consumer.assign(partitions)
         else:
             consumer.incremental_assign(partitions)
@@ -254,13 +305,22 @@ class Membership:
             self._resting.add(place)
         log.info("%s: assigned %s", self.group, _numbers(partitions))
 
-    def _revoked(self, _: Any, partitions: list[TopicPartition]) -> None:
+    def _revoked(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         for partition in partitions:
             place = (partition.topic, partition.partition)
             self.epochs[place] += 1
             self._ours.discard(place)
             self._resting.discard(place)
+            self._held.discard(place)
             self._gone.add(partition.partition)
+        # Under KIP-848 one source's partition can go before another's: what is left of its number has no state.
+        left = {place for place in self._ours - self._resting if place[1] in {gone.partition for gone in partitions}}
+        for place in left:
+            self.epochs[place] += 1
+        if left:
+            self._resting |= left
+            self._held -= left
+            consumer.pause([TopicPartition(*place) for place in left])
         log.info("%s: revoked %s", self.group, _numbers(partitions))
 
     def _await_topics(self) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
+from collections.abc import Sequence
+
 from prometheus_client import Counter, Gauge, Histogram
+
+from schemas.records import DeadLetter
+from schemas.topics import TRAFFIC
+from streams.stage import Output
 
 RECORDS = Counter("millrace_stage_records", "Records written by a stage, by topic.", ["stage", "outcome"])
 CONSUMED = Counter("millrace_stage_consumed_records", "Records consumed and settled by a stage.", ["stage"])
@@ -25,3 +32,27 @@ LAG_RECORDS = Gauge("millrace_stage_lag_records", "Records not yet consumed.", [
 LAG_SECONDS = Gauge(
     "millrace_stage_lag_seconds", "Age of the last settled record while there is lag.", ["stage", "topic", "partition"]
 )
+BREAKER = Gauge(
+    "millrace_stage_breaker_open", "1 while a partition pauses because most of its records became dead letters.",
+    ["stage", "partition"],
+)  # fmt: skip
+
+
+def tell_settled(stage: str, outputs: Sequence[Output], consumed: int) -> None:
+    """Count what a transaction settled."""
+    if consumed:
+        CONSUMED.labels(stage).inc(consumed)
+        BATCH.labels(stage).observe(consumed)
+    for topic, count in Tally(output.topic.name for output in outputs).items():
+        RECORDS.labels(stage, topic).inc(count)
+    for output in outputs:
+        if isinstance(output.record, DeadLetter):
+            DEAD_LETTERS.labels(stage, output.record.reason).inc()
+        elif output.topic is TRAFFIC:
+            REKEYED.labels(stage).inc()
+
+
+def tell_lag(stage: str, place: tuple[str, int], records: int, seconds: float) -> None:
+    """Show how far a stage is behind in one partition."""
+    LAG_RECORDS.labels(stage, *map(str, place)).set(records)
+    LAG_SECONDS.labels(stage, *map(str, place)).set(seconds)

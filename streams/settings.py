@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,9 @@ class WorkerSettings(Settings):
     """Settings of `python -m streams.app`."""
 
     metrics_port: int = Field(default=9101, ge=0, le=65535)
+    # `consumer` is KIP-848's: the broker assigns, and its group.consumer.session.timeout.ms (45 s) is what a dead
+    # worker's partitions wait for; `classic` goes by the next setting.
+    group_protocol: Literal["classic", "consumer"] = "classic"
     session_timeout_seconds: Annotated[float, Field(ge=6, le=60)] = 8.0  # a dead worker's partitions move after this
     transaction_timeout_seconds: Annotated[float, Field(ge=5, le=60)] = (
         15.0  # longer: readers wait longer for a dead worker

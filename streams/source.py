@@ -2,14 +2,18 @@
 
 The life of a batch:
   1 consume it, with the group's metadata and the ownership epoch of each partition
-  2 hand it to the stage's Faust agent as one event and wait; polling goes on with the partitions paused
-  3 refuse it where a partition changed hands meanwhile: its next owner will process it
-  4 begin, produce every output, send the batch's own last offset + 1 per partition, commit
-  5 let the stage merge its overlay; after an abort, drop it
+  2 hand it to the stage's Faust agent as one event and wait; a long wait pauses the partitions and polling goes on
+  3 refuse what changed hands meanwhile: the partition's next owner will process it
+  4 begin, produce every output, send the batch's own last offset + 1 per partition, commit; the next batch is
+    consumed at the same time, under its own metadata and epochs: what the group gave away meanwhile, Kafka fences
+  5 let the stage merge its overlay; after an abort, drop it. Only then the next batch is processed
 
 A batch that fails is tried again, then bisected, until the poison record stands alone and becomes a dead letter in
-the same kind of transaction. `Unavailable` is not poison: the same batch waits for as long as it takes. Partitions go
-on only after their state is rebuilt (rebuild.py). It does not know what a stage does.
+the same kind of transaction. `Unavailable` is not poison: the same batch waits for as long as it takes. A partition
+most of whose records become dead letters pauses (breaker.py). Partitions go on only after their state is rebuilt
+(rebuild.py). It does not know what a stage does.
+
+What is promised: exactly once from the broker's acknowledgement of a source record, for readers that read committed.
 """
 
 from __future__ import annotations
@@ -28,15 +32,16 @@ from confluent_kafka import TopicPartition
 from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from schemas.errors import Unavailable
 from schemas.records import DeadLetter
-from schemas.topics import TRAFFIC
 from streams import metrics
+from streams.batch import Batch
+from streams.breaker import Breakers
 from streams.instance import Instance
 from streams.liveness import Progress
-from streams.membership import Membership, Place
+from streams.membership import Membership, Place, Taken
 from streams.rebuild import OwnTopics
 from streams.settings import WorkerSettings
 from streams.stage import Closing, Message, Output, Settlement, Stage
-from streams.transaction import Aborted, Encoded, Transactions, WorkerFailed
+from streams.transaction import Aborted, Transactions, WorkerFailed
 
 _QUIET_SECONDS: Final = 1.0  # a batch in work for longer pauses its partitions, so that polling can go on
 _POLL_SECONDS: Final = 0.25
@@ -48,35 +53,6 @@ _ABORTS: Final = 20  # of one batch whose partitions stayed ours: then a fresh p
 
 T = TypeVar("T")
 log = logging.getLogger("millrace.worker.source")
-
-
-class Batch:
-    """One event of a stage's channel."""
-
-    def __init__(self, stage: Stage, messages: Sequence[Message]) -> None:
-        self._stage, self.messages = stage, messages
-        self.answered: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
-
-    async def put_through(self) -> int:
-        """Let the stage process the batch; the source hears of what comes of it. Return the number of messages."""
-        try:
-            settlement = await self._stage.process(self.messages)
-        except asyncio.CancelledError:
-            self._answer(Unavailable("the agent was restarted"))
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the source retries and bisects; Faust would drop it
-            self._answer(error)
-        else:
-            self._answer(settlement)
-        return len(self.messages)
-
-    def _answer(self, answer: Settlement | Exception) -> None:
-        if self.answered.done():
-            return
-        if isinstance(answer, Exception):
-            self.answered.set_exception(answer)
-        else:
-            self.answered.set_result(answer)
 
 
 class _ChangedHands(Exception):
@@ -109,7 +85,10 @@ class Source:
         self._instance = Instance(settings.worker_dir / stage.name)
         self._members = Membership(settings, stage)
         self._transactions = Transactions(settings, stage.name, self._instance.name, framing)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{stage.name}")
+        self._consuming = ThreadPoolExecutor(1, thread_name_prefix=f"consume-{stage.name}")
+        self._settling = ThreadPoolExecutor(1, thread_name_prefix=f"settle-{stage.name}")
+        self._ahead: Taken | None = None  # consumed while the batch before it was committed
+        self._breakers = Breakers()
         self._rebuilt: set[int] = set()
         self._next: dict[Place, int] = {}  # the first offset not settled
         self._appended: dict[Place, datetime] = {}  # when the last settled record came in
@@ -123,17 +102,17 @@ class Source:
             WorkerFailed: this process cannot go on; a fresh one can.
         """
         try:
-            await self._in_thread(self._transactions.open)
-            await self._in_thread(self._members.open)
+            await self._on(self._settling, self._transactions.open)
+            await self._on(self._consuming, self._members.open)
             ticked = looked = time.monotonic()
             while not self._stopping.is_set():
                 await self._follow_assignment()
-                await self._take()
+                await self._put_through(await self._take())
                 if time.monotonic() - ticked >= _TICK_SECONDS:
                     await self._tick()
                     ticked = time.monotonic()
                 if time.monotonic() - looked >= _LAG_SECONDS:
-                    self._tell_lag(await self._in_thread(self._members.lag))
+                    self._tell_lag(await self._on(self._consuming, self._members.lag))
                     looked = time.monotonic()
         except asyncio.CancelledError:
             if not self._stopping.is_set():
@@ -141,10 +120,12 @@ class Source:
             log.info("%s: stopped; the batch in work was dropped and will come again", self.stage.name)
         finally:
             self._transactions.give_up()
-            await asyncio.shield(self._in_thread(self._close))
+            await asyncio.shield(self._on(self._consuming, self._members.close))
+            await asyncio.shield(self._on(self._settling, self._transactions.close))
             if isinstance(self.stage, Closing):
                 await self.stage.close()
-            self._thread.shutdown()
+            self._consuming.shutdown()
+            self._settling.shutdown()
             self._instance.release()
 
     def stop(self) -> None:
@@ -163,8 +144,8 @@ class Source:
             for place in self._members.places(number):
                 self._next.pop(place, None)
                 self._appended.pop(place, None)
-                for gauge in (metrics.LAG_RECORDS, metrics.LAG_SECONDS):
-                    gauge.labels(self.stage.name, *map(str, place)).set(0)  # another worker tells it now
+                metrics.tell_lag(self.stage.name, place, 0, 0.0)  # another worker tells it now
+            self._breakers.forget(number)
         for number in self._members.fresh():
             if not self._stopping.is_set():
                 await self._rebuild(number)
@@ -174,9 +155,9 @@ class Source:
         started = time.perf_counter()
         places = self._members.places(number)
         epochs = self._epochs(places)
-        offsets = await self._in_thread(lambda: self._members.committed(places))
+        offsets = await self._on(self._consuming, lambda: self._members.committed(places))
         if offsets is None:
-            await self._in_thread(self._members.keep_alive)
+            await self._on(self._consuming, self._members.keep_alive)
             return  # asked again at the next turn: the partition may have gone by then
         reader = OwnTopics(self._settings, offsets)
         self.progress.rebuilding(lambda: reader.records)
@@ -184,11 +165,13 @@ class Source:
             await self._while_polling(asyncio.to_thread(self.stage.assign, number, reader))
         finally:
             reader.give_up()
-        while self._epochs(places) != epochs or not await self._in_thread(lambda: self._members.start(offsets)):
+        while self._epochs(places) != epochs or not await self._on(
+            self._consuming, lambda: self._members.start(offsets)
+        ):
             if self._epochs(places) != epochs or self._stopping.is_set():
                 self.stage.revoke(number)
                 return
-            await self._in_thread(self._members.keep_alive)
+            await self._on(self._consuming, self._members.keep_alive)
             await asyncio.sleep(_SHORT_SECONDS)
         self._rebuilt.add(number)
         self._next |= offsets
@@ -197,16 +180,33 @@ class Source:
         metrics.REBUILD_SECONDS.labels(self.stage.name).observe(seconds)
         log.info("%s: partition %d rebuilt from %d records in %.2f s", self.stage.name, number, reader.records, seconds)
 
-    async def _take(self) -> None:
-        taken = await self._in_thread(lambda: self._members.take(self.stage.batch_records))
+    async def _take(self) -> Taken:
+        """Return the batch that is there already, or wait a while for one."""
+        taken, self._ahead = self._ahead, None
+        if taken is None:
+            now = time.monotonic()
+            opened, most = self._breakers.opened(now), self._breakers.most(self.stage.batch_records, now)
+            taken = await self._on(self._consuming, lambda: self._members.take(most, holding=opened))
         if not taken.messages:
             self.progress.idle()
+        return taken
+
+    async def _take_ahead(self) -> None:
+        """Consume the next batch, if one is there, while the last is committed; a breaker's probe is taken alone."""
+        if self._ahead is None and self._breakers.all_closed():
+            taken = await self._on(self._consuming, lambda: self._members.take(self.stage.batch_records, wait=False))
+            self._ahead = taken if taken.messages else None
+
+    async def _put_through(self, taken: Taken) -> None:
+        """Process and settle a batch; what fails for good is parted until the poison record stands alone."""
+        if not taken.messages:
             return
         self.progress.working()
-        stack: list[Sequence[Message]] = [taken.messages]
-        epochs = self._epochs({self._members.place(message) for message in taken.messages})
+        epochs, stack = taken.epochs, [taken.messages]
         while stack:
-            messages = [m for m in stack.pop() if self._unchanged(self._members.place(m), epochs)]
+            messages = stack.pop()
+            if not self._all_unchanged(epochs):
+                messages = [m for m in messages if self._unchanged(self._members.place(m), epochs)]
             if not messages:
                 continue
             try:
@@ -228,7 +228,7 @@ class Source:
         while True:
             try:
                 settlement = await self._process(messages)
-                await self._settle(settlement, self._ends(messages), metadata, epochs)
+                await self._settle(settlement, self._ends(messages), metadata, epochs, messages)
             except Unavailable as error:
                 log.warning("%s: %s: partitions pause", self.stage.name, type(error).__name__)
                 metrics.RETRIES.labels(self.stage.name, "unavailable").inc()
@@ -246,21 +246,22 @@ class Source:
                 metrics.RETRIES.labels(self.stage.name, "failed").inc()
                 await self._wait(wait)
             else:
-                self._appended |= {self._members.place(message): message.appended for message in messages}
                 return
             wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
-            self._check(epochs, messages)
+            if not all(self._unchanged(place, epochs) for place in self._ends(messages)):
+                raise _ChangedHands
 
     async def _bury(self, message: Message, error: Exception, metadata: Any, epochs: dict[Place, int]) -> None:
         attempts = self._settings.attempts
         settlement = self.stage.poison(message, error, attempts)
         try:
-            await self._settle(settlement, self._ends([message]), metadata, epochs)
+            await self._settle(settlement, self._ends([message]), metadata, epochs, [message])
         except _ChangedHands:
             return
 
     async def _process(self, messages: Sequence[Message]) -> Settlement:
-        await self._while_polling(asyncio.to_thread(self._framing.learn, [message.value for message in messages]))
+        if self._framing.asks:
+            await self._while_polling(asyncio.to_thread(self._framing.learn, [message.value for message in messages]))
         started = time.perf_counter()
         batch = Batch(self.stage, messages)
         await self._hand_over(batch)
@@ -280,51 +281,68 @@ class Source:
                 settlement.aborted()
                 continue
             ends = {place: self._next[place] for place in self._members.places(number) if place in self._next}
-            metadata = await self._in_thread(self._members.metadata)
+            metadata = await self._on(self._consuming, self._members.metadata)
             try:
                 await self._settle(settlement, ends, metadata, epochs)
             except _ChangedHands:
                 log.info("%s: partition %d went elsewhere during a tick", self.stage.name, number)
 
     async def _settle(
-        self, settlement: Settlement, ends: dict[Place, int], metadata: Any, epochs: dict[Place, int]
+        self,
+        settlement: Settlement,
+        ends: dict[Place, int],
+        metadata: Any,
+        epochs: dict[Place, int],
+        messages: Sequence[Message] = (),
     ) -> None:
         """Write a settlement's outputs with the offsets, then let the stage's state change."""
         started = time.perf_counter()
         try:
-            await self._in_thread(lambda: self._commit(settlement.outputs, ends, metadata, epochs))
+            await self._commit(settlement.outputs, ends, metadata, epochs)
         except BaseException:
             settlement.aborted()
             raise
         settlement.committed()
-        consumed = sum(end - self._next.get(place, end) for place, end in ends.items())
         self._next |= ends
         self.progress.made()
         metrics.SETTLE_SECONDS.labels(self.stage.name).observe(time.perf_counter() - started)
-        self._count(settlement.outputs, consumed)
+        metrics.tell_settled(self.stage.name, settlement.outputs, len(messages))
+        if messages:
+            self._appended |= {self._members.place(one): one.appended for one in _last_of_each(messages, len(ends))}
+            self._mind_breakers(messages, settlement.outputs)
 
-    def _commit(
+    async def _commit(
         self, outputs: Sequence[Output], ends: dict[Place, int], metadata: Any, epochs: dict[Place, int]
     ) -> None:
-        """Run the transaction; in the Kafka thread: no partition changes hands between the check and the commit."""
-        encoded: list[Encoded] = self._transactions.encode(outputs)
+        """Run the transaction until it is committed, or something in it has changed hands."""
+        encoded = await self._on(self._settling, lambda: self._transactions.encode(outputs))
         offsets = [TopicPartition(*place, end) for place, end in ends.items()]
         for _ in range(_ABORTS):
             if not all(self._unchanged(place, epochs) for place in ends):
                 raise _ChangedHands
+            fence = metadata
+            settled = asyncio.ensure_future(
+                self._on(self._settling, lambda: self._transactions.settle(encoded, offsets, fence))  # noqa: B023
+            )
             try:
-                self._transactions.settle(encoded, offsets, metadata)
+                try:
+                    await self._take_ahead()
+                finally:
+                    await asyncio.shield(settled)
             except Aborted:
                 # Most often the group moved on to another generation: hear of it, then see what is still ours.
-                self._members.pause()
-                self._members.keep_alive()
-                time.sleep(0.1)
-                self._members.keep_alive()
-                self._members.resume()
-                metadata = self._members.metadata()
+                metadata = await self._on(self._consuming, self._members.hear_of_rebalance)
             else:
                 return
         raise WorkerFailed(f"{self.stage.name}: {_ABORTS} transactions of one batch were aborted")
+
+    def _mind_breakers(self, messages: Sequence[Message], outputs: Sequence[Output]) -> None:
+        settled = Counter(message.partition for message in messages)
+        dead = Counter(output.partition for output in outputs if isinstance(output.record, DeadLetter))
+        for number, closed in self._breakers.settled(settled, dead, time.monotonic()).items():
+            metrics.BREAKER.labels(self.stage.name, str(number)).set(not closed)
+            what = "goes on" if closed else "pauses: more than half of its records became dead letters"
+            log.warning("%s: partition %d %s", self.stage.name, number, what)
 
     async def _while_polling(self, work: Awaitable[T]) -> T:
         """Wait for work; when it takes long, keep the consumer in its group with everything paused."""
@@ -335,9 +353,9 @@ class Source:
         try:
             while not (await asyncio.wait({task}, timeout=wait))[0]:
                 if not paused:
-                    await self._in_thread(self._members.pause)
+                    await self._on(self._consuming, self._members.pause)
                     paused, wait = True, _POLL_SECONDS
-                await self._in_thread(self._members.keep_alive)
+                await self._on(self._consuming, self._members.keep_alive)
                 if self._stopping.is_set():
                     deadline = deadline or time.monotonic() + self._settings.stop_seconds
                     if time.monotonic() > deadline:
@@ -346,7 +364,7 @@ class Source:
         finally:
             task.cancel()
             if paused:
-                await self._in_thread(self._members.resume)
+                await self._on(self._consuming, self._members.resume)
 
     async def _wait(self, seconds: float) -> None:
         """Pause for a while, polling; end the batch where the worker is told to stop."""
@@ -356,42 +374,35 @@ class Source:
         if self._stopping.is_set():
             raise asyncio.CancelledError
 
-    def _check(self, epochs: dict[Place, int], messages: Sequence[Message]) -> None:
-        if not all(self._unchanged(self._members.place(message), epochs) for message in messages):
-            raise _ChangedHands
-
     def _epochs(self, places: Any) -> dict[Place, int]:
         return {place: self._members.epochs[place] for place in places}
 
     def _unchanged(self, place: Place, epochs: dict[Place, int]) -> bool:
         return self._members.owned(place) and self._members.epochs[place] == epochs[place]
 
+    def _all_unchanged(self, epochs: dict[Place, int]) -> bool:
+        return all(self._unchanged(place, epochs) for place in epochs)
+
     def _ends(self, messages: Sequence[Message]) -> dict[Place, int]:
         """Return, for each partition, the offset after its last message: `position` would tell what is prefetched."""
-        return {self._members.place(message): message.offset + 1 for message in messages}
-
-    def _count(self, outputs: Sequence[Output], consumed: int) -> None:
-        name = self.stage.name
-        metrics.CONSUMED.labels(name).inc(consumed)
-        metrics.BATCH.labels(name).observe(consumed)
-        for topic, count in Counter(output.topic.name for output in outputs).items():
-            metrics.RECORDS.labels(name, topic).inc(count)
-        for output in outputs:
-            if isinstance(output.record, DeadLetter):
-                metrics.DEAD_LETTERS.labels(name, output.record.reason).inc()
-            if output.topic == TRAFFIC:
-                metrics.REKEYED.labels(name).inc()
+        places = len({message.partition for message in messages}) * len(self.stage.sources)
+        return {self._members.place(one): one.offset + 1 for one in _last_of_each(messages, places)}
 
     def _tell_lag(self, lag: dict[Place, int]) -> None:
         for place, records in lag.items():
-            metrics.LAG_RECORDS.labels(self.stage.name, *map(str, place)).set(records)
             age = (datetime.now(UTC) - self._appended[place]).total_seconds() if place in self._appended else 0.0
-            metrics.LAG_SECONDS.labels(self.stage.name, *map(str, place)).set(age if records else 0.0)
+            metrics.tell_lag(self.stage.name, place, records, age if records else 0.0)
         self.progress.lag(sum(lag.values()))
 
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+    async def _on(self, thread: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(thread, call)
 
-    def _close(self) -> None:
-        self._members.close()
-        self._transactions.close()
+
+def _last_of_each(messages: Sequence[Message], places: int) -> list[Message]:
+    """Return the last message of each partition, of which there are at most so many."""
+    found: dict[tuple[str, int], Message] = {}
+    for message in reversed(messages):
+        found.setdefault((message.topic.name, message.partition), message)
+        if len(found) == places:
+            break
+    return list(found.values())

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from schemas.records import Record
 from schemas.topics import Topic
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One record as consumed."""
+class Message(NamedTuple):
+    """One record as consumed. A tuple: tens of thousands are made a second, and a frozen class takes twice as long."""
 
     topic: Topic
     partition: int
@@ -28,8 +27,7 @@ class Message:
     appended: datetime  # the broker's LogAppendTime, UTC
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """One record to produce; its key is the workload, its partition that of the message it came from."""
 
     topic: Topic

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
@@ -26,6 +26,7 @@ from streams.stage import Output
 _CALL_SECONDS: Final = 10.0
 _OVERHEAD_BYTES: Final = 512  # of a record in its batch, beside key, value and headers
 _QUEUE_MESSAGES: Final = 200_000  # several of the largest batches, so that a full queue is the exception
+_QUEUE_KILOBYTES: Final = 262_144  # a batch has 32 MB at most (membership.py), its outputs about twice as much
 
 log = logging.getLogger("millrace.worker.transaction")
 
@@ -42,19 +43,16 @@ class WorkerFailed(MillraceError):
     """The process cannot go on; a fresh one can."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Encoded:
-    """An output as bytes."""
+    """Outputs as bytes: without headers by topic and partition, for `produce_batch`; with headers one by one."""
 
-    topic: str
-    partition: int
-    key: bytes
-    value: bytes
-    headers: tuple[tuple[str, bytes], ...]
+    batches: dict[tuple[str, int], list[tuple[bytes, bytes]]] = field(default_factory=dict)  # key and value
+    single: list[tuple[str, int, bytes, bytes, tuple[tuple[str, bytes], ...]]] = field(default_factory=list)
 
 
 class Transactions:
-    """The transactional producer of one stage. Every method but `give_up` runs in the stage's Kafka thread."""
+    """The transactional producer of one stage. Every method but `give_up` runs in the stage's settling thread."""
 
     def __init__(self, settings: WorkerSettings, stage: str, instance: str, framing: Framing = SINGLE_OBJECTS) -> None:
         self._settings, self._stage, self._framing = settings, stage, framing
@@ -65,7 +63,7 @@ class Transactions:
                 "transactional.id": f"{settings.topic_prefix}millrace-{stage}-{instance}",
                 "transaction.timeout.ms": int(settings.transaction_timeout_seconds * 1000),
                 "queue.buffering.max.messages": _QUEUE_MESSAGES,
-                "queue.buffering.max.kbytes": 1_000_000,
+                "queue.buffering.max.kbytes": _QUEUE_KILOBYTES,
             }
         )
 
@@ -77,15 +75,27 @@ class Transactions:
         """Stop repeating calls: the process is to end now."""
         self._given_up.set()
 
-    def encode(self, outputs: Sequence[Output]) -> list[Encoded]:
+    def encode(self, outputs: Sequence[Output]) -> Encoded:
         """Encode outputs.
 
         Raises:
             OutputRefused: one is larger than its topic takes.
         """
-        return [self._encode(output) for output in outputs]
+        encoded = Encoded()
+        names = {topic: topic_name(self._settings, topic) for topic in {output.topic for output in outputs}}
+        keys = {workload: workload.encode() for workload in {output.workload for output in outputs}}
+        for topic, partition, workload, record, headers in outputs:
+            key, value = keys[workload], self._framing.encode(topic, record)
+            size = len(key) + len(value) + sum(len(name) + len(header) for name, header in headers)
+            if size + _OVERHEAD_BYTES > topic.max_bytes:
+                raise OutputRefused(f"an output to {topic.name} has {size} bytes; {topic.max_bytes} are allowed")
+            if headers:  # produce_batch cannot carry them
+                encoded.single.append((names[topic], partition, key, value, headers))
+            else:
+                encoded.batches.setdefault((names[topic], partition), []).append((key, value))
+        return encoded
 
-    def settle(self, outputs: Sequence[Encoded], offsets: Sequence[TopicPartition], metadata: Any) -> None:
+    def settle(self, outputs: Encoded, offsets: Sequence[TopicPartition], metadata: Any) -> None:
         """Write outputs and offsets in one transaction.
 
         Raises:
@@ -106,25 +116,11 @@ class Transactions:
         """Drop what was not committed and close."""
         self._producer.purge()
 
-    def _encode(self, output: Output) -> Encoded:
-        value = self._framing.encode(output.topic, output.record)
-        key = output.workload.encode()
-        size = len(key) + len(value) + sum(len(name) + len(header) for name, header in output.headers)
-        if size + _OVERHEAD_BYTES > output.topic.max_bytes:
-            raise OutputRefused(
-                f"an output to {output.topic.name} has {size} bytes; {output.topic.max_bytes} are allowed"
-            )
-        return Encoded(topic_name(self._settings, output.topic), output.partition, key, value, output.headers)
-
-    def _produce(self, outputs: Sequence[Encoded]) -> None:
-        batches: dict[tuple[str, int], list[Encoded]] = {}
-        for output in outputs:
-            batches.setdefault((output.topic, output.partition), []).append(output)
-        for (topic, partition), batch in batches.items():
-            if any(output.headers for output in batch):  # produce_batch cannot carry headers
-                self._produce_each(batch)
-            else:
-                self._produce_batch(topic, partition, [{"key": output.key, "value": output.value} for output in batch])
+    def _produce(self, outputs: Encoded) -> None:
+        for (topic, partition), batch in outputs.batches.items():
+            self._produce_batch(topic, partition, [{"key": key, "value": value} for key, value in batch])
+        for topic, partition, key, value, headers in outputs.single:
+            self._produce_one(topic, partition, key, value, headers)
 
     def _produce_batch(self, topic: str, partition: int, messages: list[dict[str, Any]]) -> None:
         while True:
@@ -140,16 +136,16 @@ class Transactions:
             self._wait_for_room()
             messages = [{"key": message["key"], "value": message["value"]} for message in refused]
 
-    def _produce_each(self, outputs: Sequence[Encoded]) -> None:
-        for output in outputs:
-            while True:
-                try:
-                    self._producer.produce(
-                        output.topic, output.value, output.key, output.partition, headers=list(output.headers)
-                    )
-                    break
-                except BufferError:
-                    self._wait_for_room()
+    def _produce_one(
+        self, topic: str, partition: int, key: bytes, value: bytes, headers: tuple[tuple[str, bytes], ...]
+    ) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition, headers=[*headers])
+            except BufferError:
+                self._wait_for_room()
+            else:
+                return
 
     def _wait_for_room(self) -> None:
         if self._given_up.is_set():

@@ -52,6 +52,11 @@ class Framing:
         self._missing: dict[int, tuple[float, float]] = {}  # id -> when it was first missing, when to ask again
         self._asking = threading.Lock()
 
+    @property
+    def asks(self) -> bool:
+        """Tell whether there is a registry, so that decoding may have to ask it."""
+        return self._registry is not None
+
     def register(self, topics: Iterable[Topic]) -> None:
         """Learn the ids of all that a process writes, before its first record.
 

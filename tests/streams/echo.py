@@ -16,9 +16,10 @@ from schemas.codec import decode, encode
 from schemas.errors import Unavailable
 from schemas.records import DiscardedRecord, Origin, Record, TrafficRecord
 from schemas.topics import DEAD_LETTERS, DISCARDED, PARTITIONS, TRAFFIC, Topic
+from streams.batch import Batch
 from streams.curate.endings import dead_letter
 from streams.settings import WorkerSettings
-from streams.source import Batch, Source
+from streams.source import Source
 from streams.stage import Message, Output, Reader, Settlement, Stage
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
