@@ -31,6 +31,15 @@ from schemas.topics import OUTCOMES, TRAFFIC
 from schemas.workload import Workload
 
 
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, as far as the request says."""
+
+    client: str = ""
+    version: str | None = None
+    api_key_hash: str | None = None  # never the key itself
+
+
 @dataclass
 class Job:
     """One eligible request on its way."""
@@ -40,7 +49,7 @@ class Job:
     request: Mapping[str, Any]  # as the client sent it
     text: str  # redacted and normalised: what a student sees
     key: str
-    client: str
+    caller: Caller
     view: View
     plan: Plan
     started: float  # monotonic
@@ -82,7 +91,7 @@ class Desk:
         found: Found,
         request_id: str,
         session: str | None,
-        client: str,
+        caller: Caller,
     ) -> Job:
         """Take in a request: clean its text, see what the line serves now, decide."""
         started, text = time.monotonic(), normalise(redact(found.text).text)
@@ -91,7 +100,7 @@ class Desk:
         sticky = sticky_key(session, user if isinstance(user, str) else None, text)
         return Job(
             workload=workload, request_id=request_id, request=request, text=text,
-            key=text_key(workload.name, text, found.template), client=client, view=view,
+            key=text_key(workload.name, text, found.template), caller=caller, view=view,
             plan=plan(workload, view, sticky, request_id), started=started, time=datetime.now(UTC),
         )  # fmt: skip
 
@@ -231,7 +240,8 @@ def _captured(job: Job, given: Answer, teacher: Answer | None) -> TrafficRecord:
     asked = teacher is not None and given.server is not None
     reason = "audit" if job.plan.audit else "disagreement" if asked else "teacher" if teacher is not None else None
     return TrafficRecord(
-        workload=job.workload.name, event_time=job.time, id=job.request_id, client=job.client,
+        workload=job.workload.name, event_time=job.time, id=job.request_id,
+        client=job.caller.client, client_version=job.caller.version, api_key_hash=job.caller.api_key_hash,
         request=orjson.dumps(job.request).decode(), answer=source.content,
         response=orjson.dumps(source.response).decode() if whole else None,
         answered_by=by, model=source.version or None, model_digest=student.manifest_sha256 if student else None,

@@ -17,13 +17,15 @@ from aiohttp.client_exceptions import ClientError
 
 from deploy.router import answer, metrics
 from deploy.router.assign import eligibility
-from deploy.router.desk import Answer, Desk, Job, served_variant
+from deploy.router.desk import Answer, Caller, Desk, Job, served_variant
 from deploy.router.teacher import TeacherUnreachable, kept_headers
+from schemas.ids import digest
 from schemas.rules.chat import Found, Ineligible, label_in, messages_for
 from schemas.workload import Workload
 
 SESSION: Final = "x-session-id"
 CLIENT: Final = "x-millrace-client"
+CLIENT_VERSION: Final = "x-millrace-client-version"
 _CAPTURED_STREAM_BYTES: Final = 500_000
 _STREAM: Final = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
 _MOST_INPUTS: Final = 256
@@ -123,7 +125,7 @@ class Public:
     ) -> Job:
         given = request.headers.get(answer.REQUEST_ID, "")[:128] or uuid.uuid4().hex
         session = request.headers.get(SESSION)
-        return self._desk.open(workload, body, found, given + part, session, request.headers.get(CLIENT, "")[:128])
+        return self._desk.open(workload, body, found, given + part, session, _caller(request))
 
     async def _ineligible(
         self, request: web.Request, workload: Workload, body: Mapping[str, Any], *, stream: bool
@@ -179,6 +181,15 @@ class Public:
             "status": given.status, "label": given.label, "probabilities": probabilities, "model": given.version,
             "variant": variant, "request_id": job.request_id,
         }  # fmt: skip
+
+
+def _caller(request: web.Request) -> Caller:
+    key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    return Caller(
+        client=request.headers.get(CLIENT, "")[:128],
+        version=request.headers.get(CLIENT_VERSION, "")[:128] or None,
+        api_key_hash=digest("api-key", key) if key else None,
+    )
 
 
 class _Refusal(Exception):

@@ -94,10 +94,10 @@ def echoed(partition: int, text: str, detail: str = "", offset: int = 0) -> Outp
 
 @asynccontextmanager
 async def started(
-    settings: Settings, stage: Stage, folder: str = "state"
+    settings: Settings, stage: Stage, folder: str = "state", **changes: Any
 ) -> AsyncIterator[tuple[Source, asyncio.Task[None]]]:
     """Run a source with a plain queue in the place of the Faust channel."""
-    more = {"state_dir": settings.state_dir / folder, "retry_seconds": 0.01, "session_timeout_seconds": 6}
+    more = {"state_dir": settings.state_dir / folder, "retry_seconds": 0.01, "session_timeout_seconds": 6} | changes
     queue: asyncio.Queue[Batch] = asyncio.Queue()
     source = Source(WorkerSettings(**settings.model_dump() | more), stage, queue.put)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from confluent_kafka import TopicPartition
@@ -10,9 +11,14 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.edge.kafka import librdkafka, topic_name
 from deploy.edge.settings import Settings
+from schemas.codec import decode
 from schemas.errors import ContractError
+from schemas.records import TrafficRecord
 from schemas.topics import TRAFFIC
-from tests.streams.echo import Echo, echoes, feed, letters, started, until
+from streams import breaker
+from streams.curate.endings import dead_letter
+from streams.stage import Message, Settlement
+from tests.streams.echo import Echo, echoed, echoes, feed, letters, started, until
 
 pytestmark = pytest.mark.broker
 
@@ -29,6 +35,38 @@ async def test_batch__with_poison_in_it__loses_nothing_but_the_poison(topics: Se
 
     assert echoes(topics) == sorted(set(TEXTS) - stage.poisonous)
     assert [(letter.reason, letter.attempts) for letter in letters(topics)] == [("processing_failed", 3)] * 3
+
+
+class Refusing(Echo):
+    """An echo that writes a dead letter for each text that starts with `bad`."""
+
+    async def process(self, messages: Sequence[Message]) -> Settlement:
+        texts = [decode(TrafficRecord, message.value or b"").text or "" for message in messages]
+        outputs = [
+            dead_letter(message, "bad_field", "refused", None, 1)
+            if text.startswith("bad")
+            else echoed(message.partition, text, offset=message.offset)
+            for message, text in zip(messages, texts, strict=True)
+        ]
+        return Settlement(outputs)
+
+
+async def test_flood_of_dead_letters__pauses_its_partition_alone_and_goes_on_by_itself(
+    topics: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The breaker opens on the bad partition, the others flow on, and after a good probe nothing is left behind."""
+    monkeypatch.setattr(breaker, "FIRST_SECONDS", 8.0)
+    stage = Refusing()
+    async with started(topics, stage):
+        feed(topics, [f"bad {number}" if number % 8 == 3 else f"good {number:04d}" for number in range(2_400)])
+        await until(lambda: len(letters(topics)) >= 300 and len(echoes(topics)) >= 2_100)
+        feed(topics, [f"later {number:04d}" for number in range(160)])
+        await until(lambda: len(echoes(topics)) >= 2_100 + 140)
+        waiting = 2_260 - len(echoes(topics))
+        await until(lambda: len(echoes(topics)) >= 2_100 + 160)
+
+    assert waiting == 20
+    assert len(letters(topics)) == 300
 
 
 async def test_batch__while_the_teacher_is_away__waits_and_is_not_dead_lettered(topics: Settings) -> None:

@@ -32,6 +32,20 @@ async def test_no_student__teacher_answers(house: House) -> None:
     )  # fmt: skip
 
 
+async def test_caller__is_captured_by_name_version_and_the_hash_of_its_key(house: House) -> None:
+    """Caps go by the API key; the key itself is in no record."""
+    mine = {"x-millrace-client": "desk", "x-millrace-client-version": "2.1", "Authorization": "Bearer sk-very-secret"}
+    await house.chat(headers=mine)
+    await house.chat("ACME falls", headers=mine)
+    await house.chat("ACME rests", headers=mine | {"Authorization": "Bearer sk-another"})
+    await house.outcomes(3)
+    one, same, other = house.kept.traffic
+
+    assert (one.client, one.client_version) == ("desk", "2.1")
+    assert one.api_key_hash == same.api_key_hash != other.api_key_hash
+    assert "very-secret" not in repr(one)
+
+
 async def test_logprobs__asked_for_by_us(house: House) -> None:
     """Log-probabilities are asked for and captured, and the client does not see what it did not ask for."""
     _, _, body = await house.chat()
