@@ -33,6 +33,7 @@ from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from schemas.errors import Unavailable
 from schemas.records import DeadLetter
 from streams import metrics
+from streams.accounting import ACCOUNTED, residual
 from streams.batch import Batch
 from streams.breaker import Breakers
 from streams.instance import Instance
@@ -307,6 +308,8 @@ class Source:
         self.progress.made()
         metrics.SETTLE_SECONDS.labels(self.stage.name).observe(time.perf_counter() - started)
         metrics.tell_settled(self.stage.name, settlement.outputs, len(messages))
+        if self.stage.name in ACCOUNTED:
+            metrics.RESIDUAL.labels(self.stage.name).inc(residual(messages, settlement.outputs))
         if messages:
             self._appended |= {self._members.place(one): one.appended for one in _last_of_each(messages, len(ends))}
             self._mind_breakers(messages, settlement.outputs)
