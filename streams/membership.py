@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
@@ -135,6 +135,28 @@ class Membership:
     def owned(self, place: Place) -> bool:
         """Tell whether the partition is ours and rebuilt."""
         return place in self._ours and place not in self._resting
+
+    def epochs_of(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Return the ownership epochs of partitions as they are now."""
+        return {place: self.epochs[place] for place in places}
+
+    def unchanged(self, place: Place, epochs: Mapping[Place, int]) -> bool:
+        """Tell whether the partition is ours as it was under those epochs."""
+        return self.owned(place) and self.epochs[place] == epochs[place]
+
+    def last_of_each(self, messages: Sequence[Message]) -> dict[Place, Message]:
+        """Return the last message of each partition."""
+        places = len({message.partition for message in messages}) * len(self._topics)
+        found: dict[Place, Message] = {}
+        for message in reversed(messages):
+            found.setdefault(self.place(message), message)
+            if len(found) == places:
+                break
+        return found
+
+    def ends_of(self, messages: Sequence[Message]) -> dict[Place, int]:
+        """Return, for each partition, the offset after its last message: `position` would tell what is prefetched."""
+        return {place: last.offset + 1 for place, last in self.last_of_each(messages).items()}
 
     def ready(self) -> bool:
         """Tell whether nothing waits to be rebuilt."""

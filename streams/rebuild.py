@@ -1,8 +1,12 @@
-"""Reads our own topics back on assignment: state is a view of them.
+"""Reads our own topics back on assignment: state is a view of them. In this order:
 
-Order on assignment: (1) the group's committed offsets, asked until they answer, so that no transaction of the
-partition's last owner is still open; (2) the read_uncommitted high watermarks; (3) everything below them,
-read_committed; (4) go on. The clients here belong to no group: nothing they do moves an offset.
+  1 the group's committed offsets, asked until they answer, so that no transaction of the partition's last owner is
+    still open
+  2 the read_uncommitted high watermarks
+  3 everything below them, read_committed
+  4 go on
+
+The clients here belong to no group: nothing they do moves an offset.
 """
 
 from __future__ import annotations

@@ -155,21 +155,22 @@ class Source:
         """Rebuild the state of a partition in the order that rebuild.py gives, then let its messages come."""
         started = time.perf_counter()
         places = self._members.places(number)
-        epochs = self._epochs(places)
-        offsets = await self._on(self._consuming, lambda: self._members.committed(places))
+        epochs = self._members.epochs_of(places)
+        offsets = await self._on(self._consuming, lambda: self._members.committed(places))  # step 1
         if offsets is None:
             await self._on(self._consuming, self._members.keep_alive)
             return  # asked again at the next turn: the partition may have gone by then
         reader = OwnTopics(self._settings, offsets)
         self.progress.rebuilding(lambda: reader.records)
         try:
-            await self._while_polling(asyncio.to_thread(self.stage.assign, number, reader))
+            await self._while_polling(asyncio.to_thread(self.stage.assign, number, reader))  # steps 2 and 3
         finally:
             reader.give_up()
-        while self._epochs(places) != epochs or not await self._on(
-            self._consuming, lambda: self._members.start(offsets)
+        while self._members.epochs_of(places) != epochs or not await self._on(
+            self._consuming,
+            lambda: self._members.start(offsets),  # step 4
         ):
-            if self._epochs(places) != epochs or self._stopping.is_set():
+            if self._members.epochs_of(places) != epochs or self._stopping.is_set():
                 self.stage.revoke(number)
                 return
             await self._on(self._consuming, self._members.keep_alive)
@@ -182,7 +183,7 @@ class Source:
         log.info("%s: partition %d rebuilt from %d records in %.2f s", self.stage.name, number, reader.records, seconds)
 
     async def _take(self) -> Taken:
-        """Return the batch that is there already, or wait a while for one."""
+        """Step 1: return the batch that is there already, or wait a while for one."""
         taken, self._ahead = self._ahead, None
         if taken is None:
             now = time.monotonic()
@@ -206,8 +207,8 @@ class Source:
         epochs, stack = taken.epochs, [taken.messages]
         while stack:
             messages = stack.pop()
-            if not self._all_unchanged(epochs):
-                messages = [m for m in messages if self._unchanged(self._members.place(m), epochs)]
+            if not all(self._members.unchanged(place, epochs) for place in epochs):
+                messages = [m for m in messages if self._members.unchanged(self._members.place(m), epochs)]
             if not messages:
                 continue
             try:
@@ -229,7 +230,7 @@ class Source:
         while True:
             try:
                 settlement = await self._process(messages)
-                await self._settle(settlement, self._ends(messages), metadata, epochs, messages)
+                await self._settle(settlement, self._members.ends_of(messages), metadata, epochs, messages)
             except Unavailable as error:
                 log.warning("%s: %s: partitions pause", self.stage.name, type(error).__name__)
                 metrics.RETRIES.labels(self.stage.name, "unavailable").inc()
@@ -249,18 +250,19 @@ class Source:
             else:
                 return
             wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
-            if not all(self._unchanged(place, epochs) for place in self._ends(messages)):
+            if not all(self._members.unchanged(place, epochs) for place in self._members.ends_of(messages)):
                 raise _ChangedHands
 
     async def _bury(self, message: Message, error: Exception, metadata: Any, epochs: dict[Place, int]) -> None:
         attempts = self._settings.attempts
         settlement = self.stage.poison(message, error, attempts)
         try:
-            await self._settle(settlement, self._ends([message]), metadata, epochs, [message])
+            await self._settle(settlement, self._members.ends_of([message]), metadata, epochs, [message])
         except _ChangedHands:
             return
 
     async def _process(self, messages: Sequence[Message]) -> Settlement:
+        """Step 2: let the stage work on the batch."""
         if self._framing.asks:
             await self._while_polling(asyncio.to_thread(self._framing.learn, [message.value for message in messages]))
         started = time.perf_counter()
@@ -271,7 +273,7 @@ class Source:
         return settlement
 
     async def _tick(self) -> None:
-        epochs = self._epochs([place for number in self._rebuilt for place in self._members.places(number)])
+        epochs = self._members.epochs_of([place for number in self._rebuilt for place in self._members.places(number)])
         try:
             due = await self._while_polling(asyncio.ensure_future(self.stage.tick(datetime.now(UTC))))
         except Unavailable as error:
@@ -303,7 +305,7 @@ class Source:
         except BaseException:
             settlement.aborted()
             raise
-        settlement.committed()
+        settlement.committed()  # step 5
         self._next |= ends
         self.progress.made()
         metrics.SETTLE_SECONDS.labels(self.stage.name).observe(time.perf_counter() - started)
@@ -311,7 +313,7 @@ class Source:
         if self.stage.name in ACCOUNTED:
             metrics.RESIDUAL.labels(self.stage.name).inc(residual(messages, settlement.outputs))
         if messages:
-            self._appended |= {self._members.place(one): one.appended for one in _last_of_each(messages, len(ends))}
+            self._appended |= {place: last.appended for place, last in self._members.last_of_each(messages).items()}
             self._mind_breakers(messages, settlement.outputs)
 
     async def _commit(
@@ -321,13 +323,13 @@ class Source:
         encoded = await self._on(self._settling, lambda: self._transactions.encode(outputs))
         offsets = [TopicPartition(*place, end) for place, end in ends.items()]
         for _ in range(_ABORTS):
-            if not all(self._unchanged(place, epochs) for place in ends):
+            if not all(self._members.unchanged(place, epochs) for place in ends):  # step 3
                 raise _ChangedHands
             fence = metadata
             settled = asyncio.ensure_future(
                 self._on(self._settling, lambda: self._transactions.settle(encoded, offsets, fence))  # noqa: B023
             )
-            try:
+            try:  # step 4
                 try:
                     await self._take_ahead()
                 finally:
@@ -377,20 +379,6 @@ class Source:
         if self._stopping.is_set():
             raise asyncio.CancelledError
 
-    def _epochs(self, places: Any) -> dict[Place, int]:
-        return {place: self._members.epochs[place] for place in places}
-
-    def _unchanged(self, place: Place, epochs: dict[Place, int]) -> bool:
-        return self._members.owned(place) and self._members.epochs[place] == epochs[place]
-
-    def _all_unchanged(self, epochs: dict[Place, int]) -> bool:
-        return all(self._unchanged(place, epochs) for place in epochs)
-
-    def _ends(self, messages: Sequence[Message]) -> dict[Place, int]:
-        """Return, for each partition, the offset after its last message: `position` would tell what is prefetched."""
-        places = len({message.partition for message in messages}) * len(self.stage.sources)
-        return {self._members.place(one): one.offset + 1 for one in _last_of_each(messages, places)}
-
     def _tell_lag(self, lag: dict[Place, int]) -> None:
         for place, records in lag.items():
             age = (datetime.now(UTC) - self._appended[place]).total_seconds() if place in self._appended else 0.0
@@ -399,13 +387,3 @@ class Source:
 
     async def _on(self, thread: ThreadPoolExecutor, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(thread, call)
-
-
-def _last_of_each(messages: Sequence[Message], places: int) -> list[Message]:
-    """Return the last message of each partition, of which there are at most so many."""
-    found: dict[tuple[str, int], Message] = {}
-    for message in reversed(messages):
-        found.setdefault((message.topic.name, message.partition), message)
-        if len(found) == places:
-            break
-    return list(found.values())

@@ -5,6 +5,7 @@ A count trigger fires at an exact label, however the batches fell:
   2 the batch is walked in order; at the label that is due, the rows below its offset + 1 are selected
   3 the snapshot is written (one that no request names is garbage)
   4 the request goes out in the batch's transaction; only then does the stage know of it
+
 Everything that decides (epoch, labels since the last request, run in flight) is read back from our topics on
 assignment, never from the store. `model-state` is read for the champion a new student is compared with.
 """
