@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from deploy.edge.framing import SINGLE_OBJECTS, Framing
+from deploy.edge.privacy import Redactor, redactors
 from deploy.edge.settings import Settings
 from schemas import ids
 from schemas.errors import DeadLetterReason, RecordRejected
@@ -30,12 +31,11 @@ from schemas.records import (
 from schemas.rules import chat
 from schemas.rules.normalise import normalise, text_key
 from schemas.rules.partition import partition_of
-from schemas.rules.redact import redact
 from schemas.topics import CURATED, DISCARDED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Workload
 from streams.curate.decode import decode_traffic
 from streams.curate.duplicates import Duplicate, DuplicateIndex, Member, Overlay, grams, sketch_of
-from streams.curate.endings import cleaned, dead_letter, origin_of
+from streams.curate.endings import cleaned, cleaned_attributes, dead_letter, origin_of
 from streams.curate.enrich import tickers, words
 from streams.curate.validate import check_time, find_text
 from streams.stage import Message, Output, Reader, Settlement
@@ -62,9 +62,13 @@ class CurateStage:
             settings: the worker's settings; curate needs none of them.
             workloads: by name.
             framing: reads values.
+
+        Raises:
+            SettingsError: a workload's privacy wants a key or a model that is not there.
         """
         del settings
         self._workloads, self._framing = workloads, framing
+        self._redactors = redactors(workloads)
         self._templates = {name: chat.template_fingerprint(workload) for name, workload in workloads.items()}
         self._indexes: dict[int, dict[str, DuplicateIndex]] = {}
 
@@ -125,7 +129,7 @@ class CurateStage:
             return dead_letter(message, rejected.reason, rejected.detail, name, 1, self._framing)
         if isinstance(found, chat.Ineligible):
             return _filtered(message, record, f"only the teacher can answer: {found.reason}")
-        curated = _clean(message, record, found)
+        curated = _clean(message, record, found, self._redactors[workload.name])
         if not curated.text:
             return _filtered(message, record, "nothing is left of the text once it is normalised")
         return self._told_apart(message, curated, workload, overlays)
@@ -168,11 +172,12 @@ class CurateStage:
         return index
 
 
-def _clean(message: Message, record: TrafficRecord, found: chat.Found) -> CuratedRecord:
-    redacted = redact(found.text)
+def _clean(message: Message, record: TrafficRecord, found: chat.Found, redactor: Redactor) -> CuratedRecord:
+    policy = redactor.policy(record.source)
+    redacted = redactor.redact(found.text, record.source)
     text = normalise(redacted.text)
     record_id = ids.record_id(record.workload, record.id, message.partition, message.offset)
-    answer = None if record.answer is None else normalise(redact(record.answer).text)
+    answer = None if record.answer is None else normalise(redactor.redact(record.answer, record.source).text)
     return CuratedRecord(
         record_id=record_id,
         workload=record.workload,
@@ -182,22 +187,22 @@ def _clean(message: Message, record: TrafficRecord, found: chat.Found) -> Curate
         text=text,
         text_key=text_key(record.workload, text, found.template),
         cluster_id=record_id,
-        client=cleaned(record.client) or "",
-        source=cleaned(record.source) or "",
+        client=cleaned(record.client, policy) or "",
+        source=cleaned(record.source, policy) or "",
         redactions=redacted.counts,
         tickers=tickers(text),
         words=words(text),
         template=found.template,
         answer=answer,
         answered_by=record.answered_by,
-        model=cleaned(record.model),
-        model_digest=cleaned(record.model_digest),
+        model=cleaned(record.model, policy),
+        model_digest=cleaned(record.model_digest, policy),
         audit=record.audit,
-        selection_reason=cleaned(record.selection_reason),
+        selection_reason=cleaned(record.selection_reason, policy),
         propensity=record.propensity,
-        rollout_id=cleaned(record.rollout_id),
-        variant=cleaned(record.variant),
-        attributes={redact(name).text: redact(value).text for name, value in record.attributes.items()},
+        rollout_id=cleaned(record.rollout_id, policy),
+        variant=cleaned(record.variant, policy),
+        attributes=cleaned_attributes(record.attributes, policy),
     )
 
 
