@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from schemas.errors import WorkloadError
+from schemas.rules.kinds import RULED, Kind
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -26,6 +27,12 @@ class Section(BaseModel):
     """A table of the workload file: frozen, and closed to keys it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _only_ruled(kinds: list[Kind] | None) -> list[Kind] | None:
+    if Kind.NAME in (kinds or ()):
+        raise ValueError('may not hold "name"; say names = "redact"')
+    return kinds
 
 
 class Request(Section):
@@ -57,6 +64,27 @@ class Limits(Section):
     depth: Positive = 16  # of nested JSON
     age_days: Positive = 3_650
     future_seconds: Positive = 600
+
+
+class SourcePrivacy(Section):
+    """What is redacted otherwise in the texts of one source; what is left out is as for all others."""
+
+    kinds: list[Kind] | None = None
+    names: Literal["keep", "redact"] | None = None
+
+    _ruled = field_validator("kinds")(_only_ruled)
+
+
+class Privacy(Section):
+    """Which personal data become placeholders."""
+
+    kinds: list[Kind] = sorted(RULED)
+    names: Literal["keep", "redact"] = "keep"  # of persons; to redact them needs a model
+    names_model: str = "en_core_web_sm"  # an installed spaCy pipeline
+    token_key_env: str | None = None  # name of the environment variable that holds the key of the tokens
+    sources: dict[str, SourcePrivacy] = {}
+
+    _ruled = field_validator("kinds")(_only_ruled)
 
 
 class Duplicates(Section):
@@ -179,6 +207,7 @@ class Workload(Section):
     aliases: dict[str, str] = {}  # what an answer may say instead -> label
     request: Request = Request()
     limits: Limits = Limits()
+    privacy: Privacy = Privacy()
     duplicates: Duplicates = Duplicates()
     teacher: Teacher = Teacher()
     harvest: Harvest = Harvest()
@@ -240,5 +269,8 @@ def _first_mistake(error: ValidationError, file: str) -> WorkloadError:
 def _keys_at(path: list[str]) -> list[str]:
     section: Any = Workload
     for name in path:
-        section = section.model_fields[name].annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            section = section.model_fields[name].annotation
+        else:
+            section = get_args(section)[-1]  # a table of tables, by name
     return list(section.model_fields)

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from deploy.edge.framing import SINGLE_OBJECTS, Framing
+from deploy.edge.privacy import Redactor, redactors
 from deploy.edge.settings import Settings
 from schemas import ids
 from schemas.errors import DeadLetterReason, RecordRejected
@@ -30,18 +31,17 @@ from schemas.records import (
 from schemas.rules import chat
 from schemas.rules.normalise import normalise, text_key
 from schemas.rules.partition import partition_of
-from schemas.rules.places import REKEYED_HEADER, first_place, place_header, replayed_from
-from schemas.rules.redact import redact
 from schemas.topics import CURATED, DISCARDED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Workload
 from streams.curate.decode import decode_traffic
 from streams.curate.duplicates import Duplicate, DuplicateIndex, Member, Overlay, grams, sketch_of
-from streams.curate.endings import cleaned, dead_letter, origin_of
+from streams.curate.endings import cleaned, cleaned_attributes, dead_letter, origin_of
 from streams.curate.enrich import tickers, words
 from streams.curate.validate import check_time, find_text
 from streams.stage import Message, Output, Reader, Settlement
 
 BATCH_RECORDS: Final = 5_000  # a commit takes 15-35 ms: at 2,000 a batch it costs half the throughput
+REKEYED_HEADER: Final = "millrace-rekeyed-from"
 
 Overlays = dict[str, Overlay]
 
@@ -62,9 +62,13 @@ class CurateStage:
             settings: the worker's settings; curate needs none of them.
             workloads: by name.
             framing: reads values.
+
+        Raises:
+            SettingsError: a workload's privacy wants a key or a model that is not there.
         """
         del settings
         self._workloads, self._framing = workloads, framing
+        self._redactors = redactors(workloads)
         self._templates = {name: chat.template_fingerprint(workload) for name, workload in workloads.items()}
         self._indexes: dict[int, dict[str, DuplicateIndex]] = {}
 
@@ -74,7 +78,7 @@ class CurateStage:
             name: deque(maxlen=workload.duplicates.horizon * 2) for name, workload in self._workloads.items()
         }
         for message in reader.read(CURATED, partition):
-            if message.value and replayed_from(message.headers) is None:  # a replay is no second member
+            if message.value:
                 record = self._framing.decode(CuratedRecord, message.value)
                 if record.workload in seen:
                     seen[record.workload].append(record)
@@ -92,9 +96,7 @@ class CurateStage:
         """Return the dead letter of a message that our own code fails on."""
         detail = f"{type(error).__name__}: {error}"
         reason = DeadLetterReason.PROCESSING_FAILED
-        return Settlement(
-            [dead_letter(message, reason, detail, None, attempts, self._framing, self._readable_id(message))]
-        )
+        return Settlement([dead_letter(message, reason, detail, None, attempts, self._framing)])
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:
         """Nothing is due without a message."""
@@ -123,21 +125,14 @@ class CurateStage:
             check_time(record.event_time, message.appended, workload.limits)
             found = find_text(record, workload, self._templates[workload.name])
         except RecordRejected as rejected:
-            name, own = (record.workload, _record_id(message, record)) if record else (None, None)
-            return dead_letter(message, rejected.reason, rejected.detail, name, 1, self._framing, own)
+            name = record.workload if record else None
+            return dead_letter(message, rejected.reason, rejected.detail, name, 1, self._framing)
         if isinstance(found, chat.Ineligible):
             return _filtered(message, record, f"only the teacher can answer: {found.reason}")
-        curated = _clean(message, record, found)
+        curated = _clean(message, record, found, self._redactors[workload.name])
         if not curated.text:
             return _filtered(message, record, "nothing is left of the text once it is normalised")
         return self._told_apart(message, curated, workload, overlays)
-
-    def _readable_id(self, message: Message) -> str | None:
-        """Return the id of a message that our own code failed on, where at least that can be read."""
-        try:
-            return _record_id(message, decode_traffic(message, self._framing))
-        except Exception:  # noqa: BLE001 - what the stage failed on may fail here too; its dead letter must be written
-            return None
 
     def _workload(self, record: TrafficRecord) -> Workload:
         workload = self._workloads.get(record.workload)
@@ -177,16 +172,12 @@ class CurateStage:
         return index
 
 
-def _record_id(message: Message, record: TrafficRecord) -> str:
-    """Return the record's id; one that was sent on or replayed keeps the id of its first place."""
-    return ids.record_id(record.workload, record.id, *first_place(message.headers, message.partition, message.offset))
-
-
-def _clean(message: Message, record: TrafficRecord, found: chat.Found) -> CuratedRecord:
-    redacted = redact(found.text)
+def _clean(message: Message, record: TrafficRecord, found: chat.Found, redactor: Redactor) -> CuratedRecord:
+    policy = redactor.policy(record.source)
+    redacted = redactor.redact(found.text, record.source)
     text = normalise(redacted.text)
-    record_id = _record_id(message, record)
-    answer = None if record.answer is None else normalise(redact(record.answer).text)
+    record_id = ids.record_id(record.workload, record.id, message.partition, message.offset)
+    answer = None if record.answer is None else normalise(redactor.redact(record.answer, record.source).text)
     return CuratedRecord(
         record_id=record_id,
         workload=record.workload,
@@ -196,22 +187,22 @@ def _clean(message: Message, record: TrafficRecord, found: chat.Found) -> Curate
         text=text,
         text_key=text_key(record.workload, text, found.template),
         cluster_id=record_id,
-        client=cleaned(record.client) or "",
-        source=cleaned(record.source) or "",
+        client=cleaned(record.client, policy) or "",
+        source=cleaned(record.source, policy) or "",
         redactions=redacted.counts,
         tickers=tickers(text),
         words=words(text),
         template=found.template,
         answer=answer,
         answered_by=record.answered_by,
-        model=cleaned(record.model),
-        model_digest=cleaned(record.model_digest),
+        model=cleaned(record.model, policy),
+        model_digest=cleaned(record.model_digest, policy),
         audit=record.audit,
-        selection_reason=cleaned(record.selection_reason),
+        selection_reason=cleaned(record.selection_reason, policy),
         propensity=record.propensity,
-        rollout_id=cleaned(record.rollout_id),
-        variant=cleaned(record.variant),
-        attributes={redact(name).text: redact(value).text for name, value in record.attributes.items()},
+        rollout_id=cleaned(record.rollout_id, policy),
+        variant=cleaned(record.variant, policy),
+        attributes=cleaned_attributes(record.attributes, policy),
     )
 
 
@@ -231,7 +222,7 @@ def _duplicate(message: Message, curated: CuratedRecord, found: Duplicate) -> Ou
 
 
 def _filtered(message: Message, record: TrafficRecord, detail: str) -> Output:
-    record_id = _record_id(message, record)
+    record_id = ids.record_id(record.workload, record.id, message.partition, message.offset)
     return _discarded(
         message, record_id, record.workload, record.event_time, reason=DiscardReason.FILTERED, detail=detail
     )
@@ -256,5 +247,5 @@ def _rekeyed(message: Message, record: TrafficRecord, home: int) -> Output:
             DeadLetterReason.BAD_FIELD, f"on partition {message.partition} instead of {home} after it was sent on once"
         )
     headers = [(name, value) for name, value in message.headers if value is not None]
-    headers.append((REKEYED_HEADER, place_header(message.partition, message.offset)))
+    headers.append((REKEYED_HEADER, f"{message.partition}:{message.offset}".encode()))
     return Output(TRAFFIC, home, record.workload, record, tuple(headers))
