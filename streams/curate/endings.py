@@ -144,7 +144,9 @@ def _redacted_record(record: TrafficRecord) -> bytes:
         elif isinstance(value, str) and field.name != "answered_by":
             changed[field.name] = cleaned(value)
         elif isinstance(value, dict):
-            changed[field.name] = {redact(key).text: _beside(key, _redacted_json_text(item)) for key, item in value.items()}
+            changed[field.name] = {
+                redact(key).text: _beside(key, _redacted_json_text(item)) for key, item in value.items()
+            }
     return encode(replace(record, **changed))
 
 

@@ -105,7 +105,9 @@ def _symbols(share: float) -> Rule:
     def refuses(text: str, _: Enrichment) -> bool:
         if text.isascii():
             return len(text.translate(_ASCII_COMMON)) > share * len(text)
-        odd = [character for character in _UNCOMMON.findall(text) if not unicodedata.category(character).startswith("M")]
+        odd = [
+            character for character in _UNCOMMON.findall(text) if not unicodedata.category(character).startswith("M")
+        ]
         return len(odd) > share * len(text)  # marks belong to their letters: a third of Hindi is marks
 
     return refuses
