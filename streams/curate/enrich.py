@@ -27,7 +27,7 @@ class Enrichment(NamedTuple):
     characters: int
     numbers: int  # figures: amounts, percentages, counts, dates
     currencies: list[str]  # ISO 4217 codes, in order, each once
-    tickers: list[str]  # cash tags and listings, in order, each once
+    tickers: list[str]  # cash tags, then listings, each once
     language: str | None = None  # ISO 639-1; None: not asked for, or not sure
 
 

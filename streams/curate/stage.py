@@ -1,8 +1,10 @@
 """The curate stage: `traffic` -> `curated`, `discarded` or `dead-letters`; every traffic record ends in exactly one.
 
-In order: decode, check, redact, normalise, tell duplicates, enrich. Nothing but `traffic` ever holds personal data, so
-redaction comes before anything is stored, sent or logged. A record on another workload's partition is sent on, once.
-A duplicate goes on as a vote where it carries another recorded answer, or where it was drawn for audit.
+In order: decode, check, redact, normalise, tell duplicates, enrich, filter, blend, cap. Nothing but `traffic` ever
+holds personal data, so redaction comes before anything is stored, sent or logged. A record on another workload's
+partition is sent on, once. A duplicate goes on as a vote where it carries another recorded answer, or where it was
+drawn for audit.
+A record that is filtered, blended away or capped is not remembered: a duplicate names a record that is in `curated`.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from deploy.edge.framing import SINGLE_OBJECTS, Framing
@@ -34,16 +37,33 @@ from schemas.rules.places import REKEYED_HEADER, first_place, place_header, repl
 from schemas.rules.redact import redact
 from schemas.topics import CURATED, DISCARDED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Workload
+from streams.curate import blend, language, quality
+from streams.curate.caps import CapCounts, CapOverlay
+from streams.curate.classifier import load
 from streams.curate.decode import decode_traffic
 from streams.curate.duplicates import Duplicate, DuplicateIndex, Member, Overlay, grams, sketch_of
 from streams.curate.endings import cleaned, dead_letter, origin_of
-from streams.curate.enrich import tickers, words
-from streams.curate.validate import check_time, find_text
+from streams.curate.enrich import enrich
+from streams.curate.validate import check_exchange, check_time, find_text
 from streams.stage import Message, Output, Reader, Settlement
 
 BATCH_RECORDS: Final = 5_000  # a commit takes 15-35 ms: at 2,000 a batch it costs half the throughput
 
-Overlays = dict[str, Overlay]
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a batch sees and adds to of one workload's state in one partition; merged after the commit."""
+
+    duplicates: Overlay
+    caps: CapOverlay
+
+    def merge(self) -> None:
+        """Let the state have what the batch added."""
+        self.duplicates.merge()
+        self.caps.merge()
+
+
+Views = dict[str, View]
 
 
 class CurateStage:
@@ -59,17 +79,24 @@ class CurateStage:
         """Take the workloads whose traffic is curated.
 
         Args:
-            settings: the worker's settings; curate needs none of them.
+            settings: the worker's settings: the folder that a workload's classifier lies in.
             workloads: by name.
             framing: reads values.
+
+        Raises:
+            WorkloadError: a workload's classifier cannot be used.
         """
-        del settings
         self._workloads, self._framing = workloads, framing
         self._templates = {name: chat.template_fingerprint(workload) for name, workload in workloads.items()}
+        self._filters = {name: _filter(workload, settings.workloads_dir) for name, workload in workloads.items()}
+        if any(language.is_wanted(workload) for workload in workloads.values()):
+            language.load()
         self._indexes: dict[int, dict[str, DuplicateIndex]] = {}
+        self._caps: dict[int, dict[str, CapCounts]] = {}
 
     def assign(self, partition: int, reader: Reader) -> None:
-        """Rebuild the partition's duplicate index from `curated`."""
+        """Rebuild the partition's duplicate index and counts from `curated`."""
+        caps = {name: CapCounts(workload.caps) for name, workload in self._workloads.items()}
         seen: dict[str, deque[CuratedRecord]] = {
             name: deque(maxlen=workload.duplicates.horizon * 2) for name, workload in self._workloads.items()
         }
@@ -78,11 +105,14 @@ class CurateStage:
                 record = self._framing.decode(CuratedRecord, message.value)
                 if record.workload in seen:
                     seen[record.workload].append(record)
+                    caps[record.workload].add(record)
+        self._caps[partition] = caps
         self._indexes[partition] = {name: self._rebuilt(name, records) for name, records in seen.items() if records}
 
     def revoke(self, partition: int) -> None:
-        """Forget the partition's duplicate index."""
+        """Forget the partition's duplicate index and counts."""
         self._indexes.pop(partition, None)
+        self._caps.pop(partition, None)
 
     async def process(self, messages: Sequence[Message]) -> Settlement:
         """Curate a batch; in a thread, so that probes and the other stages go on."""
@@ -102,17 +132,17 @@ class CurateStage:
         return {}
 
     def _process(self, messages: Sequence[Message]) -> Settlement:
-        overlays: dict[int, Overlays] = {}
-        outputs = [self._one(message, overlays.setdefault(message.partition, {})) for message in messages]
+        views: dict[int, Views] = {}
+        outputs = [self._one(message, views.setdefault(message.partition, {})) for message in messages]
 
         def merge() -> None:
-            for by_workload in overlays.values():
-                for overlay in by_workload.values():
-                    overlay.merge()
+            for by_workload in views.values():
+                for view in by_workload.values():
+                    view.merge()
 
         return Settlement(outputs, committed=merge)
 
-    def _one(self, message: Message, overlays: Overlays) -> Output:
+    def _one(self, message: Message, views: Views) -> Output:
         record: TrafficRecord | None = None
         try:
             record = decode_traffic(message, self._framing)
@@ -120,17 +150,18 @@ class CurateStage:
             home = partition_of(workload.name, PARTITIONS)
             if home != message.partition:
                 return _rekeyed(message, record, home)
+            check_exchange(record, len(message.value or b""), workload.limits)
             check_time(record.event_time, message.appended, workload.limits)
             found = find_text(record, workload, self._templates[workload.name])
         except RecordRejected as rejected:
             name, own = (record.workload, _record_id(message, record)) if record else (None, None)
             return dead_letter(message, rejected.reason, rejected.detail, name, 1, self._framing, own)
         if isinstance(found, chat.Ineligible):
-            return _filtered(message, record, f"only the teacher can answer: {found.reason}")
+            return _ineligible(message, record, found)
         curated = _clean(message, record, found)
         if not curated.text:
-            return _filtered(message, record, "nothing is left of the text once it is normalised")
-        return self._told_apart(message, curated, workload, overlays)
+            return _filtered(message, curated, quality.EMPTY, "nothing is left of the text once it is normalised")
+        return self._told_apart(message, curated, workload, self._view(message.partition, workload, views))
 
     def _readable_id(self, message: Message) -> str | None:
         """Return the id of a message that our own code failed on, where at least that can be read."""
@@ -145,19 +176,46 @@ class CurateStage:
             raise RecordRejected(DeadLetterReason.UNKNOWN_WORKLOAD, "no workload file has this name")
         return workload
 
-    def _told_apart(self, message: Message, curated: CuratedRecord, workload: Workload, overlays: Overlays) -> Output:
-        overlay = overlays.get(workload.name)
-        if overlay is None:
-            overlay = overlays[workload.name] = self._index(message.partition, workload).overlay()
-        found = overlay.find(curated.record_id, curated.text_key, curated.text)
-        if isinstance(found, Duplicate):
-            if not _is_vote(curated, found):
-                return _duplicate(message, curated, found)
-            overlay.add_vote(curated.record_id, found.cluster_id)
-            vote = replace(curated, kind=CuratedKind.VOTE, duplicate_of=found.record_id, cluster_id=found.cluster_id)
-            return Output(CURATED, message.partition, curated.workload, vote)
-        overlay.add(Member(curated.record_id, curated.text_key, curated.answer, found[0]), found[1])
+    def _told_apart(self, message: Message, curated: CuratedRecord, workload: Workload, view: View) -> Output:
+        found = view.duplicates.find(curated.record_id, curated.text_key, curated.text)
+        if not isinstance(found, Duplicate):
+            return self._kept(message, curated, workload, view, found)
+        if not _is_vote(curated, found):
+            return _duplicate(message, curated, found)
+        vote = replace(
+            curated, kind=CuratedKind.VOTE, duplicate_of=found.record_id, cluster_id=found.cluster_id,
+            **enrich(curated.text)._asdict(),
+        )  # fmt: skip
+        rule = view.caps.admit(vote)
+        if rule is not None:
+            return _filtered(message, vote, rule, "one vote too many")
+        view.duplicates.add_vote(curated.record_id, found.cluster_id)
+        return Output(CURATED, message.partition, curated.workload, vote)
+
+    def _kept(
+        self, message: Message, curated: CuratedRecord, workload: Workload, view: View, found: tuple[Any, Any]
+    ) -> Output:
+        """Filter, blend and cap a text that was not seen before; remember it where it stays."""
+        told = enrich(curated.text)
+        if language.is_wanted(workload):
+            told = told._replace(language=language.languages_of([curated.text])[0])
+        rule = self._filters[workload.name].refusal(curated.text, told)
+        if rule is None and not blend.stays(curated.text_key, curated.source, workload.blend, audit=curated.audit):
+            rule = blend.RULE
+        if rule is None:
+            rule = view.caps.admit(curated)
+        if rule is not None:
+            return _filtered(message, curated, rule)
+        propensity = blend.propensity(curated.propensity, curated.source, workload.blend, audit=curated.audit)
+        curated = replace(curated, propensity=propensity, **told._asdict())
+        view.duplicates.add(Member(curated.record_id, curated.text_key, curated.answer, found[0]), found[1])
         return Output(CURATED, message.partition, curated.workload, curated)
+
+    def _view(self, partition: int, workload: Workload, views: Views) -> View:
+        if workload.name not in views:
+            caps = self._caps.setdefault(partition, {}).setdefault(workload.name, CapCounts(workload.caps))
+            views[workload.name] = View(self._index(partition, workload).overlay(), caps.overlay())
+        return views[workload.name]
 
     def _index(self, partition: int, workload: Workload) -> DuplicateIndex:
         indexes = self._indexes.setdefault(partition, {})
@@ -175,6 +233,12 @@ class CurateStage:
                 found = grams(record.text)
                 index.add(Member(record.record_id, record.text_key, record.answer, found), sketch_of(found))
         return index
+
+
+def _filter(workload: Workload, folder: Path) -> quality.QualityFilter:
+    rules = workload.quality
+    model = None if rules.classifier is None else load(folder / rules.classifier, rules.classifier_threshold)
+    return quality.QualityFilter(rules, model)
 
 
 def _record_id(message: Message, record: TrafficRecord) -> str:
@@ -197,10 +261,10 @@ def _clean(message: Message, record: TrafficRecord, found: chat.Found) -> Curate
         text_key=text_key(record.workload, text, found.template),
         cluster_id=record_id,
         client=cleaned(record.client) or "",
+        client_version=cleaned(record.client_version),
         source=cleaned(record.source) or "",
+        api_key_hash=record.api_key_hash,
         redactions=redacted.counts,
-        tickers=tickers(text),
-        words=words(text),
         template=found.template,
         answer=answer,
         answered_by=record.answered_by,
@@ -230,11 +294,19 @@ def _duplicate(message: Message, curated: CuratedRecord, found: Duplicate) -> Ou
     )  # fmt: skip
 
 
-def _filtered(message: Message, record: TrafficRecord, detail: str) -> Output:
-    record_id = _record_id(message, record)
+def _ineligible(message: Message, record: TrafficRecord, found: chat.Ineligible) -> Output:
     return _discarded(
-        message, record_id, record.workload, record.event_time, reason=DiscardReason.FILTERED, detail=detail
-    )
+        message, _record_id(message, record), record.workload, record.event_time, reason=DiscardReason.FILTERED,
+        rule=quality.ELIGIBILITY, detail=f"only the teacher can answer: {found.reason}",
+    )  # fmt: skip
+
+
+def _filtered(message: Message, curated: CuratedRecord, rule: str, detail: str = "") -> Output:
+    return _discarded(
+        message, curated.record_id, curated.workload, curated.event_time,
+        reason=DiscardReason.FILTERED, rule=rule, detail=detail, duplicate_of=curated.duplicate_of,
+        cluster_id=curated.cluster_id if curated.duplicate_of else None,
+    )  # fmt: skip
 
 
 def _discarded(message: Message, record_id: str, workload: str, event_time: datetime, **why: Any) -> Output:
