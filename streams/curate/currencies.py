@@ -43,11 +43,11 @@ _OF_A_COUNTRY: Final = {  # the last word of the country, and the currency
 _SINGULAR: Final = {f"{name}s": name for name in (*_NAMES, *(name for _, name in _OF_A_COUNTRY))} | {
     "kronor": "krona", "kroner": "krone", "reais": "real",
 }  # fmt: skip
-_PLAIN: Final[dict[str, tuple[str, ...]]] = (  # pieces that say it without their neighbours
-    {code: (code,) for code in _CODES}
-    | {one + two: (one, two) for one in _CODES for two in _CODES if one != two}  # EURUSD
-    | {sign: (code,) for sign, code in _SIGNS.items()}
-)
+_PLAIN: Final[dict[str, tuple[str, ...]]] = {  # pieces that say it without their neighbours
+    **{code: (code,) for code in _CODES},
+    **{one + two: (one, two) for one in _CODES for two in _CODES if one != two},  # EURUSD
+    **{sign: (code,) for sign, code in _SIGNS.items()},
+}
 _MAGNITUDES: Final = frozenset(("k", "m", "mn", "mln", "b", "bn", "million", "billion", "crore", "lakh"))
 _FOREIGN: Final = re.compile(f"[{''.join(sign for sign in _SIGNS if len(sign) == 1)}]|zł")
 _PIECE: Final = re.compile(rf"[^\W\d_]+\$?|\$[^\W\d_]*|\d+|{_FOREIGN.pattern}")

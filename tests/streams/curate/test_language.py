@@ -50,6 +50,7 @@ def test_english__is_hardly_ever_called_another_language(name: str, column: str)
 def test_language__is_asked_for_by_either_key() -> None:
     """By default nobody pays for it."""
     plain = Workload(name="news", labels=["a", "b"])
-    asks = [{"enrich": Enrich(language=True)}, {"quality": Quality(languages=["en"])}, {}]
+    asked = plain.model_copy(update={"enrich": Enrich(language=True)})
+    needed = plain.model_copy(update={"quality": Quality(languages=["en"])})
 
-    assert [is_wanted(plain.model_copy(update=one)) for one in asks] == [True, True, False]
+    assert [is_wanted(one) for one in (plain, asked, needed)] == [False, True, True]
