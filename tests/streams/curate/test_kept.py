@@ -142,7 +142,7 @@ async def test_rebuilt_stage__decides_like_one_that_was_never_interrupted(stop: 
     sections = {
         "quality": Quality(deny=["w3"]),
         "blend": Blend(default=0.7, sources={"s1": 0.4}),
-        "caps": Caps(client=6, source=12, cluster=1),
+        "caps": Caps(client=6, source=10, cluster=1),
     }
     messages = [
         traffic(
