@@ -1,23 +1,15 @@
-"""Real labelled text for tests: beside the repository's root, or in the folder that MILLRACE_DATA names."""
+"""Real labelled text for tests that need it; they are skipped where it is absent."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import os
-from pathlib import Path
-
 import pytest
 
-from schemas.rules.normalise import normalise
-
-FOLDER = Path(os.environ.get("MILLRACE_DATA") or Path(__file__).parents[4] / "shared" / "data")
+from benchmarks import real_text
 
 
 def real_texts(name: str, column: str = "text") -> list[str]:
-    """Return the normalised texts of a data set; a test is skipped where it is absent."""
-    file = FOLDER / name / "data.csv.gz"
-    if not file.exists():
-        pytest.skip(f"no labelled text at {file}; MILLRACE_DATA names the folder that holds it")
-    with gzip.open(file, "rt", encoding="utf-8", newline="") as opened:
-        return [text for row in csv.DictReader(opened) if (text := normalise(row[column]))]
+    """Return the normalised texts of a data set."""
+    texts = real_text.real_texts(name, column)
+    if not texts:
+        pytest.skip(f"no {name} in {real_text.FOLDER}; MILLRACE_DATA names the folder that holds it")
+    return texts
