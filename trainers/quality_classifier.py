@@ -56,7 +56,9 @@ def fit(texts: list[str], keep: list[bool], threshold: float, file: Path) -> tup
 @click.argument("model", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--text", default="text", show_default=True, help="The column of the text.")
 @click.option("--keep", default="keep", show_default=True, help="The column that says 1 (worth keeping) or 0.")
-@click.option("--threshold", default=0.5, show_default=True, type=click.FloatRange(0, 1), help="Least score that stays.")
+@click.option(
+    "--threshold", default=0.5, show_default=True, type=click.FloatRange(0, 1), help="Least score that stays."
+)
 def main(rows: Path, model: Path, text: str, keep: str, threshold: float) -> None:
     """Fit a quality classifier on a CSV file and say what it would refuse."""
     with rows.open(encoding="utf-8", newline="") as opened:
@@ -66,7 +68,9 @@ def main(rows: Path, model: Path, text: str, keep: str, threshold: float) -> Non
             raise SettingsError("column", column, f"{rows} has no such column")
     texts, worth = [normalise(row[text]) for row in found], [row[keep].strip() == "1" for row in found]
     held_out, right, wrong = fit(texts, worth, threshold, model)
-    print(f"{model}: of {held_out} rows held out it keeps {right:.1%} of those worth keeping, {wrong:.1%} of the others")
+    print(
+        f"{model}: of {held_out} rows held out it keeps {right:.1%} of those worth keeping, {wrong:.1%} of the others"
+    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 A text is lower-cased and set between two spaces; each run of `shortest` to `longest` characters is one n-gram. Its
 number is the polynomial `h = h * 1_000_003 + code point + 1` over its characters, modulo 2^64; its bucket is the top
-bits of `h * 0x9E3779B97F4A7C15` modulo 2^64. Equal in every process, without a table, and a batch costs few array passes.
+bits of `h * 0x9E3779B97F4A7C15` modulo 2^64. Equal in every process, without a table; a batch costs few array passes.
 """
 
 from __future__ import annotations

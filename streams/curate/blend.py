@@ -3,10 +3,10 @@
 By text and not by record id: a text that a source repeats gets one draw, where one draw a copy would keep a text of k
 copies with probability 1 - (1 - w)^k, and let a sender who repeats himself past the weight.
 
-Records drawn for audit are never blended away: they are a uniform sample of the traffic. A record that stays stands for
-1 / w of its source, so its propensity is multiplied by w, and figures weighted by the inverse propensity still speak of
-the traffic as it came. What a weight of 0 takes out, no weighting brings back: of such a source figures know the audited
-records only.
+Records drawn for audit are never blended away: they are a uniform sample of the traffic. Any other that stays stands
+for 1 / w of its like, so its propensity is multiplied by w, and figures weighted by the inverse propensity still speak
+of the traffic as it came. What a weight of 0 takes out, no weighting brings back: of such a source figures know the
+audited records only.
 """
 
 from __future__ import annotations

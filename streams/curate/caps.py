@@ -1,13 +1,13 @@
 """How many curated records one party may bring in within a stretch of arrival time: a defence against poisoning.
 
-Counted in fixed stretches of the broker's append time (`hours` long, from 1970 on), which `curated` holds: a worker that
-rebuilds the counts from there decides like one that was never interrupted. Records and votes count toward the caps of
-their source, client and API key, votes alone toward that of their cluster. Those that name no source, client or key
-share one cap, so that leaving the name out helps nobody. Audited records are not exempt: any sender can say `audit`.
+Counted in fixed stretches of the broker's append time (`hours` long, from 1970 on), which `curated` holds: a worker
+that rebuilds the counts from there decides like one that was never interrupted. Records and votes count toward the
+caps of their source, client and API key, votes alone toward that of their cluster. Those that name no source, client
+or key share one cap, so that leaving the name out helps nobody. Audited records count too: any sender can say `audit`.
 
 Two stretches are remembered, so that a broker's clock that steps back a little over a border finds its counts; a record
-from before both counts in the older. A stretch remembers so many parties; those met later share the cap of the nameless,
-so memory is bounded and a sender who takes a new name for each record gains nothing by it.
+from before both counts in the older. A stretch remembers a bounded number of parties; those met later share the cap of
+the nameless, so a sender who takes a new name for each record costs no memory and soon has no room.
 
 A cap says nothing of propensity: what is above it is missing from every figure.
 """

@@ -43,23 +43,29 @@ _OF_A_COUNTRY: Final = {  # the last word of the country, and the currency
 _SINGULAR: Final = {f"{name}s": name for name in (*_NAMES, *(name for _, name in _OF_A_COUNTRY))} | {
     "kronor": "krona", "kroner": "krone", "reais": "real",
 }  # fmt: skip
-_PLAIN: Final[dict[str, tuple[str, ...]]] = (  # pieces that say it without their neighbours
-    {code: (code,) for code in _CODES}
-    | {one + two: (one, two) for one in _CODES for two in _CODES if one != two}  # EURUSD
-    | {sign: (code,) for sign, code in _SIGNS.items()}
-)
+_PLAIN: Final[dict[str, tuple[str, ...]]] = {  # pieces that say it without their neighbours
+    **{code: (code,) for code in _CODES},
+    **{one + two: (one, two) for one in _CODES for two in _CODES if one != two},  # EURUSD
+    **{sign: (code,) for sign, code in _SIGNS.items()},
+}
 _MAGNITUDES: Final = frozenset(("k", "m", "mn", "mln", "b", "bn", "million", "billion", "crore", "lakh"))
 _FOREIGN: Final = re.compile(f"[{''.join(sign for sign in _SIGNS if len(sign) == 1)}]|zł")
 _PIECE: Final = re.compile(rf"[^\W\d_]+\$?|\$[^\W\d_]*|\d+|{_FOREIGN.pattern}")
 _DOLLAR: Final = re.compile(r"\$(?![A-Za-z])|[A-Z]\$")  # and no cash tag
 _GLUED: Final = re.compile(r"[A-Z]{3}\d"), re.compile(r"\d[A-Z]{3}")  # USD5m, 5USD; two searches cost half of one
-# A text with no word of these names no currency. `real`, `won` and `try` are words first: their country, or their case.
+_SPELLINGS: Final = (str.lower, str.capitalize, str.upper)  # of a name; in any other it is none
+_NAMED: Final = {
+    spell(said): name
+    for spell in _SPELLINGS
+    for said, name in [*((name, name) for name in (*_NAMES, *(name for _, name in _OF_A_COUNTRY))), *_SINGULAR.items()]
+}
+# A text with no word of these names no currency: most are done with after one look into a set. `real` and `won` are
+# words first, so there it is their country that is looked for.
 _HINTS: Final = frozenset(
-    {said.lower() for said in (*_PLAIN, *_NAMES)}
-    | {many for many, name in _SINGULAR.items() if name in _NAMES}
-    | {country for country, name in _OF_A_COUNTRY if name not in _NAMES}
+    {*_CODES, *_TICKERS_TOO, *(pair for pair in _PLAIN if len(pair) == 6)}
+    | {said for said, name in _NAMED.items() if name in _NAMES}
+    | {spell(country) for spell in _SPELLINGS for country, name in _OF_A_COUNTRY if name not in _NAMES}
 )
-_CAPITALS: Final = frozenset(_TICKERS_TOO)
 
 
 def currencies(text: str, words: Sequence[str]) -> list[str]:
@@ -70,9 +76,8 @@ def currencies(text: str, words: Sequence[str]) -> list[str]:
         words: its words; most texts are done with after they were looked up in one set.
     """
     if (
-        ("$" not in text or not _DOLLAR.search(text))
-        and _HINTS.isdisjoint(map(str.lower, words))
-        and _CAPITALS.isdisjoint(words)
+        _HINTS.isdisjoint(words)
+        and ("$" not in text or not _DOLLAR.search(text))
         and not (_GLUED[0].search(text) or _GLUED[1].search(text) or "Rs" in text)
         and (text.isascii() or not _FOREIGN.search(text))
     ):
@@ -82,19 +87,18 @@ def currencies(text: str, words: Sequence[str]) -> list[str]:
     for before, piece, behind in zip(pieces, pieces[1:], pieces[2:], strict=False):
         if piece in _PLAIN:
             found += _PLAIN[piece]
-        elif not piece.isdigit():
-            code = _named(piece, before, behind)
+        elif piece in _BEFORE_A_FIGURE:
+            follows = piece in _TICKERS_TOO and (before.isdigit() or before.lower() in _MAGNITUDES)
+            if follows or behind.isdigit():
+                found.append(_BEFORE_A_FIGURE[piece])
+        elif piece in _NAMED:
+            code = _of_a_name(_NAMED[piece], before.lower(), behind.lower())
             if code:
                 found.append(code)
     return list(dict.fromkeys(found))
 
 
-def _named(piece: str, before: str, behind: str) -> str | None:
-    if piece in _BEFORE_A_FIGURE:
-        follows = piece in _TICKERS_TOO and (before.isdigit() or before.lower() in _MAGNITUDES)
-        return _BEFORE_A_FIGURE[piece] if follows or behind.isdigit() else None
-    name = piece.lower()
-    name = _SINGULAR.get(name, name)
-    if name == "euro" and behind.lower() in ("zone", "area"):
+def _of_a_name(name: str, before: str, behind: str) -> str | None:
+    if name == "euro" and behind in ("zone", "area"):
         return None
-    return _OF_A_COUNTRY.get((before.lower(), name)) or _NAMES.get(name)
+    return _OF_A_COUNTRY.get((before, name)) or _NAMES.get(name)

@@ -117,9 +117,9 @@ def _from_json(value: bytes, message: Message) -> TrafficRecord:
     return _from_openai(found, message, headers)
 
 
-def _fields_of_headers(message: Message) -> dict[str, str]:
+def _fields_of_headers(message: Message) -> dict[str, Any]:
     """Return the fields that headers name; of repeated headers the first counts, empty ones say nothing."""
-    fields: dict[str, str] = {}
+    fields: dict[str, Any] = {}
     for name, value in message.headers:
         field = _FIELD_HEADERS.get(name.lower())
         if field and value:
@@ -127,7 +127,7 @@ def _fields_of_headers(message: Message) -> dict[str, str]:
     return fields
 
 
-def _from_nvidia(found: Mapping[str, Any], headers: dict[str, str]) -> TrafficRecord:
+def _from_nvidia(found: Mapping[str, Any], headers: dict[str, Any]) -> TrafficRecord:
     request, response = found.get("request"), found.get("response")
     return TrafficRecord(
         id=_own_id(response),
@@ -140,7 +140,7 @@ def _from_nvidia(found: Mapping[str, Any], headers: dict[str, str]) -> TrafficRe
     )
 
 
-def _from_openai(found: Mapping[str, Any], message: Message, headers: dict[str, str]) -> TrafficRecord:
+def _from_openai(found: Mapping[str, Any], message: Message, headers: dict[str, Any]) -> TrafficRecord:
     """Read `{"request": …, "response": …}` or a request body alone; the workload stands in a header."""
     workload = next((value for name, value in message.headers if name.lower() == WORKLOAD_HEADER and value), None)
     if workload is None:

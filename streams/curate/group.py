@@ -106,7 +106,8 @@ class GroupCurator:
 
     def _record(self, candidate: Candidate, clean: Clean, vote_on: Duplicate | None = None) -> CuratedRecord:
         record, message, told = candidate.record, candidate.message, clean.told
-        source, policy = record.source, self._redactor.policy(record.source)
+        policy = self._redactor.policy(record.source)
+        source = cleaned(record.source, policy) or ""
         propensity = record.propensity
         if vote_on is None:
             propensity = blend.propensity(propensity, source, self._workload.blend, audit=record.audit)
@@ -116,7 +117,7 @@ class GroupCurator:
             workload=record.workload,
             client=cleaned(record.client, policy) or "",
             client_version=cleaned(record.client_version, policy),
-            source=cleaned(source, policy) or "",
+            source=source,
             api_key_hash=record.api_key_hash,
             origin=origin_of(message),
             event_time=record.event_time,
@@ -133,7 +134,7 @@ class GroupCurator:
             numbers=told.numbers,
             currencies=told.currencies,
             template=candidate.template,
-            answer=None if record.answer is None else self._answer(record.answer, source),
+            answer=None if record.answer is None else self._answer(record.answer, record.source),
             answered_by=record.answered_by,
             model=cleaned(record.model, policy),
             model_digest=cleaned(record.model_digest, policy),

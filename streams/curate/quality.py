@@ -11,8 +11,8 @@ The first rule that refuses a text gives its name, in this order (cheapest first
     quality.language     surely in a language that is not among the workload's
     quality.classifier   scored below the threshold by the workload's own model
 
-As a workload file has them by default, only clear garbage is refused: of 42,813 real texts none (`tests/streams/curate/
-test_quality.py` counts them). A refused text is not remembered: its duplicates are refused by the same rule.
+As a workload file has them by default, only clear garbage is refused: none of 52,822 real headlines and questions, and
+1 of 7,954 longer texts, which says one phrase over and over (test_quality.py counts them).
 """
 
 from __future__ import annotations
