@@ -40,15 +40,13 @@ class PresidioNames:
         presidio, engine, spacy = _presidio(field, model)
         if not spacy.util.is_package(model):  # asked here, because Presidio would download it
             raise SettingsError(field, model, 'is no installed spaCy pipeline; install it, or say names = "keep"')
-        self._language = model.split("_")[0]
+        self._language = model.partition("_")[0]
         models = [{"lang_code": self._language, "model_name": model}]
         nlp = engine.SpacyNlpEngine(models=models)
         nlp.load()
         registry = presidio.RecognizerRegistry(supported_languages=[self._language])
         registry.add_nlp_recognizer(nlp_engine=nlp)
-        analyzer = presidio.AnalyzerEngine(
-            registry=registry, nlp_engine=nlp, supported_languages=[self._language]
-        )
+        analyzer = presidio.AnalyzerEngine(registry=registry, nlp_engine=nlp, supported_languages=[self._language])
         self._analyzer: Any = presidio.BatchAnalyzerEngine(analyzer)
 
     def find(self, texts: Sequence[str]) -> list[list[Span]]:

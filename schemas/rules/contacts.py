@@ -1,4 +1,8 @@
-"""Where a text tells how to reach somebody: e-mail addresses, telephone numbers and IP addresses."""
+"""Where a text tells how to reach somebody: e-mail addresses, telephone numbers and IP addresses.
+
+A phone number that is one run of digits, without a country's code, is found only behind a word such as `tel`: order
+numbers look the same, and so do the price ranges of a news feed that strips punctuation.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,19 @@ from schemas.rules.kinds import Find, found_by
 _EMAIL = re.compile(r"(?<![\w.%+'-])[\w.%+'-]++@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_][\w-]{1,62}")
 
 _GAP = r"[ ().\-/\u2010-\u2013]{0,3}"
+_START, _END = r"(?<![\w.,$€£+\-/])", r"(?: ?(?:x|ext\.?) ?\d{1,6})?(?!\w|[.,\-/%]\d|%)"
 _INTERNATIONAL = re.compile(rf"(?<![\w+])\+ ?\(?[1-9](?:{_GAP}\d){{7,14}}(?!\d)")
-_INTERNATIONAL_00 = re.compile(r"(?<![\w.,$€£+\-])00[1-9]\d{0,2}(?:[ ().\-/]{1,3}\d{2,9}){2,6}(?![\w])")
+_INTERNATIONAL_00 = re.compile(r"(?<![\w.,$€£+\-])00[1-9]\d{0,2}(?:[ ().\-/]{1,3}\d{1,9}){2,6}(?![\w])")
 _NORTH_AMERICA = re.compile(
-    r"(?<![\w.,$€£+\-/])(?:1[ .\-])?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[ .\-])[2-9]\d{2}[ .\-]\d{4}(?!\w|[.,\-/%]\d|%)"
+    rf"{_START}(?:1[ .\-])?(?:\([2-9]\d{{2}}\) ?|[2-9]\d{{2}}[ .\-])[2-9]\d{{2}}[ .\-]\d{{4}}{_END}"
 )
-_NATIONAL = re.compile(r"(?<![\w.,$€£+\-/])\(?0[1-9]\d{0,4}\)?(?:[ .\-/]{1,2}\d{2,8}){1,5}(?!\w|[.,\-/%]\d|%)")
+_AREA = re.compile(rf"{_START}(?:8 ?)?\((?:\d{{3}}\) ?\d{{3}}|\d{{2}}\) ?9?\d{{4}})[ .\-]\d{{2}}[ .\-]?\d{{2}}{_END}")
+_NATIONAL = re.compile(
+    rf"{_START}\(?0[1-9]\d{{0,4}}(?:\)[ .\-/]{{0,2}}|[ .\-/]{{1,2}})\d{{2,8}}(?:[ .\-/]{{1,2}}\d{{2,8}}){{0,4}}{_END}"
+)
 _TOLD = re.compile(
-    r"\b(?:tel|telephone|phone|ph|mobile|cell|fax|whatsapp|hotline|dial|call|text|ring|reach)\b[.:]?"
+    r"\b(?:(?P<sure>(?:tel|telephone|phone|ph|mobile|cell|fax|whatsapp|hotline)(?:[.:]|(?= (?:no|number|is)\b)))|"
+    r"(?:tel|telephone|phone|ph|mobile|cell|fax|whatsapp|hotline|dial|call|text|ring|reach)\b[.:]?)"
     r"(?: (?:no|number|us|me|him|her|them|on|at|is)\b[.:]?){0,2} ?#? ?"
     r"(?P<value>\(?\d(?:[ ().\-/]{0,3}\d){6,14})(?!\d|[.,]\d|%)",
     re.IGNORECASE,
@@ -37,12 +46,18 @@ _NUMBERED = re.compile(
     re.IGNORECASE,
 )
 _AN_ADDRESS = re.compile(r"\b(?:ip|ipv4|address|host|server|dns|gateway|ping|client|peer)\b[^\w]{1,3}$", re.IGNORECASE)
-_BEFORE: Final = 16  # characters that are looked at before an address
+_BEFORE: Final = 16  # characters that are looked at before a find
 _SMALL: Final = 20  # four parts below this are as likely a version as an address
 
 
-def _is_phone(number: str, *, told: bool) -> bool:
-    """Tell a phone number from dates, decimals and years that look alike."""
+def _is_phone(number: str, *, told: bool = False, sure: bool = False) -> bool:
+    """Tell a phone number from dates, decimals and years that look alike.
+
+    Args:
+        number: as the text spells it.
+        told: a word such as `call` stands before it.
+        sure: and that word means nothing but a phone, such as `tel:`.
+    """
     groups = re.findall(r"\d+", number)
     digits = sum(map(len, groups))
     international = number.lstrip("( ").startswith(("+", "00"))
@@ -51,16 +66,10 @@ def _is_phone(number: str, *, told: bool) -> bool:
         return False
     if "." in number and (len(groups) < 3 or set(re.sub(r"[\d+()]", "", number)) != {"."}):
         return len(groups) >= 4 and international and " " not in number  # "+1.5 20" is a list of figures
-    if (
-        told
-        and len(groups) == 2
-        and "-" in number
-        and len(groups[0]) == len(groups[1])
-        and _is_range(*map(int, groups))
-    ):
+    if told and len(groups) == 2 and "-" in number and _is_range(*groups):
         return False
     # A bare figure after "call" is a strike price or a volume; a phone number has groups, a leading zero or ten digits.
-    return international or len(groups) > 1 or digits >= 10 or number.lstrip("(").startswith("0")
+    return sure or international or len(groups) > 1 or digits >= 10 or number.lstrip("(").startswith("0")
 
 
 def _is_range(low: str, high: str) -> bool:
@@ -68,11 +77,16 @@ def _is_range(low: str, high: str) -> bool:
     return len(low) == len(high) and int(low) < int(high) <= int(low) * 1.1
 
 
-def _phone(pattern: re.Pattern[str], *, told: bool = False) -> Find:
-    def accept(match: re.Match[str]) -> bool:
-        return _is_phone(match["value"] if told else match[0], told=told)
+def _is_plain_phone(match: re.Match[str]) -> bool:
+    return _is_phone(re.split(r" ?[xe]", match[0], maxsplit=1)[0])
 
-    return found_by(pattern, accept)
+
+def _is_told_phone(match: re.Match[str]) -> bool:
+    return _is_phone(match["value"], told=True, sure=match["sure"] is not None)
+
+
+def _is_area_phone(match: re.Match[str]) -> bool:
+    return YEARS.search(match[0]) is None
 
 
 def _is_ipv4(match: re.Match[str]) -> bool:
@@ -98,8 +112,9 @@ def _is_ipv6(match: re.Match[str]) -> bool:
 
 EMAILS: Final = found_by(_EMAIL)
 PHONES: Final[tuple[Find, ...]] = (
-    *(_phone(pattern) for pattern in (_INTERNATIONAL, _INTERNATIONAL_00, _NORTH_AMERICA, _NATIONAL)),
-    _phone(_TOLD, told=True),
+    *(found_by(pattern, _is_plain_phone) for pattern in (_INTERNATIONAL, _INTERNATIONAL_00, _NORTH_AMERICA, _NATIONAL)),
+    found_by(_AREA, _is_area_phone),
+    found_by(_TOLD, _is_told_phone),
 )
 IPV4: Final = found_by(_IPV4, _is_ipv4)
 IPV6: Final = found_by(_IPV6, _is_ipv6)
@@ -107,8 +122,8 @@ IPV6: Final = found_by(_IPV6, _is_ipv6)
 
 def one_phone(number: str) -> str:
     """Return a phone number's digits, without the ways to dial out: +44 20…, 0044 20… and +44 (0)20… are one."""
-    digits = "".join(str(int(character)) for character in number.replace("(0)", "") if character.isdecimal())
-    digits = digits.removeprefix("00")
+    number = re.split(r" ?[xe]", number, maxsplit=1)[0].replace("(0)", "")  # without its extension
+    digits = "".join(str(int(character)) for character in number if character.isdecimal()).removeprefix("00")
     return digits[1:] if len(digits) == 11 and digits.startswith("1") else digits  # North America, with its code
 
 
@@ -116,3 +131,8 @@ def one_ip(address: str) -> str:
     """Return an IP address in its shortest form."""
     read: Callable[[str], IPv4Address | IPv6Address] = IPv6Address if ":" in address else IPv4Address
     return str(read(address))
+
+
+def one_name(name: str) -> str:
+    """Return a name in small letters, without the ending of a genitive."""
+    return re.sub(r"['\u2019]s?$", "", name.casefold())

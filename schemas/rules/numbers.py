@@ -28,7 +28,7 @@ _IS = r"[.:#]?(?: (?:is|was))?[ :=#\"'(\[]{0,4}"
 _NUMBER = r"(?:[ _-]?(?:number|num|no|nr|id)\b|(?= ?#))"
 _ACCOUNT = re.compile(
     r"(?<![\w/])(?:"
-    rf"(?P<sure>(?:account|acct|acc|a/c){_NUMBER}|acct|a/c|sort[ -]?code|(?:aba |bank )?routing{_NUMBER}?|aba|bsb)"
+    rf"(?P<sure>(?:account|acct|acc|a/c)\.?{_NUMBER}|acct|a/c|sort[ -]?code|(?:aba |bank )?routing{_NUMBER}?|aba|bsb)"
     r"|account"
     rf"){_IS}(?P<value>(?:[A-Z]{{2,4}}[ -]?)?\d(?:[ -]?\d){{5,17}})(?!\w|[.,/]\d|%)",
     re.IGNORECASE,
@@ -40,6 +40,7 @@ _DOCUMENT = re.compile(
     r"(?P<value>[A-Z]{1,3}[ -]?\d[A-Z0-9]{4,14}|[A-Z0-9]{6,18})(?!\w|[.,/]\d|%)",
     re.IGNORECASE,
 )
+_DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])[0-3]\d")  # as one figure
 _DOCUMENT_DIGITS: Final = 4  # at least
 
 _ISSUERS: Final[tuple[tuple[re.Pattern[str], frozenset[int]], ...]] = (
@@ -49,6 +50,7 @@ _ISSUERS: Final[tuple[tuple[re.Pattern[str], frozenset[int]], ...]] = (
     (re.compile(r"6011|64[4-9]|65"), frozenset({16, 17, 18, 19})),  # Discover
     (re.compile(r"30[0-5]|3[689]"), frozenset({14, 16, 17, 18, 19})),  # Diners Club
     (re.compile(r"35(?:2[89]|[3-8])"), frozenset({16, 17, 18, 19})),  # JCB
+    (re.compile(r"2131|1800"), frozenset({15})),  # JCB of old
     (re.compile(r"62"), frozenset({16, 17, 18, 19})),  # UnionPay
     (re.compile(r"50(?:18|20|38)|5893|6304|67(?:59|6[1-3])"), frozenset(range(12, 20))),  # Maestro
 )
@@ -71,7 +73,8 @@ def cards(text: str) -> Iterator[Span]:
     """Yield the cards in each run of digits: they start and end where a group of digits does."""
     for match in _DIGITS.finditer(text):
         for start, end in _cards(match[0]):
-            yield match.start() + start, match.start() + end
+            if not text[match.start() + end : match.start() + end + 1].isalpha():  # else part of a UUID or the like
+                yield match.start() + start, match.start() + end
 
 
 def _cards(run: str) -> Iterator[Span]:
@@ -102,16 +105,16 @@ def _is_account(match: re.Match[str]) -> bool:
     value = match["value"]
     if match["sure"]:
         return True
-    return len(re.findall(r"\d", value)) >= 7 and " " not in value and not DATE.search(value) and _not_years(match)
+    return len(re.findall(r"\d", value)) >= 7 and " " not in value and _no_time(value)
 
 
 def _is_document(match: re.Match[str]) -> bool:
     value = match["value"]
-    return len(re.findall(r"\d", value)) >= _DOCUMENT_DIGITS and not DATE.search(value) and _not_years(match)
+    return len(re.findall(r"\d", value)) >= _DOCUMENT_DIGITS and _no_time(value)
 
 
-def _not_years(match: re.Match[str]) -> bool:
-    return YEARS.fullmatch(match["value"]) is None
+def _no_time(value: str) -> bool:
+    return not (DATE.search(value) or YEARS.fullmatch(value) or _DAY.fullmatch(value))
 
 
 SSNS: Final = (found_by(_SSN), found_by(_TOLD_SSN))

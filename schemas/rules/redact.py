@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from schemas.rules.contacts import EMAILS, IPV4, IPV6, PHONES, one_ip, one_phone
+from schemas.rules.contacts import EMAILS, IPV4, IPV6, PHONES, one_ip, one_name, one_phone
 from schemas.rules.kinds import PLACEHOLDER, RULED, Find, Kind, Span, placeholder
 from schemas.rules.normalise import normalise, normalise_all
 from schemas.rules.numbers import ACCOUNTS, DOCUMENTS, SSNS, cards, ibans, one_number
@@ -62,7 +62,7 @@ _RULES: Final[tuple[tuple[Kind, frozenset[Sign], Find], ...]] = (
 )
 
 _CANONICAL: Final[dict[Kind, Callable[[str], str]]] = {
-    Kind.EMAIL: str.casefold, Kind.PHONE: one_phone, Kind.IP: one_ip, Kind.SECRET: str, Kind.NAME: str.casefold,
+    Kind.EMAIL: str.casefold, Kind.PHONE: one_phone, Kind.IP: one_ip, Kind.SECRET: str, Kind.NAME: one_name,
     Kind.CARD: one_number, Kind.IBAN: one_number, Kind.SSN: one_number, Kind.PASSPORT: one_number,
     Kind.ACCOUNT: one_number,
 }  # fmt: skip

@@ -20,17 +20,21 @@ class Sign(Enum):
     """What a text must carry before a rule looks at it."""
 
     AT = auto()  # an address, a password in a URL
-    DIGITS = auto()  # a phone number, a card, an account
+    DIGITS = auto()  # a phone number, a card, an IBAN, an account
     DOTS = auto()  # an IPv4 address
     COLONS = auto()  # an IPv6 address
     SECRET = auto()  # the form of a key, or a word that tells of one
     DOCUMENT = auto()  # a passport's number may part its digits by letters
 
 
-# Six digits close together, with what stands about them. A thousands separator parts digits, so most volumes and prices
-# carry no sign. Possessive and unrolled: a third of the cost. [0-9] costs half of \d, which knows all scripts' digits.
-_ASCII_DIGITS = re.compile(r"[0-9](?<![0-9][0-9])" + r"[ ().\-/]{0,3}+[0-9]" * 5 + r"[0-9().\-/]*+")
-_DIGITS = re.compile(r"\d(?<!\d\d)" + r"[ ().\-/\u2010-\u2013]{0,3}+\d" * 5 + r"[\d().\-/]*+")
+# Six digits close together, with what stands about them, or the head of an IBAN, which may hold more letters. Most
+# volumes and prices carry no sign, since a thousands separator parts digits. Possessive and unrolled: a third of the
+# cost. [0-9] costs half of \d, which knows the digits of all scripts.
+_IBAN = r"(?<=[A-Za-z]{2}[0-9])(?<![A-Za-z0-9][A-Za-z]{2}[0-9])[0-9](?:[ -]?[A-Za-z0-9]){11}"
+_SIX = r"[ ().\-/]{0,3}+[0-9]" * 5 + r"(?:[0-9().\-/]| (?=[0-9]))*+"
+_ASCII_DIGITS = re.compile(rf"[0-9](?<![0-9][0-9])(?:{_SIX}|{_IBAN})")
+_SIX_ANY = r"[ ().\-/\u2010-\u2013]{0,3}+\d" * 5 + r"(?:[\d().\-/]| (?=\d))*+"
+_DIGITS = re.compile(rf"\d(?<!\d\d)(?:{_SIX_ANY}|{_IBAN})")
 _PLAIN = re.compile(  # a date, a span of years, a price range: the commonest figures of that shape, and never personal
     r"\(?(?:(?:19|20)[0-9]{2}[-/.][01][0-9][-/.][0-3][0-9]|(?:19|20)[0-9]{2}[-/](?:20)?[0-9]{2}|[0-9]{3}-[0-9]{3})[).]*"
 )

@@ -1,9 +1,8 @@
 """Dead letters of the curate stage: what is kept of a record that cannot be curated, without its personal data.
 
-The payload is redacted over its decoded text where it decodes, each value behind its name, since `"password"` tells what
-stands beside it; bytes that do not decode are redacted more widely, since in them a neighbouring byte can hide where a
-number begins. Always every kind, whatever a source's policy keeps. The record itself stands in `traffic` while that is
-kept.
+The payload is redacted over its decoded text where it decodes, each value as it reads behind its name; bytes that do
+not decode are redacted more widely, since in them a neighbouring byte can hide where a number begins. Every kind goes,
+whatever a source's policy keeps. The record itself stands in `traffic` while that is kept.
 """
 
 from __future__ import annotations
