@@ -6,6 +6,10 @@ from prometheus_client import Counter, Gauge, Histogram
 
 RECORDS = Counter("millrace_stage_records", "Records written by a stage, by topic.", ["stage", "outcome"])
 CONSUMED = Counter("millrace_stage_consumed_records", "Records consumed and settled by a stage.", ["stage"])
+RESIDUAL = Gauge(
+    "millrace_stage_residual_records",
+    "Settled inputs that did not end exactly once, since the worker's start; must be 0.", ["stage"],
+)  # fmt: skip
 BATCH = Histogram(
     "millrace_stage_batch_records", "Records in a settled batch.", ["stage"],
     buckets=(1, 5, 25, 100, 500, 1_000, 2_500, 5_000, 10_000),

@@ -49,12 +49,9 @@ def _quantile(quantile: float, metric: str, by: str, selector: str = "") -> str:
     return f"histogram_quantile({quantile}, sum by (le, {by}) (rate({metric}_bucket{{{selector}}}[{RATE}])))"
 
 
-_ACCOUNTED: Final = 'stage=~"curate|label"'  # the stages whose every input ends in exactly one output
-
 PIPELINE: Final = Row("Pipeline", (
     Panel("Residual", "Records lost or doubled since the worker started. Anything but 0 is a fault.", (
-        Query(f"sum by (stage) (millrace_stage_consumed_records_total{{{_ACCOUNTED}}})"
-              f" - sum by (stage) (millrace_stage_records_total{{{_ACCOUNTED}}})", "{{stage}}"),
+        Query("sum by (stage) (millrace_stage_residual_records)", "{{stage}}"),
     ), kind="stat", width=4, least=None),
     Panel("Records settled", "Records each stage consumed and settled, per second.", (
         Query(_rate("millrace_stage_consumed_records_total", "stage"), "{{stage}}"),

@@ -33,9 +33,15 @@ _DIGEST = re.compile(r"(?:sha256:)?[0-9a-f-]{32,71}")
 
 
 def dead_letter(
-    message: Message, reason: str, detail: str, workload: str | None, attempts: int, framing: Framing = SINGLE_OBJECTS
+    message: Message,
+    reason: str,
+    detail: str,
+    workload: str | None,
+    attempts: int,
+    framing: Framing = SINGLE_OBJECTS,
+    record_id: str | None = None,
 ) -> Output:
-    """Return the dead letter of a message."""
+    """Return the dead letter of a message; workload and record id where they could be read so far."""
     value = message.value or b""
     payload = redacted_payload(value, framing)
     name = None if workload is None else redact(workload).text[:255]
@@ -49,6 +55,7 @@ def dead_letter(
         payload_bytes=len(value),
         payload_sha256=sha256(value).hexdigest(),
         workload=name,
+        record_id=record_id,
         attempts=attempts,
         code_version=_CODE_VERSION,
         key=None if message.key is None else redacted_bytes(message.key)[:1024],

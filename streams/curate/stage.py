@@ -30,6 +30,7 @@ from schemas.records import (
 from schemas.rules import chat
 from schemas.rules.normalise import normalise, text_key
 from schemas.rules.partition import partition_of
+from schemas.rules.places import REKEYED_HEADER, first_place, place_header, replayed_from
 from schemas.rules.redact import redact
 from schemas.topics import CURATED, DISCARDED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Workload
@@ -41,7 +42,6 @@ from streams.curate.validate import check_time, find_text
 from streams.stage import Message, Output, Reader, Settlement
 
 BATCH_RECORDS: Final = 5_000  # a commit takes 15-35 ms: at 2,000 a batch it costs half the throughput
-REKEYED_HEADER: Final = "millrace-rekeyed-from"
 
 Overlays = dict[str, Overlay]
 
@@ -74,7 +74,7 @@ class CurateStage:
             name: deque(maxlen=workload.duplicates.horizon * 2) for name, workload in self._workloads.items()
         }
         for message in reader.read(CURATED, partition):
-            if message.value:
+            if message.value and replayed_from(message.headers) is None:  # a replay is no second member
                 record = self._framing.decode(CuratedRecord, message.value)
                 if record.workload in seen:
                     seen[record.workload].append(record)
@@ -92,7 +92,9 @@ class CurateStage:
         """Return the dead letter of a message that our own code fails on."""
         detail = f"{type(error).__name__}: {error}"
         reason = DeadLetterReason.PROCESSING_FAILED
-        return Settlement([dead_letter(message, reason, detail, None, attempts, self._framing)])
+        return Settlement(
+            [dead_letter(message, reason, detail, None, attempts, self._framing, self._readable_id(message))]
+        )
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:
         """Nothing is due without a message."""
@@ -121,14 +123,21 @@ class CurateStage:
             check_time(record.event_time, message.appended, workload.limits)
             found = find_text(record, workload, self._templates[workload.name])
         except RecordRejected as rejected:
-            name = record.workload if record else None
-            return dead_letter(message, rejected.reason, rejected.detail, name, 1, self._framing)
+            name, own = (record.workload, _record_id(message, record)) if record else (None, None)
+            return dead_letter(message, rejected.reason, rejected.detail, name, 1, self._framing, own)
         if isinstance(found, chat.Ineligible):
             return _filtered(message, record, f"only the teacher can answer: {found.reason}")
         curated = _clean(message, record, found)
         if not curated.text:
             return _filtered(message, record, "nothing is left of the text once it is normalised")
         return self._told_apart(message, curated, workload, overlays)
+
+    def _readable_id(self, message: Message) -> str | None:
+        """Return the id of a message that our own code failed on, where at least that can be read."""
+        try:
+            return _record_id(message, decode_traffic(message, self._framing))
+        except Exception:  # noqa: BLE001 - what the stage failed on may fail here too; its dead letter must be written
+            return None
 
     def _workload(self, record: TrafficRecord) -> Workload:
         workload = self._workloads.get(record.workload)
@@ -168,10 +177,15 @@ class CurateStage:
         return index
 
 
+def _record_id(message: Message, record: TrafficRecord) -> str:
+    """Return the record's id; one that was sent on or replayed keeps the id of its first place."""
+    return ids.record_id(record.workload, record.id, *first_place(message.headers, message.partition, message.offset))
+
+
 def _clean(message: Message, record: TrafficRecord, found: chat.Found) -> CuratedRecord:
     redacted = redact(found.text)
     text = normalise(redacted.text)
-    record_id = ids.record_id(record.workload, record.id, message.partition, message.offset)
+    record_id = _record_id(message, record)
     answer = None if record.answer is None else normalise(redact(record.answer).text)
     return CuratedRecord(
         record_id=record_id,
@@ -217,7 +231,7 @@ def _duplicate(message: Message, curated: CuratedRecord, found: Duplicate) -> Ou
 
 
 def _filtered(message: Message, record: TrafficRecord, detail: str) -> Output:
-    record_id = ids.record_id(record.workload, record.id, message.partition, message.offset)
+    record_id = _record_id(message, record)
     return _discarded(
         message, record_id, record.workload, record.event_time, reason=DiscardReason.FILTERED, detail=detail
     )
@@ -242,5 +256,5 @@ def _rekeyed(message: Message, record: TrafficRecord, home: int) -> Output:
             DeadLetterReason.BAD_FIELD, f"on partition {message.partition} instead of {home} after it was sent on once"
         )
     headers = [(name, value) for name, value in message.headers if value is not None]
-    headers.append((REKEYED_HEADER, f"{message.partition}:{message.offset}".encode()))
+    headers.append((REKEYED_HEADER, place_header(message.partition, message.offset)))
     return Output(TRAFFIC, home, record.workload, record, tuple(headers))

@@ -91,7 +91,14 @@ def discarded(message: Message, record: CuratedRecord, reason: DiscardReason, de
     return Output(topics.DISCARDED, message.partition, record.workload, ended)
 
 
-def dead_letter(message: Message, stage: str, reason: DeadLetterReason, detail: str, attempts: int = 1) -> Output:
+def dead_letter(
+    message: Message,
+    stage: str,
+    reason: DeadLetterReason,
+    detail: str,
+    attempts: int = 1,
+    record_id: str | None = None,
+) -> Output:
     """Return the message on `dead-letters`; its bytes were redacted before they came to this stage."""
     value = message.value or b""
     workload = (message.key or b"").decode(errors="replace")
@@ -105,6 +112,7 @@ def dead_letter(message: Message, stage: str, reason: DeadLetterReason, detail: 
         payload_bytes=len(value),
         payload_sha256=sha256(value).hexdigest(),
         workload=workload or None,
+        record_id=record_id,
         attempts=attempts,
         code_version=CODE_VERSION,
         key=message.key,

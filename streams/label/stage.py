@@ -112,7 +112,8 @@ class LabelStage:
     def poison(self, message: Message, error: Exception, attempts: int) -> Settlement:
         """Return the dead letter of a record our own code fails on."""
         detail = f"{type(error).__name__}: {error}"
-        return Settlement([dead_letter(message, self.name, DeadLetterReason.PROCESSING_FAILED, detail, attempts)])
+        reason, own = DeadLetterReason.PROCESSING_FAILED, self._readable_id(message)
+        return Settlement([dead_letter(message, self.name, reason, detail, attempts, own)])
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:  # noqa: ARG002 - the stage's contract
         """Nothing is due without a message."""
@@ -131,13 +132,21 @@ class LabelStage:
             return dead_letter(message, self.name, error.reason, error.detail)
         workload = self._workloads.get(record.workload)
         if workload is None:
-            return dead_letter(message, self.name, DeadLetterReason.UNKNOWN_WORKLOAD, "no file of this workload")
+            reason, detail = DeadLetterReason.UNKNOWN_WORKLOAD, "no file of this workload"
+            return dead_letter(message, self.name, reason, detail, record_id=record.record_id)
         path = path_of(workload, record)
         if path is Path.DROP_VOTE:
             return discarded(message, record, DiscardReason.VOTE, path.value)
         if path is Path.DROP_STUDENT:
             return discarded(message, record, DiscardReason.ANSWERED_BY_STUDENT, path.value)
         return _Item(message, record, workload, path)
+
+    def _readable_id(self, message: Message) -> str | None:
+        """Return the id of a message that our own code failed on, where at least that can be read."""
+        try:
+            return self._framing.decode(CuratedRecord, message.value or b"").record_id
+        except Exception:  # noqa: BLE001 - what the stage failed on may fail here too; its dead letter must be written
+            return None
 
     def _first_of_each(self, waiting: Mapping[int, _Item], fresh: Mapping[int, Mapping[str, str]]) -> dict[int, _Item]:
         """Return the waiting items whose cluster has a label, and one item of each cluster that has none."""
@@ -170,7 +179,8 @@ class LabelStage:
         for index, ending in endings.items():
             item = items[index]
             if isinstance(ending, RecordRejected):
-                outputs[index] = dead_letter(item.message, self.name, ending.reason, ending.detail)
+                own = item.record.record_id
+                outputs[index] = dead_letter(item.message, self.name, ending.reason, ending.detail, record_id=own)
                 continue
             fresh.setdefault(item.message.partition, {}).setdefault(item.record.cluster_id, ending.label)
             outputs[index] = labelled(item.workload, item.message, item.record, ending)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from deploy.edge.settings import Settings
+from schemas import ids
 from schemas.codec import encode
 from schemas.records import (
     AnsweredBy,
@@ -21,9 +22,10 @@ from schemas.records import (
     TrafficRecord,
 )  # fmt: skip
 from schemas.rules.partition import partition_of
+from schemas.rules.places import REKEYED_HEADER, REPLAYED_HEADER
 from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Workload
-from streams.curate.stage import REKEYED_HEADER, CurateStage
+from streams.curate.stage import CurateStage
 from streams.stage import Message, Output, Settlement
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -220,15 +222,45 @@ async def test_record_on_a_wrong_partition__is_sent_on_once() -> None:
     assert isinstance(record, CuratedRecord)
 
 
+def poisoned(one: Message) -> DeadLetter:
+    """Return the dead letter of a message that our own code failed on."""
+    (output,) = stage().poison(one, ValueError("x@y.com"), 3).outputs
+    assert isinstance(output.record, DeadLetter)
+    return output.record
+
+
+@pytest.mark.parametrize("passed", [REKEYED_HEADER, REPLAYED_HEADER])
+async def test_record_written_again__keeps_the_id_of_its_first_place(passed: str) -> None:
+    """A record without an id of its own that is sent on or replayed is the record it was; what it repeats is told."""
+    headers = [(passed, b"3:17"), (REPLAYED_HEADER, f"{HOME}:40".encode())]
+    again = message(traffic().value, 90, headers=headers)
+    record, repeated = await curate(stage(), again, message(traffic().value, 91, headers=headers))
+
+    assert record.record_id == ids.record_id("news", None, 3, 17) == poisoned(again).record_id
+    assert (record.origin.partition, record.origin.offset) == (HOME, 90)
+    assert (repeated.reason, repeated.duplicate_of) == (DiscardReason.DUPLICATE_ID, record.record_id)
+
+
+async def test_dead_letter__says_the_id_the_record_would_have_had() -> None:
+    """Where the record could be read, also if its workload is unknown; garbage has no id."""
+    nobodys = traffic(5, workload="nobody", id="request-7")
+    letter, garbage = await curate(stage(), nobodys, message(b"garbage", 6))
+
+    assert (letter.reason, letter.record_id) == ("unknown_workload", ids.record_id("nobody", "request-7", HOME, 5))
+    assert garbage.record_id is None
+    assert poisoned(message(b"garbage")).record_id is None
+
+
 class Kept:
     """Reads back what a test wrote, in the place of the broker."""
 
-    def __init__(self, outputs: Sequence[Output]) -> None:
+    def __init__(self, outputs: Sequence[Output], headers: Sequence[Any] = ()) -> None:
         self._outputs = [output for output in outputs if output.topic == CURATED]
+        self._headers = tuple(headers)
 
     def read(self, topic: Topic, partition: int, start: int | None = None) -> Iterator[Message]:
         for offset, output in enumerate(self._outputs):
-            yield Message(topic, partition, offset, b"news", encode(output.record), (), NOW)
+            yield Message(topic, partition, offset, b"news", encode(output.record), self._headers, NOW)
 
     def topic_id(self, topic: Topic) -> str:
         return "id"
@@ -256,6 +288,16 @@ async def test_rebuilt_index__decides_like_one_that_was_never_interrupted(horizo
     assert {output.topic for output in outputs} == {CURATED, DISCARDED}
 
 
+async def test_rebuilt_index__takes_a_replayed_curated_record_for_no_second_member() -> None:
+    """A dead letter of the label stage that was replayed stands twice in `curated`; its text was seen once."""
+    written = await _in_batches(stage(), [traffic(0)])
+    one = stage()
+    one.assign(HOME, Kept(written, [(REPLAYED_HEADER, f"{HOME}:0".encode())]))
+    (record,) = await curate(one, traffic(1))
+
+    assert isinstance(record, CuratedRecord)
+
+
 async def _in_batches(one: CurateStage, messages: list[Message]) -> list[Output]:
     outputs: list[Output] = []
     for start in range(0, len(messages), 10):
@@ -267,8 +309,7 @@ async def _in_batches(one: CurateStage, messages: list[Message]) -> list[Output]
 
 async def test_poison__becomes_a_dead_letter_that_says_how_often_it_was_tried() -> None:
     """Our own failure is told by the kind of the error, without personal data."""
-    settlement = stage().poison(traffic(4), ValueError("x@y.com"), 3)
-    (output,) = settlement.outputs
+    (output,) = stage().poison(traffic(4), ValueError("x@y.com"), 3).outputs
+    letter = poisoned(traffic(4))
 
-    assert isinstance(output.record, DeadLetter)
-    assert (output.topic, output.record.attempts, output.record.detail) == (DEAD_LETTERS, 3, "ValueError: <EMAIL>")
+    assert (output.topic, letter.attempts, letter.detail) == (DEAD_LETTERS, 3, "ValueError: <EMAIL>")

@@ -162,7 +162,7 @@ async def test_answer__outside_the_set_twice() -> None:
 
     letter, said = (output.record for output in settlement.outputs)
     assert isinstance(letter, DeadLetter)
-    assert letter.reason == DeadLetterReason.UNKNOWN_LABEL
+    assert (letter.reason, letter.record_id) == (DeadLetterReason.UNKNOWN_LABEL, "record-1")
     assert isinstance(said, LabelRecord)
 
 
@@ -181,6 +181,16 @@ async def test_message__cannot_be_labelled(value: CuratedRecord | bytes, reason:
 
     assert isinstance(output.record, DeadLetter)
     assert output.record.reason == reason
+    assert output.record.record_id == (None if isinstance(value, bytes) else value.record_id)
+
+
+async def test_poison__says_the_id_of_the_record_where_it_can_be_read() -> None:
+    """Our own failure on a record names it; on bytes that are none it names nobody."""
+    async with stage() as (one, _):
+        letters = [one.poison(message(topics.CURATED, 1, value), ValueError(), 3).outputs[0].record
+                   for value in (curated(1), b"junk")]  # fmt: skip
+
+    assert [letter.record_id for letter in letters if isinstance(letter, DeadLetter)] == ["record-1", None]
 
 
 async def test_batch__refused_record() -> None:

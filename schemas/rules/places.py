@@ -1,0 +1,59 @@
+"""Where a record stood before: Millrace writes some records again, and names in a header the place each came from.
+
+A record that was sent on to its workload's partition names the place it was sent from, a replayed one the place it was
+read from; each adds its header behind those that are there. So the first header names where the record stood at first,
+and the last one how this copy of it came about. Headers are believed as `traffic` is: whoever may write there may also
+choose a record's id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+REKEYED_HEADER: Final = "millrace-rekeyed-from"
+REPLAYED_HEADER: Final = "millrace-replayed-from"
+
+Place = tuple[int, int]  # partition and offset, within one topic
+Headers = Iterable[tuple[str, bytes | None]]
+
+_PLACE = re.compile(rb"(\d{1,9}):(\d{1,18})")
+
+
+def place_header(partition: int, offset: int) -> bytes:
+    """Return the value of a header that names a place."""
+    return f"{partition}:{offset}".encode()
+
+
+def place_in(value: bytes | None) -> Place | None:
+    """Return the place a header's value names, or None where it names none: an application may send anything."""
+    found = _PLACE.fullmatch(value or b"")
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def passages(headers: Headers) -> list[tuple[str, Place]]:
+    """Return the (header, place) of each time the record was written again, oldest first."""
+    return [
+        (name, place)
+        for name, value in headers
+        if name in (REKEYED_HEADER, REPLAYED_HEADER) and (place := place_in(value)) is not None
+    ]
+
+
+def first_place(headers: Headers, partition: int, offset: int) -> Place:
+    """Return where a record that stands at a place stood at first: its id, where it has none of its own, goes by that.
+
+    Args:
+        headers: of the record.
+        partition: where it stands now.
+        offset: where it stands now.
+    """
+    found = passages(headers) if headers else ()
+    return found[0][1] if found else (partition, offset)
+
+
+def replayed_from(headers: Headers) -> Place | None:
+    """Return the place of which this record is a replay; None for any other."""
+    found = passages(headers)
+    return found[-1][1] if found and found[-1][0] == REPLAYED_HEADER else None
