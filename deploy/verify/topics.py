@@ -16,14 +16,13 @@ from typing import Any, Final, TypeVar, cast
 
 import fastavro
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from deploy.edge.guarded_http import ask
@@ -82,12 +81,13 @@ class Cluster:
             consumer.close()
 
     def read(self, topic: str, marks: Mapping[int, tuple[int, int]]) -> Iterator[Raw]:
-        """Yield the committed records of a topic below the marks."""
+        """Yield the committed records of a topic from where the marks begin to where they end."""
         open_ = {partition for partition, (low, high) in marks.items() if low < high}
         if not open_:
             return
         consumer = self._consumer("read_committed")
-        consumer.assign([TopicPartition(self._name(topic), partition, OFFSET_BEGINNING) for partition in open_])
+        # What retention takes in the meantime is passed over: auto.offset.reset leads to what is left.
+        consumer.assign([TopicPartition(self._name(topic), partition, marks[partition][0]) for partition in open_])
         try:
             while open_:
                 for raw in consumer.consume(_READ, 0.5):
@@ -111,6 +111,13 @@ class Cluster:
         finally:
             consumer.close()
         return found.offset if found.offset >= 0 else None
+
+    def retention_ms(self, topic: str) -> int | None:
+        """Return for how long the broker keeps a topic's records; None where it does so for ever."""
+        resource = ConfigResource(ResourceType.TOPIC, self._name(topic))
+        found = self._admin.describe_configs([resource], request_timeout=_SECONDS)[resource].result(2 * _SECONDS)
+        kept = int(found["retention.ms"].value)
+        return None if kept < 0 else kept
 
     def _mark(self, consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
         return _patiently(lambda: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SECONDS))
