@@ -32,6 +32,7 @@ from schemas.errors import ContractError, Unavailable
 
 _SECONDS: Final = 15.0
 _READ: Final = 2_000
+_TURN_SECONDS: Final = 0.1  # a turn that brings fewer than _READ waits for all of it
 
 T = TypeVar("T")
 
@@ -90,7 +91,7 @@ class Cluster:
         consumer.assign([TopicPartition(self._name(topic), partition, marks[partition][0]) for partition in open_])
         try:
             while open_:
-                for raw in consumer.consume(_READ, 0.5):
+                for raw in consumer.consume(_READ, _TURN_SECONDS):
                     error = raw.error()
                     if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
                         raise Unavailable(f"{topic}: {error.str()}")
