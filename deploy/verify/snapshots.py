@@ -44,7 +44,6 @@ def holding(folder: Path, workloads: Collection[str], ids: Collection[str]) -> t
 
 def _whole(folder: Path, workloads: Collection[str]) -> Iterator[tuple[str, Path]]:
     """Yield the snapshots that are complete: their manifest is written last."""
-    for workload in sorted(workloads):
-        mine = folder / workload
-        if mine.parent == folder and mine.is_dir():
-            yield from ((workload, file.parent) for file in sorted(mine.glob(f"[!.]*/{MANIFEST}")))
+    for mine in sorted(folder.iterdir()):  # a name out of a record is only ever compared: it cannot lead elsewhere
+        if mine.name in workloads:
+            yield from ((mine.name, file.parent) for file in sorted(mine.glob(f"[!.]*/{MANIFEST}")))

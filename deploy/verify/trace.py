@@ -39,6 +39,7 @@ class Way:
     """All that was found of a record."""
 
     steps: list[Step] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)  # places of the way that are no longer kept
     open: list[str] = field(default_factory=list)  # what has not ended
     snapshots: list[Held] = field(default_factory=list)
     not_looked_at: str | None = None  # why no snapshot was
@@ -112,6 +113,7 @@ def _way(settings: Settings, topics: _Topics, places: set[FullPlace], ids: set[s
     found = {place: at for place in places if (at := topics.at(place)) is not None}
     way = Way(kept=topics.kept())
     way.steps = in_order(_step(place, *at, topics.passages.get(place)) for place, at in found.items())
+    way.gone = [shown(place) for place in sorted(places - found.keys())]
     ended = {output.origin for output in topics.outputs}
     ended |= {before for name, before in topics.passages.values() if name == REKEYED_HEADER}
     way.open = state_of([place for place in found if place[0] in topics.committed], ended, topics.committed)
@@ -136,7 +138,7 @@ def _step(place: FullPlace, raw: Raw, record: Mapping[str, Any], passage: tuple[
     if passage is not None:
         how = f"{'sent on' if passage[0] == REKEYED_HEADER else 'replayed'} from {shown(passage[1])}"
     if topic == "traffic":
-        what, facts = how or "came in", {"bytes": len(raw.value or b""), "headers": [name for name, _ in raw.headers]}
+        what, facts = how or "came in", dict[str, Any](bytes=len(raw.value or b""), headers=len(raw.headers))
     else:
         what, facts = ending(topic, record)
         what, facts = f"{what}, {how}" if how else what, {"origin": shown(origin_of(record))} | facts
@@ -158,6 +160,8 @@ def _show(way: Way) -> None:
         console.print(f"snapshot {_printable(held.snapshot_id)} of {_printable(held.workload)}: split {held.split}")
     if way.not_looked_at:
         console.print(f"snapshots were not looked at: {_printable(way.not_looked_at)}")
+    for place in way.gone:
+        console.print(f"{_printable(place)} is no longer kept")
     for line in way.open:
         console.print(_printable(line))
 

@@ -147,6 +147,8 @@ async def test_curated__replayed_after_the_cause_is_mended__is_labelled_once_und
         json.loads(place.letters(wanted, "--json", of=trace_main).stdout) for wanted in (record_id, f"traffic/{HOME}/0")
     )
 
+    told = place.letters(record_id, of=trace_main).stdout
+
     assert (letter.stage, letter.record_id, done.exit_code, twice.exit_code) == ("label", record_id, 0, 1)
     assert (label.record_id, label.label) == (record_id, "up")
     assert (duplicate.reason, duplicate.duplicate_of) == (DiscardReason.DUPLICATE_TEXT, record_id)
@@ -155,7 +157,8 @@ async def test_curated__replayed_after_the_cause_is_mended__is_labelled_once_und
     assert by_id == by_place
     assert [step["topic"] for step in by_id["steps"]] == ["traffic", "curated", "dead-letters", "curated", "labels"]
     assert "replayed from curated" in by_id["steps"][3]["what"]
-    assert (by_id["open"], "is not on this machine" in by_id["not_looked_at"]) == ([], True)
+    assert "labelled up by harvest" in told
+    assert (by_id["open"], by_id["gone"], "is not on this machine" in by_id["not_looked_at"]) == ([], [], True)
 
 
 async def test_show__tells_all_of_a_letter_and_what_stands_of_its_record(place: Place) -> None:
