@@ -1,0 +1,149 @@
+"""The ground that contenders meet on: one embedded broker, fresh topics for each, and the same bytes for all."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka import Producer
+
+from deploy.edge.kafka import producer, topic_name
+from deploy.edge.settings import Settings
+from deploy.kafka.embedded import EmbeddedKafka
+from deploy.kafka.topics import apply, delete
+from deploy.simulate.forms import Wire
+from deploy.simulate.traffic import Plan, traffic
+from schemas.errors import Unavailable
+from schemas.rules.partition import partition_of
+from schemas.topics import PARTITIONS, TRAFFIC
+from schemas.workload import Workload
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+NEWSWIRE: Final = "newswire"
+_FLUSH_SECONDS: Final = 120.0
+_ROOMY: Final = {"queue.buffering.max.messages": 1_000_000, "log_level": 2}  # without the client's running commentary
+
+
+def workload_names(count: int) -> list[str]:
+    """Return the names of so many workloads, the newswire first, no two of them on one partition."""
+    names: dict[int, str] = {}
+    for name in itertools.chain([NEWSWIRE], (f"{NEWSWIRE}-{number}" for number in itertools.count(2))):
+        names.setdefault(partition_of(name, PARTITIONS), name)
+        if len(names) >= count:
+            return list(names.values())
+    raise AssertionError("names never end")
+
+
+def draw(records: int, seed: int, workloads: int = 1) -> list[Wire]:
+    """Return the newswire with all that it plants (duplicates, personal data, poison), the workloads taking turns."""
+    each = -(-records // workloads)
+    flows = [
+        (planted.wire for planted in traffic(Plan(seed + number, records=each), _workload(name)))
+        for number, name in enumerate(workload_names(workloads))
+    ]
+    return list(itertools.islice(itertools.chain.from_iterable(zip(*flows, strict=True)), records))
+
+
+@contextmanager
+def ground() -> Iterator[Ground]:
+    """Start a broker in a folder of its own; stop it and remove the folder afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="millrace-bench-"))
+    jars_dir, maven_url = os.environ.get("MILLRACE_JARS_DIR"), os.environ.get("MILLRACE_MAVEN_URL")
+    kafka = EmbeddedKafka(folder / "kafka", jars_dir=Path(jars_dir) if jars_dir else None, maven_url=maven_url)
+    try:
+        with kafka:
+            yield Ground(kafka.bootstrap_servers, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Ground:
+    """A broker, and a folder for what its contenders keep."""
+
+    def __init__(self, bootstrap_servers: str, folder: Path) -> None:
+        self._servers, self._folder = bootstrap_servers, folder
+        self._numbers = itertools.count(1)
+
+    @contextmanager
+    def laid(self, workloads: int = 1) -> Iterator[Settings]:
+        """Lay out the catalogue under a fresh prefix, and workload files; delete the topics afterwards."""
+        prefix = f"lap{next(self._numbers)}"
+        folder = self._folder / prefix
+        files = folder / "workloads"
+        files.mkdir(parents=True)
+        for name in workload_names(workloads):
+            files.joinpath(f"{name}.toml").write_bytes(_workload_file(name))
+        settings = Settings(
+            bootstrap_servers=self._servers, topic_prefix=f"{prefix}.", workloads_dir=files, state_dir=folder / "state",
+            artefacts_dir=folder / "artefacts", metrics_port=0,
+        )  # fmt: skip
+        apply(settings)
+        try:
+            yield settings
+        finally:
+            delete(settings)
+
+
+def fill(settings: Settings, wires: Sequence[Wire], *, at_once: bool = False) -> None:
+    """Produce records; `at_once`: in one transaction, so that none is seen before all are there.
+
+    Raises:
+        Unavailable: a record was not acknowledged.
+    """
+    feed = Feed(settings, **({"transactional.id": f"{settings.topic_prefix}fill"} if at_once else {}))
+    if at_once:
+        feed.client.init_transactions()
+        feed.client.begin_transaction()
+    for wire in wires:
+        feed.send(wire)
+    feed.settle()
+    if at_once:
+        feed.client.commit_transaction()
+
+
+class Feed:
+    """Puts each record on its workload's partition; a record of an unknown workload where the newswire's are."""
+
+    def __init__(self, settings: Settings, **more: Any) -> None:
+        self.client = Producer(producer(settings) | _ROOMY | more)
+        self._name, self._known = topic_name(settings, TRAFFIC), set(settings.workloads())
+        self._failed: list[Any] = []
+
+    def send(self, wire: Wire) -> None:
+        """Hand one record over; it goes out by itself."""
+        home = wire.workload if wire.workload in self._known else NEWSWIRE
+        self.client.produce(
+            self._name, wire.value, wire.workload.encode(), partition_of(home, PARTITIONS),
+            headers=list(wire.headers), on_delivery=self._delivered,
+        )  # fmt: skip
+        self.client.poll(0)
+
+    def settle(self) -> None:
+        """Wait until all are acknowledged.
+
+        Raises:
+            Unavailable: one was not.
+        """
+        left = self.client.flush(_FLUSH_SECONDS)
+        if left or self._failed:
+            raise Unavailable(f"{left} records were not acknowledged, {len(self._failed)} refused")
+
+    def _delivered(self, error: Any, _: Any) -> None:
+        if error is not None:
+            self._failed.append(error)
+
+
+def _workload_file(name: str) -> bytes:
+    """Return the newswire's file under another name: same labels, prompt and limits."""
+    text = (ROOT / "workloads" / f"{NEWSWIRE}.toml").read_text()
+    return text.replace(f'name = "{NEWSWIRE}"', f'name = "{name}"', 1).encode()
+
+
+def _workload(name: str) -> Workload:
+    return Workload.parse(_workload_file(name), f"{name}.toml")

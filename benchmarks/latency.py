@@ -1,0 +1,153 @@
+"""From `traffic` to committed `curated`: `python -m benchmarks.latency [--rates 100,1000,5000] [--seconds 20]`.
+
+A producer at a steady rate, the worker as a process, a read_committed reader. A record's time runs from when it was due
+to be sent, so that a producer that falls behind hides nothing, to when the reader has it; 5 ms of it are the producer's
+linger. Intervals: bootstrap over whole seconds, since the records of one batch are late together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.contenders import MILLRACE, running
+from benchmarks.ground import Feed, Ground, draw, fill, ground
+from benchmarks.outcomes import Arrival, reading
+from benchmarks.peers.curation import ENDINGS
+from deploy.edge.kafka import topic_name
+from deploy.simulate.forms import Wire
+from schemas.codec import decode
+from schemas.records import CuratedRecord
+from schemas.topics import CURATED
+
+WARM_SECONDS: Final = 3  # at the rate, before records count
+PROMISED_MS: Final = 250.0  # p99 at PROMISED_RATE on an otherwise idle machine
+PROMISED_RATE: Final = 1_000
+_DRAWS: Final = 1_000
+_QUANTILES: Final = (0.50, 0.99)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A quantile of the latency with its 95 % interval, in milliseconds."""
+
+    value: float
+    low: float
+    high: float
+
+    def told(self) -> str:
+        """Return it as text."""
+        return f"{self.value:.0f} ({self.low:.0f}-{self.high:.0f})"
+
+
+def quantiles(due: Floats, late: Floats, seed: int) -> list[Quantile]:
+    """Return p50 and p99 with their intervals: whole seconds are drawn with replacement.
+
+    Args:
+        due: when each record was due, in seconds. (records,)
+        late: how long it took, in milliseconds. (records,)
+        seed: of the draws.
+    """
+    second = np.floor(due - due.min()).astype(np.int64)
+    blocks = [late[second == one] for one in np.unique(second)]
+    rng = np.random.default_rng(seed)
+    drawn = [
+        np.quantile(np.concatenate([blocks[i] for i in rng.integers(len(blocks), size=len(blocks))]), _QUANTILES)
+        for _ in range(_DRAWS)
+    ]
+    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
+    whole = np.quantile(late, _QUANTILES)
+    return [Quantile(float(v), float(a), float(b)) for v, a, b in zip(whole, low, high, strict=True)]
+
+
+def times(arrivals: Sequence[Arrival], curated: str, due: Sequence[float]) -> tuple[Floats, Floats]:
+    """Return when each curated record was due after the start, and how many milliseconds it took.
+
+    Args:
+        arrivals: all outputs.
+        curated: the name of the topic whose outputs count.
+        due: when the record at each offset was due; the one at 0 came before the clock started.
+    """
+    found: list[tuple[float, float]] = []
+    for at, topic, value in arrivals:
+        if topic == curated and (offset := decode(CuratedRecord, value).origin.offset):
+            found.append((due[offset] - due[1], (at - due[offset]) * 1e3))
+    table = np.array(found)
+    return table[:, 0], table[:, 1]
+
+
+def _run(place: Ground, wires: Sequence[Wire], rate: int) -> tuple[Floats, Floats]:
+    """Send the records at a steady rate; return when each was due and how long it took."""
+    with place.laid() as settings, reading(settings, ENDINGS) as outcomes, running(MILLRACE, settings) as (worker,):
+        fill(settings, wires[:1])
+        outcomes.seen(1, worker.check)  # the worker has started
+        with ThreadPoolExecutor(1) as pool:
+            reader = pool.submit(outcomes.seen, len(wires), worker.check)
+            due = _send(Feed(settings), wires[1:], rate)
+            reader.result()
+        return times(outcomes.arrivals, topic_name(settings, CURATED), [0.0, *due])
+
+
+def _send(feed: Feed, wires: Sequence[Wire], rate: int) -> list[float]:
+    """Send each record when it is due; return when that was."""
+    start = time.monotonic() + 0.1
+    due = [start + number / rate for number in range(len(wires))]
+    for moment, wire in zip(due, wires, strict=True):
+        early = moment - time.monotonic()
+        if early > 0:
+            time.sleep(early)
+        feed.send(wire)
+    feed.settle()
+    return due
+
+
+def _rates(_: click.Context, __: click.Parameter, value: str) -> list[int]:
+    try:
+        rates = [int(one) for one in value.split(",")]
+    except ValueError:
+        rates = []
+    if not rates or min(rates) < 1:
+        raise click.BadParameter(f"{value!r}: whole numbers of records a second, such as 100,1000")
+    return rates
+
+
+@click.command()
+@click.option("--rates", default="100,1000,5000", show_default=True, callback=_rates, help="Records a second.")
+@click.option("--seconds", default=20, show_default=True, type=click.IntRange(2), help="At each rate.")
+@click.option("--seed", default=7, show_default=True)
+def main(rates: list[int], seconds: int, seed: int) -> None:
+    """Measure each rate and print the figures; the last line is JSON."""
+    wires = draw(max(rates) * (seconds + WARM_SECONDS) + 1, seed)
+    load = os.getloadavg()
+    print(f"load of the machine before: {load[0]:.1f}, {load[1]:.1f}, {load[2]:.1f} on {os.cpu_count()} cores")
+    print(f"{'records/s':>10}{'n':>9}{'p50 ms (95 %)':>20}{'p99 ms (95 %)':>20}{'worst':>8}")
+    found: dict[str, Any] = {}
+    with ground() as place:
+        for rate in rates:
+            due, late = _run(place, wires[: rate * (seconds + WARM_SECONDS) + 1], rate)
+            warm = due >= WARM_SECONDS
+            p50, p99 = quantiles(due[warm], late[warm], seed)
+            n = int(warm.sum())
+            print(f"{rate:10,}{n:9,}{p50.told():>20}{p99.told():>20}{late[warm].max():8.0f}", flush=True)
+            found[str(rate)] = {"n": n} | {
+                name: round(one.value, 1) for name, one in (("p50_ms", p50), ("p99_ms", p99))
+            } | {"p99_interval_ms": [round(p99.low, 1), round(p99.high, 1)]}  # fmt: skip
+            if rate == PROMISED_RATE:
+                print(f"           promised: p99 <= {PROMISED_MS:.0f} ms on an otherwise idle machine")
+    print(f"intervals: bootstrap over whole seconds, {_DRAWS:,} draws, percentile; {seconds} s at each rate")
+    print(json.dumps({"load": round(load[0], 1), "rates": found}))
+
+
+if __name__ == "__main__":
+    main()

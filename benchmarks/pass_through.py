@@ -1,0 +1,102 @@
+"""The worker with a stage that forwards bytes as they are, exactly once: what the source alone can do.
+
+`python -m benchmarks.pass_through`: the process of `streams.app` with that stage, and a framing that takes no part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, cast
+
+from confluent_kafka import TopicPartition
+
+from deploy.edge.framing import SINGLE_OBJECTS, Framing
+from deploy.edge.kafka import group_name, librdkafka, topic_name
+from deploy.edge.settings import Settings
+from deploy.kafka.admin import positions_of
+from schemas.records import Record
+from schemas.topics import CURATED, PARTITIONS, TRAFFIC, Topic
+from schemas.workload import Workload
+from streams import app
+from streams.curate.stage import BATCH_RECORDS
+from streams.settings import WorkerSettings
+from streams.stage import Message, Output, Reader, Settlement
+
+NAME: Final = "pass"
+
+
+@dataclass(frozen=True)
+class Bytes(Record):
+    """A value that is written as it is."""
+
+    value: bytes
+
+
+class AsItIs(Framing):
+    """Writes `Bytes` without encoding; reads as any framing does."""
+
+    def encode(self, topic: Topic, record: Record) -> bytes:
+        """Return the bytes."""
+        del topic
+        return cast("Bytes", record).value
+
+
+class PassThrough:
+    """`traffic` -> `curated`, byte for byte."""
+
+    name = NAME
+    sources: tuple[Topic, ...] = (TRAFFIC,)
+    batch_records = BATCH_RECORDS
+
+    def __init__(
+        self, settings: Settings, workloads: Mapping[str, Workload], framing: Framing = SINGLE_OBJECTS
+    ) -> None:
+        del settings, workloads, framing
+
+    def assign(self, partition: int, reader: Reader) -> None:
+        """Remember nothing."""
+
+    def revoke(self, partition: int) -> None:
+        """Forget nothing."""
+
+    async def process(self, messages: Sequence[Message]) -> Settlement:
+        """Forward each message."""
+        return Settlement([
+            Output(CURATED, message.partition, (message.key or b"").decode(), Bytes(message.value or b""))
+            for message in messages
+        ])  # fmt: skip
+
+    def poison(self, message: Message, error: Exception, attempts: int) -> Settlement:
+        """Fail: bytes cannot be poison."""
+        raise AssertionError(f"offset {message.offset} failed {attempts} times") from error
+
+    async def tick(self, now: datetime) -> dict[int, Settlement]:
+        """Nothing is due without a message."""
+        del now
+        return {}
+
+
+def _position(settings: Settings) -> None:
+    """Commit the group's start offsets: the catalogue knows no such stage."""
+    group = positions_of(librdkafka(settings), group_name(settings, NAME))
+    places = [TopicPartition(topic_name(settings, TRAFFIC), number, 0) for number in range(PARTITIONS)]
+    group.commit(offsets=places, asynchronous=False)
+    group.close()
+
+
+def main() -> None:
+    """Run until told to stop."""
+    settings = WorkerSettings.load()
+    _position(settings)
+    app.AGENTS[NAME] = (app.curate, f"{__name__}:PassThrough")
+    setattr(app, "Framing", AsItIs)  # noqa: B010 - the one part of the worker that is another here
+    asyncio.run(app.work(settings, [NAME]))
+
+
+if __name__ == "__main__":
+    # The worker imports the stage by its module's name: what it makes and what is patched must be of one module.
+    importlib.import_module("benchmarks.pass_through").main()

@@ -1,0 +1,1 @@
+"""The peers that `benchmarks.streams` measures Millrace against: programs, and an environment of their own."""

@@ -1,0 +1,126 @@
+"""The stream against its peers: `python -m benchmarks.streams [--rounds 5] [--records 60000]`.
+
+Full curation of the same bytes on the same broker by the worker (exactly once), by Quix Streams and Bytewax (at least
+once, our rules record by record) and by a plain client (the same); then a pass-through. Contenders take turns, each
+alone on the machine, in every round; ratios are paired by round. One workload stands on one partition, as in
+production; `--workloads 8` spreads the records over all. Where contenders end a record differently, nothing is printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import click
+
+from benchmarks import steps
+from benchmarks.contenders import CONTENDERS, MILLRACE, Contender
+from benchmarks.figures import Spread, paired, spread
+from benchmarks.ground import Ground, draw, ground
+from benchmarks.laps import Lap, crowd, lap
+from deploy.simulate.forms import Wire
+from schemas.topics import PARTITIONS
+from streams.curate.stage import BATCH_RECORDS
+
+_WORKERS: Final = (1, 2)
+
+Laps = dict[str, list[Lap]]  # by contender, in the order of the rounds
+
+
+@click.command()
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
+@click.option("--records", default=60_000, show_default=True, type=click.IntRange(2 * BATCH_RECORDS))
+@click.option("--workloads", default=1, show_default=True, type=click.IntRange(1, PARTITIONS), help="Partitions used.")
+@click.option("--seed", default=7, show_default=True)
+def main(rounds: int, records: int, workloads: int, seed: int) -> None:
+    """Run the rounds and print the figures; the last line is JSON."""
+    load = ", ".join(f"{minutes:.1f}" for minutes in os.getloadavg())
+    print(f"{records} records, {workloads} workload(s), seed {seed}, {rounds} rounds, load before {load}")
+    wires = draw(records, seed, workloads)
+    apart = wires if workloads == PARTITIONS else draw(records, seed, PARTITIONS)
+    with ground() as place:
+        curating = _rounds(rounds, "curate", lambda one: lap(place, one, wires, workloads=workloads))
+        _require_same(curating)
+        passing = _rounds(rounds, "pass", lambda one: lap(place, one, wires * 3, workloads=workloads, passing=True))
+        crowds = [_crowds(place, apart, number) for number in range(rounds)]
+        by_step = steps.cpu_us_by_step(place, draw(records, seed) if workloads > 1 else wires)
+    _print_table("full curation", curating)
+    _print_table("pass-through", passing)
+    shared = paired([two.cpu_us for _, two in crowds], [one.cpu_us for one, _ in crowds])
+    print(f"\nCPU a record, two workers to one, {PARTITIONS} workloads: {shared.told('.2f')}, n = {shared.n}")
+    total = spread([one.cpu_us for one in curating[MILLRACE.name]])
+    overhead = total.median - sum(by_step[step] for step in steps.RULES)
+    _print_steps(by_step, total, overhead)
+    print(json.dumps(_summary(curating, passing) | {
+        "cpu_us_per_record": {step: round(by_step[step], 1) for step in steps.STEPS},
+        "cpu_us_per_record_total": round(total.median, 1), "overhead_us_per_record": round(overhead, 1),
+        "two_workers_cpu_ratio": round(shared.median, 2),
+    }))  # fmt: skip
+
+
+def _rounds(rounds: int, what: str, turn: Callable[[Contender], Lap]) -> Laps:
+    """Let the contenders take turns; each round begins with another, so that no place in a round favours one."""
+    laps: Laps = {contender.name: [] for contender in CONTENDERS}
+    for number in range(rounds):
+        start = number % len(CONTENDERS)
+        for contender in (*CONTENDERS[start:], *CONTENDERS[:start]):
+            done = turn(contender)
+            laps[contender.name].append(done)
+            said = f"{done.records_per_second:8,.0f} records/s {done.cpu_us:6.1f} us"
+            print(f"{what} {number + 1}/{rounds} {contender.name:9} {said}", file=sys.stderr)
+    return laps
+
+
+def _require_same(laps: Laps) -> None:
+    """Refuse to compare contenders whose endings differ."""
+    ended = {(done.digest, tuple(sorted(done.endings.items()))) for each in laps.values() for done in each}
+    if len(ended) > 1:
+        told = "; ".join(f"{name}: {dict(each[-1].endings)} {each[-1].digest[:8]}" for name, each in laps.items())
+        raise click.ClickException(f"not all did the same work, so there is no ratio: {told}")
+    print(f"every contender ended every record alike: {dict(next(iter(laps.values()))[0].endings)}")
+
+
+def _crowds(place: Ground, wires: Sequence[Wire], number: int) -> tuple[Lap, Lap]:
+    one, two = (crowd(place, workers, wires, PARTITIONS) for workers in _WORKERS)
+    print(f"workers {number + 1}: one {one.cpu_us:.1f} us, two {two.cpu_us:.1f} us", file=sys.stderr)
+    return one, two
+
+
+def _print_table(title: str, laps: Laps) -> None:
+    ours = _rates(laps[MILLRACE.name])
+    print(f"\n{title}: medians (least-most), n = {len(ours)} rounds")
+    print(f"{'':10}{'records/s':>28}{'CPU us a record':>24}{'millrace is, paired':>26}")
+    for name, each in laps.items():
+        rate, cpu = spread(_rates(each)), spread([done.cpu_us for done in each])
+        ratio = "" if name == MILLRACE.name else paired(ours, _rates(each)).told(".2f") + " x"
+        print(f"{name:10}{rate.told():>28}{cpu.told('.1f'):>24}{ratio:>26}")
+
+
+def _print_steps(by_step: dict[str, float], total: Spread, overhead: float) -> None:
+    print(f"\nCPU us a record, the stage in process, batches of {BATCH_RECORDS:,} (medians)")
+    for step, us in by_step.items():
+        print(f"  {step:16}{us:6.1f}")
+    print(f"  the worker's process, all in: {total.told('.1f')}; beyond the rules {overhead:.1f}")
+
+
+def _summary(curating: Laps, passing: Laps) -> dict[str, Any]:
+    ours, peers = _rates(curating[MILLRACE.name]), [name for name in curating if name != MILLRACE.name]
+    ratios = {f"ratio_to_{name}": round(paired(ours, _rates(curating[name])).median, 2) for name in peers}
+    passed = paired(_rates(passing[MILLRACE.name]), _rates(passing["quix"])).median
+    return {
+        "records_per_second": {name: round(spread(_rates(each)).median) for name, each in curating.items()},
+        **ratios,
+        "pass_through_per_second": {name: round(spread(_rates(each)).median) for name, each in passing.items()},
+        "pass_through_ratio_to_quix": round(passed, 2),
+    }
+
+
+def _rates(laps: Sequence[Lap]) -> list[float]:
+    return [done.records_per_second for done in laps]
+
+
+if __name__ == "__main__":
+    main()
