@@ -141,6 +141,7 @@ class Cluster:
                 "auto.offset.reset": "earliest",
                 "isolation.level": isolation,
                 "enable.partition.eof": True,
+                "fetch.wait.max.ms": 20,  # at the end of a partition the broker holds an answer back for so long
             }
         )
 
