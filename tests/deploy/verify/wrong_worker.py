@@ -41,7 +41,7 @@ def _one_doubled(outputs: Sequence[Output]) -> list[Output]:
 def _duplicates_of_nobody(outputs: Sequence[Output]) -> Iterable[Output]:
     for output in outputs:
         if isinstance(output.record, DiscardedRecord):
-            yield replace(output, record=replace(output.record, duplicate_of="nobody"))
+            yield output._replace(record=replace(output.record, duplicate_of="nobody"))
         else:
             yield output
 
