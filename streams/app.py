@@ -12,7 +12,7 @@ source's batches to the stage. What a stage decides stands in its own folder. Ru
 from __future__ import annotations
 
 import asyncio
-import importlib
+import pkgutil
 import signal
 import sys
 import uuid
@@ -28,7 +28,7 @@ from deploy.edge.framing import Framing
 from deploy.edge.kafka import topic_name
 from schemas.errors import SettingsError
 from schemas.topics import CATALOGUE, MODEL_STATE
-from streams import liveness, model_state
+from streams import garbage, liveness, model_state
 from streams.batch import Batch
 from streams.settings import WorkerSettings
 from streams.source import Source
@@ -91,8 +91,7 @@ def build(settings: WorkerSettings, names: list[str]) -> tuple[faust.App, list[S
     framing.register(CATALOGUE)
     for name in names:
         agent, where = AGENTS[name]
-        module, stage = where.split(":")
-        made: Stage = getattr(importlib.import_module(module), stage)(settings, workloads, framing)
+        made: Stage = pkgutil.resolve_name(where)(settings, workloads, framing)
         channel: Any = app.channel(maxsize=1)
         app.agent(channel, name=f"streams.{name}")(agent)
         sources.append(Source(settings, made, channel.put, framing))
@@ -138,11 +137,11 @@ def _stop(sources: list[Source]) -> None:
 def main(stages: str, bootstrap_servers: str | None) -> None:
     """Run the stream worker."""
     names = [name.strip() for name in stages.split(",") if name.strip()]
-    unknown = [name for name in names if name not in AGENTS]
-    if unknown or not names:
+    if not names or not set(names) <= AGENTS.keys():
         raise SettingsError("stages", stages, f"choose from {', '.join(AGENTS)}")
     settings = WorkerSettings.load(bootstrap_servers=bootstrap_servers)
     logs.start(settings, "worker")
+    garbage.collect_seldom()
     asyncio.run(work(settings, names))
 
 
