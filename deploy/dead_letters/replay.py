@@ -73,7 +73,8 @@ class Replays:
         None in its stead says that the origin went while we were at it.
 
         Raises:
-            Unavailable: a lot was not committed; nothing of it can be seen, and those yielded before are done.
+            Unavailable: a lot is not known to be committed; those yielded before are done. To run the command again is
+                safe: it looks for what was written.
         """
         ordered = sorted(letters, key=origin_of)
         for _, group in groupby(ordered, key=lambda letter: origin_of(letter)[:2]):
@@ -110,7 +111,8 @@ class Replays:
             self._producer.commit_transaction(_SECONDS)
         except (KafkaException, SystemError) as error:  # a fatal error ends a delivery callback as a SystemError
             cause = error if isinstance(error, KafkaException) else error.__cause__
-            raise Unavailable(f"the lot was refused: {cause} (does somebody else replay?)") from error
+            told = f"{cause} (does somebody else replay?); run it again: what was written is found and left alone"
+            raise Unavailable(told) from error
         return written
 
 

@@ -1,1 +1,1 @@
-"""Recomputes, from the topics alone, that every record ended exactly once."""
+"""Recomputes, from the topics alone, that every record ended exactly once; follows one record through them."""
