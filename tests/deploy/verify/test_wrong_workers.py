@@ -77,6 +77,7 @@ def _working(settings: Settings, fault: str) -> Iterator[None]:
         "MILLRACE_TOPIC_PREFIX": settings.topic_prefix,
         "MILLRACE_WORKLOADS_DIR": str(settings.workloads_dir),
         "MILLRACE_STATE_DIR": str(settings.state_dir),
+        "MILLRACE_METRICS_PORT": "0",
     }
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tests.deploy.verify.wrong_worker", fault]
