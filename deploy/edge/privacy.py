@@ -21,14 +21,14 @@ LEAST_KEY_BYTES: Final = 16
 class Redactor:
     """Redacts the texts of one workload."""
 
-    def __init__(self, policies: Mapping[str, Policy], names: Names | None = None) -> None:
+    def __init__(self, by_source: Mapping[str, Policy], names: Names | None = None) -> None:
         """Take what was decided at the start.
 
         Args:
-            policies: by source; "" for all others.
+            by_source: policies; "" for all other sources.
             names: finds names; needed where a policy redacts them.
         """
-        self._policies, self._names = policies, names
+        self._policies, self._names = by_source, names
 
     def policy(self, source: str = "") -> Policy:
         """Return the policy of a source."""

@@ -120,9 +120,9 @@ def _workloads(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 "note", f"teacher of {name}", "may_train = false", "nothing is trained until its terms allow it"
             )
-        key = workload.teacher.api_key_env
-        if key and not os.environ.get(key):
-            yield Finding("missing", f"teacher of {name}", f"{key} is not set", "export the key before `millrace up`")
+        for of, key in (("teacher", workload.teacher.api_key_env), ("privacy", workload.privacy.token_key_env)):
+            if key and not os.environ.get(key):
+                yield Finding("missing", f"{of} of {name}", f"{key} is not set", "export the key before `millrace up`")
 
 
 def _gpu() -> Finding:

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from itertools import accumulate
 from typing import Final
 
-_SEPARATOR: Final = "|"  # no sign holds it, or reaches over it
+_SEPARATOR: Final = "\n"  # no normalised text holds it, and no sign reaches over it
 
 
 class Sign(Enum):
@@ -40,14 +40,14 @@ _PLAIN = re.compile(  # a date, a span of years, a price range: the commonest fi
 )
 _DOTS = re.compile(r"\.\d{1,3}\.\d{1,3}\.\d")
 _COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
-_AT = re.compile(r"(?<=[^\s|])@[^\W_]")
+_AT = re.compile(r"(?<=\S)@[^\W_]")
 
 # A literal to leap to, and what must follow it (or, of an underscore, what must stand before it too).
 _FORM = re.compile(r"[A-Za-z0-9_.\-]{9}")
 _FORMS: Final = ("glpat-", "nvapi-", "pypi-", "xox", "AKIA", "ASIA", "AIza", "ya29.", "eyJ", "SG.")
 _UNDERSCORE = re.compile(r"(?:(?<=gh[opsur])|(?<=hub_pat)|(?<=k_live)|(?<=k_test)|(?<=hf)|(?<=npm))_[A-Za-z0-9]{16}")
 _PEM = re.compile(r"[A-Z0-9 ]{0,40}PRIVATE KEY")
-_RUN = re.compile(r"s?[^a-z0-9|]{0,3}(?:id|is|was|here)?[^a-z0-9|]{0,4}[a-z0-9_\-+/=.~]{12}")
+_RUN = re.compile(r"s?[^a-z0-9\n]{0,3}(?:id|is|was|here)?[^a-z0-9\n]{0,4}[a-z0-9_\-+/=.~]{12}")
 _RUNS: Final = ("key", "token", "secret", "bearer", "sk-")
 _SAID = re.compile(r"(?:word|wd|phrase|code)?[\"'`]? ?(?:is|was|[:=])")
 _SAYING: Final = ("pass", "pwd")
@@ -115,7 +115,7 @@ def signs(text: str) -> set[Sign]:
 
 
 def suspects(texts: Sequence[str]) -> set[int]:
-    """Return the places of the texts that carry a sign, as `signs` would tell of each alone."""
+    """Return the places of the normalised texts that carry a sign, as `signs` would tell of each alone."""
     ascii_places = [place for place, text in enumerate(texts) if text.isascii()]
     if len(ascii_places) == len(texts):
         return _suspects(texts)

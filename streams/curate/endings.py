@@ -29,6 +29,7 @@ from streams.stage import Message, Output
 
 KEPT_BYTES: Final = 64 * 1024  # of a payload
 _DETAIL_CHARACTERS: Final = 500
+_SHORT: Final = 200  # characters; longer fields are not remembered, so that nobody can fill the memory with them
 _CODE_VERSION: Final = metadata.version("millrace")
 _LONG_NUMBER = re.compile(r"\d(?:[ ().\-/]{0,2}\d){6,}|\d{1,3}(?:\.\d{1,3}){3}")
 _ADDRESS = re.compile(r"[\w.%+'-]{1,64}@[\w.-]{1,255}")
@@ -80,11 +81,15 @@ def origin_of(message: Message) -> Origin:
     return Origin(topic=message.topic.name, partition=message.partition, offset=message.offset)
 
 
-@lru_cache(maxsize=10_000)  # clients, models and sources come again and again
 def cleaned(value: str | None, policy: Policy = DEFAULT) -> str | None:
     """Return a field without personal data; digests of ours cannot hold any and stay as they are."""
     if not value or _DIGEST.fullmatch(value):
         return value
+    return redact(value, policy).text if len(value) > _SHORT else _cleaned_short(value, policy)
+
+
+@lru_cache(maxsize=10_000)  # clients, models and sources come again and again
+def _cleaned_short(value: str, policy: Policy) -> str:
     return redact(value, policy).text
 
 

@@ -73,12 +73,14 @@ def test_doctor__package_jar_and_key_that_are_missing(tmp_path: Path, monkeypatc
         (tmp_path / "jars" / jar.file).touch()
     with (tmp_path / "workloads/news.toml").open("a") as file:
         file.write('[teacher]\napi_key_env = "MILLRACE_TEST_NO_SUCH_KEY"\n')
+        file.write('[privacy]\ntoken_key_env = "MILLRACE_TEST_NO_SUCH_KEY"\n')
 
     result = diagnose()
 
     assert "pip install 'millrace[ghost]'" in told("missing", result, "millrace[ghost]")
     assert f"delete {tmp_path / 'jars'}" in told("missing", result, "Kafka's jars")
     assert "export the key" in told("missing", result, "teacher of news")
+    assert "export the key" in told("missing", result, "privacy of news")
 
 
 def test_doctor__what_comes_by_itself_is_a_note():

@@ -88,6 +88,7 @@ HARMLESS = [
     "the token rallied 35%, a secret ballot, passwords must change, password is required",
     "API key rotation, bearer bonds of 1982, secret state-of-the-art-2025-programme",
     "token https://t.co/XoxZtI5ZD3abc and key figures-for-2024-and-2025",
+    "api key: XXXXXXXXXXXXXXXX1234",
     "commit 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
 ]
 
