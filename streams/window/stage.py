@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
@@ -152,12 +153,8 @@ class WindowStage:
         self._store.close()
 
     def _guarded(self, messages: Sequence[Message]) -> Settlement:
-        try:
+        with _disk():
             return self._process(messages)
-        except (OSError, duckdb.IOException) as error:  # a full disk is no fault of the records
-            raise Unavailable(f"window: {type(error).__name__}: {error}") from error
-        except duckdb.FatalException as error:
-            raise WorkerFailed(f"window: the store is no longer usable: {error}") from error
 
     def _process(self, messages: Sequence[Message]) -> Settlement:
         turn = self._turn()
@@ -209,10 +206,8 @@ class WindowStage:
         workload = self._workloads.get(place[1])
         if workload is None or not (workload.triggers.age_hours or workload.triggers.cooldown_hours):
             return
-        try:
+        with _disk():
             self._consider(turn, place, now)
-        except (OSError, duckdb.IOException) as error:
-            raise Unavailable(f"window: {type(error).__name__}: {error}") from error
 
     def _consider(self, turn: _Turn, place: Place, now: datetime) -> None:
         """Put a request into the turn if a trigger fires, nothing holds it back and there is enough to learn from."""
@@ -307,7 +302,8 @@ class WindowStage:
             for name in {place[1] for place in self._standings if place[0] == partition}:
                 workload = self._workloads.get(name)
                 if workload is not None:
-                    self._store.prune(partition, workload, below)
+                    with _disk():
+                        self._store.prune(partition, workload, below)
 
     def _read(
         self, reader: Reader, topic: Topic, partition: int, kind: type[R], *, settled: bool = False
@@ -334,6 +330,17 @@ class WindowStage:
                 del state[place]
         self._positions.pop(partition, None)
         self._topic_ids.pop(partition, None)
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """Tell a disk that takes nothing, which is no fault of the records, from a store that is broken."""
+    try:
+        yield
+    except (OSError, duckdb.IOException) as error:
+        raise Unavailable(f"window: {type(error).__name__}: {error}") from error
+    except duckdb.FatalException as error:
+        raise WorkerFailed(f"window: the store is no longer usable: {error}") from error
 
 
 def _tell(request: RetrainRequest) -> None:

@@ -168,7 +168,7 @@ class Store:
 
 
 class _Transaction:
-    """One DuckDB transaction: committed at the end, rolled back by an error."""
+    """One DuckDB transaction: committed at the end, rolled back by an error; OSError where the disk takes none."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -178,7 +178,13 @@ class _Transaction:
         return self._connection
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+        if kind is not None:
+            self._connection.execute("ROLLBACK")
+            return
+        try:
+            self._connection.execute("COMMIT")
+        except duckdb.TransactionException as error:  # a full disk, in DuckDB's words; it has rolled back by itself
+            raise OSError(f"the store's file took no commit: {error}") from error
 
 
 def _open(file: Path) -> duckdb.DuckDBPyConnection:

@@ -1,4 +1,4 @@
-"""The worker's clock moved while it works; every decision is by the broker's."""
+"""A worker whose clock is wrong; every decision is by the broker's."""
 
 from __future__ import annotations
 
@@ -20,35 +20,33 @@ from tests.faults.workers import Worker, ending, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.faults]
 
-MOVES: Final = (0, 600, -600)  # seconds against the true time, one after the other
+MOVES: Final = (600, -600)  # seconds against the true time, one after the other
 # A record may be 600 s ahead of the broker's clock. By a clock that is 600 s wrong, one of these would be misjudged.
 AHEAD_SECONDS: Final = (300, 900)
 
 
-def test_clock__moved_by_ten_minutes__changes_no_decision(topics: Settings, tell: Tell, tmp_path: Path) -> None:
-    """Forwards and backwards under a running worker: records in the future are told by the broker's clock."""
+def test_clock__ten_minutes_off__changes_no_decision(topics: Settings, tell: Tell) -> None:
+    """Forwards, then back by twenty: records in the future are told, and state is rebuilt, by the broker's clock."""
     write_workloads(topics.workloads_dir)
-    clock = tmp_path / "clock"
-    clock.write_text("+0s")
     traffic = Traffic(topics)
-    worker = Worker(topics, 0, environment=_faked(clock))
     sent = 0
-    with ending(worker):
-        for move in MOVES:
-            clock.write_text(f"{move:+d}s")
-            traffic.send(120)
+    for move in MOVES:
+        # The clock moves between two starts: libfaketime 0.9.10 cannot move it under a process that sleeps in Python
+        # without moving the monotonic clock along, which no real clock does.
+        worker = Worker(topics, 0, environment=_faked(move))
+        with ending(worker):
+            traffic.send(300)
             for name in WORKLOADS:
                 publish(topics, TRAFFIC, name, *(_ahead(name, move, seconds) for seconds in AHEAD_SECONDS))
-            sent += 120 + len(WORKLOADS) * len(AHEAD_SECONDS)
+            sent += 300 + len(WORKLOADS) * len(AHEAD_SECONDS)
             until(lambda: (it := curated(topics)).inputs == sent and it.in_flight == 0, 60, "curated", worker)  # noqa: B023
-        code = worker.stop()
+            assert worker.stop() == 0
     appended = {(one.partition, one.offset): one.appended for one in messages(topics, TRAFFIC)}
     letters = records(topics, DEAD_LETTERS, DeadLetter)
     off = [(each.time - appended[each.origin.partition, each.origin.offset]).total_seconds() for each in letters]
     tell("the worker's clock against the broker's, by its dead letters: "
-         + ", ".join(f"{seconds:+.0f} s" for seconds in sorted(off)[:: len(WORKLOADS)]))  # fmt: skip
+         + ", ".join(f"{seconds:+.0f} s" for seconds in sorted(off)))  # fmt: skip
 
-    assert code == 0
     for move in MOVES:
         assert sum(abs(seconds - move) < 60 for seconds in off) == len(WORKLOADS), "the clock was not moved"
     assert [each.reason for each in letters] == [DeadLetterReason.IN_FUTURE] * len(MOVES) * len(WORKLOADS)
@@ -60,12 +58,9 @@ def _ahead(workload: str, move: int, seconds: int) -> TrafficRecord:
     return TrafficRecord(workload=workload, event_time=datetime.now(UTC) + timedelta(seconds=seconds), text=text)
 
 
-def _faked(clock: Path) -> dict[str, str]:
-    """Return the environment of a process whose clock follows a file; the time that only ever grows stays true."""
+def _faked(move: int) -> dict[str, str]:
+    """Return the environment of a process whose clock is so many seconds off."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
     if library is None:
         pytest.skip("no libfaketime: install Debian's package faketime to move a clock")
-    return {
-        "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }  # fmt: skip
+    return {"LD_PRELOAD": str(library), "FAKETIME": f"{move:+d}s"}

@@ -48,7 +48,8 @@ class Worker:
         self.process = self._start(program)
 
     def _start(self, program: Sequence[str]) -> subprocess.Popen[bytes]:
-        self.state.mkdir(parents=True, exist_ok=True)
+        for folder in (self.state, self.log.parent):
+            folder.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {
             "MILLRACE_BOOTSTRAP_SERVERS": self._settings.bootstrap_servers,
             "MILLRACE_TOPIC_PREFIX": self._settings.topic_prefix,
