@@ -1,6 +1,6 @@
 """A batch's candidates of one workload, step by step and each step over all of them: the work of curate.
 
-    redact -> normalise -> text keys -> enrich -> quality -> sketches, and then one by one, for each decision rests on
+    normalise -> redact -> text keys -> enrich -> quality -> sketches, and then one by one, for each decision rests on
     those before it: duplicate or vote -> blend -> caps -> remember
 
 A record that is filtered is not remembered: a duplicate names a record that stands in `curated`.
@@ -65,8 +65,9 @@ class GroupCurator:
 
     def _cleaned(self, candidates: Sequence[Candidate]) -> list[Clean]:
         sources = [candidate.record.source for candidate in candidates]
-        redacted = self._redactor.redact_all([candidate.text for candidate in candidates], sources)
-        texts = normalise_all([one.text for one in redacted])
+        plain = normalise_all([candidate.text for candidate in candidates])
+        redacted = self._redactor.redact_all(plain, sources)  # of normalised texts, normalised ones come back
+        texts = [one.text for one in redacted]
         keys = [
             text_key(self._workload.name, text, candidate.template)
             for candidate, text in zip(candidates, texts, strict=True)
@@ -147,7 +148,7 @@ class GroupCurator:
         )
 
     def _answer(self, answer: str, source: str) -> str:
-        return normalise(self._redactor.redact(answer, source).text)
+        return self._redactor.redact(normalise(answer), source).text
 
 
 def _is_vote(curated: CuratedRecord, found: Duplicate) -> bool:

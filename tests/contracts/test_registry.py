@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,18 +37,11 @@ from schemas.topics import (
 )
 from schemas.workload import Workload
 from tests.deploy.edge.registry_double import Double, serving
-from tests.schemas.golden_form import from_json
+from tests.schemas.golden_form import golden
 from tests.streams.echo import NOW, until
 from trainers.ledger import Ledger
 
 pytestmark = pytest.mark.broker
-
-GOLDEN = Path(__file__).parents[1] / "schemas" / "golden"
-
-
-def golden(topic: Topic) -> Any:
-    """Return a full record of a topic."""
-    return from_json(topic.record, json.loads((GOLDEN / f"{topic.record.__name__}.json").read_text()))
 
 
 @pytest.fixture
@@ -96,7 +87,7 @@ async def test_capture__while_the_registry_is_down__waits_and_loses_nothing(sett
     """The router starts and answers without its registry; what it captured goes out once the registry is there."""
     registry.fails = True
     capture = Capture(settings)
-    record = golden(OUTCOMES)
+    record = golden(OUTCOMES.record)
     assert capture.offer(OUTCOMES, record.workload, record)
     await until(lambda: registry.asked)
     registry.fails = False
@@ -112,7 +103,7 @@ async def test_capture__while_the_registry_is_down__waits_and_loses_nothing(sett
 async def test_follow__reads_both_framings(settings: RouterSettings, monkeypatch: pytest.MonkeyPatch):
     """The router takes over states in either framing; one under an id that nobody knows is left out."""
     monkeypatch.setattr(framing_module, "PATIENCE_SECONDS", 0.2)
-    state = golden(MODEL_STATE)
+    state = golden(MODEL_STATE.record)
     unknown = b"\x00\x00\x00\x30\x39garbage"
     put(
         settings,
@@ -132,11 +123,11 @@ async def test_follow__reads_both_framings(settings: RouterSettings, monkeypatch
 
 async def test_rollout_command__with_a_registry(settings: RouterSettings, monkeypatch: pytest.MonkeyPatch):
     """Status and state are read, and the command is written, in Confluent framing."""
-    framing, status, state = Framing(settings), golden(ROLLOUT_STATUS), golden(MODEL_STATE)
+    framing, status, state = Framing(settings), golden(ROLLOUT_STATUS.record), golden(MODEL_STATE.record)
     put(settings, ROLLOUT_STATUS, status.workload, framing.encode(ROLLOUT_STATUS, status))
     put(settings, MODEL_STATE, state.workload, framing.encode(MODEL_STATE, state))
     monkeypatch.setattr("deploy.router.rollout.ACKNOWLEDGE_SECONDS", 0.0)
-    command: RolloutCommand = golden(ROLLOUT_COMMANDS)
+    command: RolloutCommand = golden(ROLLOUT_COMMANDS.record)
 
     assert (await status_of(settings, state.workload))[0] == state
     assert (await status_of(settings, status.workload))[1] == [status]
@@ -161,7 +152,10 @@ def test_simulate__with_a_registry(settings: RouterSettings):
 async def test_dispatcher__with_a_registry(settings: RouterSettings, monkeypatch: pytest.MonkeyPatch):
     """Runs and events are written under the registry's ids and read back; a request nobody can read holds up none."""
     monkeypatch.setattr(framing_module, "PATIENCE_SECONDS", 0.2)
-    framing, request, run, event = Framing(settings), *map(golden, (RETRAIN_REQUESTS, TRAINING_RUNS, MODEL_PROMOTION))
+    framing, request, run, event = (
+        Framing(settings),
+        *(golden(topic.record) for topic in (RETRAIN_REQUESTS, TRAINING_RUNS, MODEL_PROMOTION)),
+    )
     put(settings, RETRAIN_REQUESTS, request.workload, b"\x00\x00\x00\x30\x39garbage",
         framing.encode(RETRAIN_REQUESTS, request))  # fmt: skip
     ledger = Ledger(settings)
@@ -184,7 +178,7 @@ async def test_dispatcher__with_a_registry(settings: RouterSettings, monkeypatch
 
 def test_demo_observer__with_a_registry(settings: RouterSettings):
     """The demo's view reads what the programs write."""
-    state = golden(MODEL_STATE)
+    state = golden(MODEL_STATE.record)
     put(settings, MODEL_STATE, state.workload, Framing(settings).encode(MODEL_STATE, state))
     observer = Observer(settings)
     observer.start()

@@ -1,12 +1,33 @@
-"""The JSON form of a record in golden files, and back."""
+"""Golden records: by version, their bytes and their JSON form, and the way between that and a record."""
 
 import dataclasses
+import json
 import typing
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from schemas.codec import from_datum, to_datum
 from schemas.records import Record
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def versions(record: type[Record]) -> list[str]:
+    """Return the versions under which a record has golden bytes, oldest first."""
+    return sorted(folder.name for folder in GOLDEN.iterdir() if (folder / f"{record.__name__}.hex").is_file())
+
+
+def golden_pair(record: type[Record], version: str) -> tuple[bytes, Any]:
+    """Return the bytes and the JSON form of a version."""
+    folder = GOLDEN / version
+    data = bytes.fromhex((folder / f"{record.__name__}.hex").read_text())
+    return data, json.loads((folder / f"{record.__name__}.json").read_text())
+
+
+def golden(record: type[Record]) -> Any:
+    """Return the full record of the newest version."""
+    return from_json(record, golden_pair(record, versions(record)[-1])[1])
 
 
 def to_json(record: Record) -> Any:

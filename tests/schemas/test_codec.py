@@ -6,7 +6,6 @@ import json
 import struct
 from datetime import UTC, datetime
 from importlib import resources
-from pathlib import Path
 
 import fastavro
 import pytest
@@ -18,29 +17,23 @@ from schemas import codec
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.records import AnsweredBy, TrafficRecord
 from schemas.topics import CATALOGUE
-from tests.schemas.golden_form import from_json, to_json
+from tests.schemas.golden_form import from_json, golden_pair, to_json, versions
 
-GOLDEN = Path(__file__).parent / "golden"
 ROOTS = [topic.record for topic in CATALOGUE]
 TRAFFIC = TrafficRecord(workload="news", event_time=datetime(2026, 1, 1, tzinfo=UTC), text="Acme rises")
-
-
-def golden(record):
-    """Return the versions under which a record has golden bytes, oldest first."""
-    return sorted(folder.name for folder in GOLDEN.iterdir() if (folder / f"{record.__name__}.hex").is_file())
 
 
 @pytest.mark.parametrize("record", ROOTS)
 def test_golden_bytes__both_ways(record):
     """The bytes of a full record never change: they decode to the record, and the record encodes to them."""
-    data, value = golden_pair(record, golden(record)[-1])
+    data, value = golden_pair(record, versions(record)[-1])
 
     assert to_json(codec.decode(record, data)) == value
     assert codec.encode(from_json(record, value)) == data
 
 
 @pytest.mark.parametrize(
-    ("record", "version"), [(record, version) for record in ROOTS for version in golden(record)[:-1]]
+    ("record", "version"), [(record, version) for record in ROOTS for version in versions(record)[:-1]]
 )
 def test_golden_bytes_of_an_older_version__are_read_with_the_new_fields_defaults(record, version):
     """What an older release wrote is read by this one: every value it wrote, and defaults for the rest."""
@@ -49,12 +42,6 @@ def test_golden_bytes_of_an_older_version__are_read_with_the_new_fields_defaults
 
     assert {name: found[name] for name in value} == value
     assert all(found[name] in (None, 0, [], {}, "") for name in set(found) - set(value))
-
-
-def golden_pair(record, version):
-    folder = GOLDEN / version
-    data = bytes.fromhex((folder / f"{record.__name__}.hex").read_text())
-    return data, json.loads((folder / f"{record.__name__}.json").read_text())
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import io
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
 import fastavro
 import pytest
@@ -16,9 +15,8 @@ from schemas.errors import ContractError, DeadLetterReason, RecordRejected, Unav
 from schemas.records import Outcome, TrafficRecord
 from schemas.topics import CATALOGUE, TRAFFIC, Topic
 from tests.deploy.edge.registry_double import Double
-from tests.schemas.golden_form import from_json
+from tests.schemas.golden_form import golden
 
-GOLDEN = Path(__file__).parents[2] / "schemas" / "golden"
 RECORD = TrafficRecord(workload="news", event_time=datetime(2026, 1, 1, tzinfo=UTC), text="Acme rises")
 UNKNOWN = b"\x00\x00\x00\x00\x63rest"
 
@@ -31,7 +29,7 @@ def framing(double: Double) -> Framing:
 def test_framing__of_every_topics_record(double: Double, topic: Topic):
     """A full record goes out under the id of its topic's subject, and comes back; a single object is read too."""
     one = framing(double)
-    record = from_json(topic.record, json.loads((GOLDEN / f"{topic.record.__name__}.json").read_text()))
+    record = golden(topic.record)
 
     value = one.encode(topic, record)
 
