@@ -8,7 +8,6 @@ A duplicate goes on as a vote where it carries another recorded answer, or where
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -34,7 +33,7 @@ from schemas.rules.redact import redact
 from schemas.topics import CURATED, DISCARDED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Workload
 from streams.curate.decode import decode_traffic
-from streams.curate.duplicates import Duplicate, DuplicateIndex, Member, Overlay, grams, sketch_of
+from streams.curate.duplicates import Duplicate, DuplicateIndex, Kept, Overlay, Recalled
 from streams.curate.endings import cleaned, dead_letter, origin_of
 from streams.curate.enrich import tickers, words
 from streams.curate.validate import check_time, find_text
@@ -42,8 +41,6 @@ from streams.stage import Message, Output, Reader, Settlement
 
 BATCH_RECORDS: Final = 5_000  # a commit takes 15-35 ms: at 2,000 a batch it costs half the throughput
 REKEYED_HEADER: Final = "millrace-rekeyed-from"
-
-Overlays = dict[str, Overlay]
 
 
 class CurateStage:
@@ -70,15 +67,15 @@ class CurateStage:
 
     def assign(self, partition: int, reader: Reader) -> None:
         """Rebuild the partition's duplicate index from `curated`."""
-        seen: dict[str, deque[CuratedRecord]] = {
-            name: deque(maxlen=workload.duplicates.horizon * 2) for name, workload in self._workloads.items()
-        }
+        recalled: dict[str, Recalled] = {}
         for message in reader.read(CURATED, partition):
             if message.value:
                 record = self._framing.decode(CuratedRecord, message.value)
-                if record.workload in seen:
-                    seen[record.workload].append(record)
-        self._indexes[partition] = {name: self._rebuilt(name, records) for name, records in seen.items() if records}
+                workload = self._workloads.get(record.workload)
+                if workload is not None:
+                    of = recalled.setdefault(workload.name, Recalled(workload.duplicates.horizon))
+                    of.take(_kept(record))
+        self._indexes[partition] = {name: self._new_index(name, of) for name, of in recalled.items()}
 
     def revoke(self, partition: int) -> None:
         """Forget the partition's duplicate index."""
@@ -100,17 +97,27 @@ class CurateStage:
         return {}
 
     def _process(self, messages: Sequence[Message]) -> Settlement:
-        overlays: dict[int, Overlays] = {}
-        outputs = [self._one(message, overlays.setdefault(message.partition, {})) for message in messages]
+        settled = [self._cleaned(message) for message in messages]
+        fresh: dict[tuple[int, str], list[tuple[str, str]]] = {}
+        for message, one in zip(messages, settled, strict=True):
+            if isinstance(one, CuratedRecord):
+                fresh.setdefault((message.partition, one.workload), []).append((one.text_key, one.text))
+        overlays = {place: self._index(*place).overlay(texts) for place, texts in fresh.items()}
+        outputs = [
+            _told_apart(message, one, overlays[message.partition, one.workload])
+            if isinstance(one, CuratedRecord)
+            else one
+            for message, one in zip(messages, settled, strict=True)
+        ]
 
         def merge() -> None:
-            for by_workload in overlays.values():
-                for overlay in by_workload.values():
-                    overlay.merge()
+            for overlay in overlays.values():
+                overlay.merge()
 
         return Settlement(outputs, committed=merge)
 
-    def _one(self, message: Message, overlays: Overlays) -> Output:
+    def _cleaned(self, message: Message) -> CuratedRecord | Output:
+        """Return the record without personal data, or what becomes of a message that cannot be curated."""
         record: TrafficRecord | None = None
         try:
             record = decode_traffic(message, self._framing)
@@ -126,9 +133,9 @@ class CurateStage:
         if isinstance(found, chat.Ineligible):
             return _filtered(message, record, f"only the teacher can answer: {found.reason}")
         curated = _clean(message, record, found)
-        if not curated.text:
-            return _filtered(message, record, "nothing is left of the text once it is normalised")
-        return self._told_apart(message, curated, workload, overlays)
+        return (
+            curated if curated.text else _filtered(message, record, "nothing is left of the text once it is normalised")
+        )
 
     def _workload(self, record: TrafficRecord) -> Workload:
         workload = self._workloads.get(record.workload)
@@ -136,36 +143,34 @@ class CurateStage:
             raise RecordRejected(DeadLetterReason.UNKNOWN_WORKLOAD, "no workload file has this name")
         return workload
 
-    def _told_apart(self, message: Message, curated: CuratedRecord, workload: Workload, overlays: Overlays) -> Output:
-        overlay = overlays.get(workload.name)
-        if overlay is None:
-            overlay = overlays[workload.name] = self._index(message.partition, workload).overlay()
-        found = overlay.find(curated.record_id, curated.text_key, curated.text)
-        if isinstance(found, Duplicate):
-            if not _is_vote(curated, found):
-                return _duplicate(message, curated, found)
-            overlay.add_vote(curated.record_id, found.cluster_id)
-            vote = replace(curated, kind=CuratedKind.VOTE, duplicate_of=found.record_id, cluster_id=found.cluster_id)
-            return Output(CURATED, message.partition, curated.workload, vote)
-        overlay.add(Member(curated.record_id, curated.text_key, curated.answer, found[0]), found[1])
-        return Output(CURATED, message.partition, curated.workload, curated)
-
-    def _index(self, partition: int, workload: Workload) -> DuplicateIndex:
+    def _index(self, partition: int, name: str) -> DuplicateIndex:
         indexes = self._indexes.setdefault(partition, {})
-        if workload.name not in indexes:
-            indexes[workload.name] = DuplicateIndex(workload.duplicates.similarity, workload.duplicates.horizon)
-        return indexes[workload.name]
+        if name not in indexes:
+            indexes[name] = self._new_index(name)
+        return indexes[name]
 
-    def _rebuilt(self, name: str, records: Sequence[CuratedRecord]) -> DuplicateIndex:
+    def _new_index(self, name: str, recalled: Recalled | None = None) -> DuplicateIndex:
         duplicates = self._workloads[name].duplicates
-        index = DuplicateIndex(duplicates.similarity, duplicates.horizon)
-        for record in records:
-            if record.kind == CuratedKind.VOTE:
-                index.add_id(record.record_id, record.cluster_id)
-            else:
-                found = grams(record.text)
-                index.add(Member(record.record_id, record.text_key, record.answer, found), sketch_of(found))
-        return index
+        return DuplicateIndex(duplicates.similarity, duplicates.horizon, recalled)
+
+
+def _told_apart(message: Message, curated: CuratedRecord, overlay: Overlay) -> Output:
+    found = overlay.find(curated.record_id, curated.text_key, curated.answer)
+    if found is None:
+        overlay.add(curated.record_id, curated.text_key, curated.answer)
+    elif _is_vote(curated, found):
+        overlay.add_vote(curated.record_id, found.cluster_id)
+        curated = replace(curated, kind=CuratedKind.VOTE, duplicate_of=found.record_id, cluster_id=found.cluster_id)
+    else:
+        return _duplicate(message, curated, found)
+    return Output(CURATED, message.partition, curated.workload, curated)
+
+
+def _kept(record: CuratedRecord) -> Kept:
+    return Kept(
+        record.record_id, record.cluster_id, record.text_key, record.text, record.answer,
+        vote=record.kind == CuratedKind.VOTE,
+    )  # fmt: skip
 
 
 def _clean(message: Message, record: TrafficRecord, found: chat.Found) -> CuratedRecord:
@@ -205,8 +210,7 @@ def _is_vote(curated: CuratedRecord, found: Duplicate) -> bool:
     """Tell whether a duplicate says something new: another answer, unless a student's; or it was drawn for audit."""
     if found.reason == DiscardReason.DUPLICATE_ID:
         return False  # the same record, sent again
-    another = curated.answer is not None and curated.answer != found.answer
-    return curated.audit or (another and curated.answered_by != AnsweredBy.STUDENT)
+    return curated.audit or (found.another_answer and curated.answered_by != AnsweredBy.STUDENT)
 
 
 def _duplicate(message: Message, curated: CuratedRecord, found: Duplicate) -> Output:
