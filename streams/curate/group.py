@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deploy.edge.privacy import Redactor
-from schemas.records import AnsweredBy, CuratedKind, CuratedRecord, DiscardReason
+from schemas.records import AnsweredBy, CuratedKind, CuratedRecord, DiscardReason, TrafficRecord
 from schemas.rules.normalise import normalise, normalise_all, text_key
 from schemas.topics import CURATED
 from schemas.workload import Workload
 from streams.curate import blend, discards, language
 from streams.curate.classifier import load
-from streams.curate.duplicates import Duplicate, Member
+from streams.curate.duplicates import Duplicate
 from streams.curate.endings import cleaned, cleaned_attributes, origin_of
 from streams.curate.enrich import Enrichment, enrich_all
 from streams.curate.intake import Candidate
 from streams.curate.quality import EMPTY, QualityFilter
-from streams.curate.state import View
+from streams.curate.state import PartitionState, View
 from streams.stage import Output
 
 
@@ -34,6 +34,7 @@ class Clean(NamedTuple):
     text: str  # redacted and normalised
     text_key: str
     redactions: dict[str, int]
+    answer: str | None  # redacted and normalised, where one was recorded
     told: Enrichment
     refused: str | None  # the name of the quality rule that refuses the text
 
@@ -59,9 +60,11 @@ class GroupCurator:
         if self._wants_language:
             language.load()
 
-    def curate(self, candidates: Sequence[Candidate], view: View) -> list[Output]:
-        """Return what ends each candidate, in their order; the view remembers what is kept."""
-        return [self._decide(*pair, view) for pair in zip(candidates, self._cleaned(candidates), strict=True)]
+    def curate(self, candidates: Sequence[Candidate], state: PartitionState) -> tuple[list[Output], View]:
+        """Return what ends each candidate, in their order, and the view that remembers what is kept."""
+        cleaned = self._cleaned(candidates)
+        view = state.view(self._workload, ((clean.text_key, clean.text) for clean in cleaned if clean.text))
+        return [self._decide(*pair, view) for pair in zip(candidates, cleaned, strict=True)], view
 
     def _cleaned(self, candidates: Sequence[Candidate]) -> list[Clean]:
         sources = [candidate.record.source for candidate in candidates]
@@ -74,15 +77,16 @@ class GroupCurator:
         ]
         told = enrich_all(texts, language.languages_of(texts) if self._wants_language else None)
         refused = self._quality.refusals(texts, told)
-        return list(map(Clean, texts, keys, [one.counts for one in redacted], told, refused))
+        answers = [self._answer(candidate.record) for candidate in candidates]
+        return list(map(Clean, texts, keys, [one.counts for one in redacted], answers, told, refused))
 
     def _decide(self, candidate: Candidate, clean: Clean, view: View) -> Output:
         message = candidate.message
         if not clean.text:
             curated = self._record(candidate, clean)
             return discards.filtered(message, curated, EMPTY, "nothing is left of the text once it is normalised")
-        found = view.duplicates.find(candidate.record_id, clean.text_key, clean.text)
-        if isinstance(found, Duplicate):
+        found = view.duplicates.find(candidate.record_id, clean.text_key, clean.answer)
+        if found is not None:
             return self._repeated(candidate, clean, found, view)
         curated = self._record(candidate, clean)
         rule = clean.refused
@@ -91,7 +95,7 @@ class GroupCurator:
         rule = rule or view.caps.admit(curated)
         if rule is not None:
             return discards.filtered(message, curated, rule)
-        view.duplicates.add(Member(curated.record_id, curated.text_key, curated.answer, found[0]), found[1])
+        view.duplicates.add(curated.record_id, curated.text_key, curated.answer)
         return Output(CURATED, message.partition, curated.workload, curated)
 
     def _repeated(self, candidate: Candidate, clean: Clean, found: Duplicate, view: View) -> Output:
@@ -135,7 +139,7 @@ class GroupCurator:
             numbers=told.numbers,
             currencies=told.currencies,
             template=candidate.template,
-            answer=None if record.answer is None else self._answer(record.answer, record.source),
+            answer=clean.answer,
             answered_by=record.answered_by,
             model=cleaned(record.model, policy),
             model_digest=cleaned(record.model_digest, policy),
@@ -147,13 +151,12 @@ class GroupCurator:
             attributes=cleaned_attributes(record.attributes, policy) if record.attributes else {},
         )
 
-    def _answer(self, answer: str, source: str) -> str:
-        return self._redactor.redact(normalise(answer), source).text
+    def _answer(self, record: TrafficRecord) -> str | None:
+        return None if record.answer is None else self._redactor.redact(normalise(record.answer), record.source).text
 
 
 def _is_vote(curated: CuratedRecord, found: Duplicate) -> bool:
     """Tell whether a duplicate says something new: another answer, unless a student's; or it was drawn for audit."""
     if found.reason == DiscardReason.DUPLICATE_ID:
         return False  # the same record, sent again
-    another = curated.answer is not None and curated.answer != found.answer
-    return curated.audit or (another and curated.answered_by != AnsweredBy.STUDENT)
+    return curated.audit or (found.another_answer and curated.answered_by != AnsweredBy.STUDENT)

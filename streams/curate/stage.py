@@ -89,8 +89,10 @@ class CurateStage:
         views: list[View] = []
         for name, places in groups.items():
             candidates = [one for place in places if isinstance(one := taken[place], Candidate)]
-            views.append(self._state(candidates[0].message.partition).view(self._workloads[name]))
-            for place, output in zip(places, self._curators[name].curate(candidates, views[-1]), strict=True):
+            state = self._states.setdefault(candidates[0].message.partition, PartitionState(self._workloads))
+            outputs, view = self._curators[name].curate(candidates, state)
+            views.append(view)
+            for place, output in zip(places, outputs, strict=True):
                 taken[place] = output
 
         def merge() -> None:
@@ -98,6 +100,3 @@ class CurateStage:
                 view.merge()
 
         return Settlement([one for one in taken if not isinstance(one, Candidate)], committed=merge)
-
-    def _state(self, partition: int) -> PartitionState:
-        return self._states.setdefault(partition, PartitionState(self._workloads))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from deploy.edge.framing import Framing
@@ -12,7 +11,7 @@ from schemas.rules.places import replayed_from
 from schemas.topics import CURATED
 from schemas.workload import Workload
 from streams.curate.caps import CapCounts, CapOverlay
-from streams.curate.duplicates import DuplicateIndex, Member, Overlay, grams, sketch_of
+from streams.curate.duplicates import DuplicateIndex, Kept, Overlay, Recalled
 from streams.stage import Reader
 
 
@@ -43,35 +42,36 @@ class PartitionState:
     ) -> PartitionState:
         """Read the state back from `curated`: it decides like one that was never interrupted."""
         state = cls(workloads)
-        seen: dict[str, deque[CuratedRecord]] = {}
+        recalled: dict[str, Recalled] = {}
         for message in reader.read(CURATED, partition):
-            if message.value is None or replayed_from(message.headers) is not None:  # a replay is no second member
+            if message.value is None or replayed_from(message.headers) is not None:  # a replay brings nothing new in
                 continue
             record = framing.decode(CuratedRecord, message.value)
             workload = workloads.get(record.workload)
             if workload is not None:
-                seen.setdefault(record.workload, deque(maxlen=2 * workload.duplicates.horizon)).append(record)
+                recalled.setdefault(workload.name, Recalled(workload.duplicates.horizon)).take(_kept(record))
                 state._caps(workload).add(record)
-        for name, records in seen.items():
-            index = state._index(workloads[name])
-            for record in records:
-                if record.kind == CuratedKind.VOTE:
-                    index.add_id(record.record_id, record.cluster_id)
-                else:
-                    found = grams(record.text)
-                    index.add(Member(record.record_id, record.text_key, record.answer, found), sketch_of(found))
+        for name, of in recalled.items():
+            state._indexes[name] = _index(workloads[name], of)
         return state
 
-    def view(self, workload: Workload) -> View:
-        """Return what a batch sees of a workload."""
-        return View(self._index(workload).overlay(), self._caps(workload).overlay())
-
-    def _index(self, workload: Workload) -> DuplicateIndex:
-        found = self._indexes.get(workload.name)
-        if found is None:
-            duplicates = workload.duplicates
-            found = self._indexes[workload.name] = DuplicateIndex(duplicates.similarity, duplicates.horizon)
-        return found
+    def view(self, workload: Workload, texts: Iterable[tuple[str, str]]) -> View:
+        """Return what a batch sees of a workload, given the text key and the normalised text of each of its records."""
+        index = self._indexes.get(workload.name)
+        if index is None:
+            index = self._indexes[workload.name] = _index(workload)
+        return View(index.overlay(texts), self._caps(workload).overlay())
 
     def _caps(self, workload: Workload) -> CapCounts:
         return self._counts.setdefault(workload.name, CapCounts(workload.caps))
+
+
+def _index(workload: Workload, recalled: Recalled | None = None) -> DuplicateIndex:
+    return DuplicateIndex(workload.duplicates.similarity, workload.duplicates.horizon, recalled)
+
+
+def _kept(record: CuratedRecord) -> Kept:
+    return Kept(
+        record.record_id, record.cluster_id, record.text_key, record.text, record.answer,
+        record.kind == CuratedKind.VOTE,
+    )  # fmt: skip

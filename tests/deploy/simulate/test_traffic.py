@@ -21,7 +21,8 @@ from schemas.rules.splits import split_of
 from schemas.topics import TRAFFIC
 from schemas.workload import Workload
 from streams.curate.decode import decode_traffic
-from streams.curate.duplicates import grams, jaccard
+from streams.curate.duplicates import similarity
+from streams.curate.duplicates.grams import grams_of, jaccard
 from streams.stage import Message
 from tests.deploy.simulate.conftest import PLAN
 
@@ -81,12 +82,12 @@ def test_traffic__near_duplicates_and_originals(drawn: list[Planted]) -> None:
     texts = {planted.id: as_stored(planted.entry.text or "") for planted in drawn if planted.truth}
     for planted in drawn:
         if planted.entry.kind == "near_duplicate":
-            assert jaccard(grams(texts[planted.id]), grams(texts[planted.entry.of or ""])) >= 0.7
+            assert similarity(texts[planted.id], texts[planted.entry.of or ""]) >= 0.7
         if planted.entry.kind == "duplicate":
             assert texts[planted.id].casefold() == texts[planted.entry.of or ""].casefold()
-    originals = [grams(texts[planted.id]) for planted in drawn[:1200] if planted.entry.kind == "original"]
+    originals = grams_of([texts[planted.id] for planted in drawn[:1200] if planted.entry.kind == "original"]).each()
 
-    assert all(jaccard(one, two) < 0.7 for i, one in enumerate(originals) for two in originals[:i])
+    assert all((jaccard([one] * i, originals[:i]) < 0.7).all() for i, one in enumerate(originals))
 
 
 def test_traffic__personal_data(drawn: list[Planted]) -> None:

@@ -309,7 +309,7 @@ class Kept:
 async def test_rebuilt_index__decides_like_one_that_was_never_interrupted(horizon: int) -> None:
     """From `curated` alone, also where the horizon has evicted clusters."""
     messages = [
-        traffic(n, f"{FED} {' '.join(f'w{(n * 7) % 11}{i}' for i in range(9))}", answer="up" if n % 3 else "down")
+        traffic(n, f"{FED} {' '.join(f'w{n * n % 11}{i}' for i in range(9))}", answer="up" if n % 3 else "down")
         for n in range(60)
     ]
     whole = stage(duplicates=NEWS.duplicates.model_copy(update={"horizon": horizon}))
