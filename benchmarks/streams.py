@@ -21,6 +21,7 @@ from benchmarks.contenders import CONTENDERS, MILLRACE, Contender
 from benchmarks.figures import Spread, paired, spread
 from benchmarks.ground import Ground, draw, ground
 from benchmarks.laps import Lap, crowd, lap
+from benchmarks.peers import environment
 from deploy.simulate.forms import Wire
 from schemas.topics import PARTITIONS
 from streams.curate.stage import BATCH_RECORDS
@@ -39,6 +40,7 @@ def main(rounds: int, records: int, workloads: int, seed: int) -> None:
     """Run the rounds and print the figures; the last line is JSON."""
     load = ", ".join(f"{minutes:.1f}" for minutes in os.getloadavg())
     print(f"{records} records, {workloads} workload(s), seed {seed}, {rounds} rounds, load before {load}")
+    print(f"peers: {environment.versions()}, at least once; millrace: exactly once")
     wires = draw(records, seed, workloads)
     apart = wires if workloads == PARTITIONS else draw(records, seed, PARTITIONS)
     with ground() as place:
