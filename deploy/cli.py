@@ -34,6 +34,8 @@ COMMANDS: Final = MappingProxyType(
         "dispatcher": ("trainers.dispatcher", "turn retrain requests into jobs"),
         "rollout": ("deploy.router.rollout", "show, hold, resume, abort or promote a rollout"),
         "verify": ("deploy.verify", "count every record in the topics: is one lost?"),
+        "trace": ("deploy.verify.trace", "follow one record through the topics"),
+        "dead-letters": ("deploy.dead_letters", "list, show or replay what could not be processed"),
     }
 )
 # These modules are groups, in which the command is named again.

@@ -9,10 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, Self
 
 
 class Record:
     """Root of every record: a value of a topic, or a part of one."""
+
+    @classmethod
+    def whole(cls, **values: Any) -> Self:
+        """Return a record of the values of all its fields, unchecked.
+
+        For the hot path: a frozen class's own `__init__` sets each field through `object.__setattr__`, 5.5 us for a
+        curated record; this takes 1 us.
+        """
+        made = cls.__new__(cls)
+        vars(made).update(values)
+        return made
 
 
 class AnsweredBy(StrEnum):

@@ -110,6 +110,7 @@ class OwnTopics:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "isolation.level": isolation,
+                "fetch.wait.max.ms": 20,  # at the end of a partition the broker holds an answer back for so long
             }
             | more
         )

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from deploy.edge.privacy import Redactor
 from deploy.router import answer, metrics
 from deploy.router.assign import Plan, Reference, Served, View, plan
 from deploy.router.capture import Sink
@@ -26,7 +27,6 @@ from schemas.records import AnsweredBy, Outcome, OutcomeMode, TrafficRecord, Var
 from schemas.rules.bucketing import sticky_key
 from schemas.rules.chat import Found, answer_for, answer_in, label_in
 from schemas.rules.normalise import normalise, text_key
-from schemas.rules.redact import redact
 from schemas.topics import OUTCOMES, TRAFFIC
 from schemas.workload import Workload
 
@@ -78,9 +78,15 @@ class Desk:
     """Answers eligible requests of every workload."""
 
     def __init__(
-        self, lines: Lines, students: Students, teachers: Mapping[str, Teacher], capture: Sink, side_calls: int
+        self,
+        lines: Lines,
+        students: Students,
+        teachers: Mapping[str, Teacher],
+        redactors: Mapping[str, Redactor],
+        capture: Sink,
+        side_calls: int,
     ) -> None:
-        self._lines, self._students, self.teachers = lines, students, teachers
+        self._lines, self._students, self.teachers, self._redactors = lines, students, teachers, redactors
         self._capture, self._most = capture, side_calls
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -94,7 +100,7 @@ class Desk:
         caller: Caller,
     ) -> Job:
         """Take in a request: clean its text, see what the line serves now, decide."""
-        started, text = time.monotonic(), normalise(redact(found.text).text)
+        started, text = time.monotonic(), normalise(self._redactors[workload.name].redact(found.text).text)
         user = request.get("user")
         view = self.view(workload.name)
         sticky = sticky_key(session, user if isinstance(user, str) else None, text)

@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from deploy.edge import guarded_http, probes
+from deploy.edge.privacy import redactors
 from deploy.router import metrics
 from deploy.router.admin import Admin
 from deploy.router.capture import Capture, Sink
@@ -43,7 +44,7 @@ class Router:
         self.lines = Lines(settings.state_dir / f"router-{settings.router_port}")
         self.students = Students(session, settings.student_urls, settings.artefacts_dir, settings.parity_tolerance)
         teachers = {name: Teacher(session, workload) for name, workload in workloads.items()}
-        self.desk = Desk(self.lines, self.students, teachers, self.capture, settings.side_calls)
+        self.desk = Desk(self.lines, self.students, teachers, redactors(workloads), self.capture, settings.side_calls)
         self._changed = asyncio.Event()
         self.admin = Admin(settings, workloads, self.lines, self.students, self.capture, self.changed)
         self.public = Public(workloads, self.desk)

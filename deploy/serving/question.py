@@ -15,7 +15,7 @@ from typing import Any, Final
 from schemas.errors import BadInput
 from schemas.rules.chat import Found, answer_for, find_text, label_in
 from schemas.rules.normalise import normalise, text_key
-from schemas.rules.redact import redact
+from schemas.rules.redact import redact, without_tokens
 from schemas.workload import LABEL, Workload
 
 _QUOTED: Final = re.compile(r"^<text>\n(.*?)\n</text>$", re.DOTALL | re.MULTILINE)
@@ -67,7 +67,7 @@ def _own_form(workload: Workload, request: Mapping[str, Any], choice: list[str] 
     found = find_text(workload, {"messages": request.get("messages")})
     if not isinstance(found, Found) or _QUOTED.search(found.text):
         return None
-    text = normalise(redact(found.text).text)
+    text = _as_filed(found.text)
     if choice is None:
         before, after = workload.request.answer.split(LABEL)
         return Question(workload, text, {label: label for label in workload.labels}, before, after)
@@ -86,7 +86,12 @@ def _quoted(workload: Workload, request: Mapping[str, Any], choice: list[str] | 
         answers = {code: codes[code] for code in (choice or codes)}
     else:
         answers = _labels_of(workload, choice or workload.labels)
-    return Question(workload, normalise(redact(quoted[-1].group(1)).text), answers) if answers else None
+    return Question(workload, _as_filed(quoted[-1].group(1)), answers) if answers else None
+
+
+def _as_filed(text: str) -> str:
+    """Return the text as truth is filed: raw or redacted, with or without tokens, it is the same text."""
+    return normalise(redact(without_tokens(text)).text)
 
 
 def _labels_of(workload: Workload, choice: Iterable[str]) -> dict[str, str]:

@@ -31,11 +31,12 @@ class Account:
     missing: list[Place] = field(default_factory=list)
     doubled: list[Place] = field(default_factory=list)
     dangling: list[tuple[Place, str]] = field(default_factory=list)
+    repeated: list[tuple[Place, str]] = field(default_factory=list)  # content that was there before, taken for new
 
     @property
     def residual(self) -> int:
         """The number that must be 0."""
-        return len(self.missing) + len(self.doubled) + len(self.dangling)
+        return len(self.missing) + len(self.doubled) + len(self.dangling) + len(self.repeated)
 
     def first_offence(self, source: str) -> str | None:
         """Name the first offending record."""
@@ -46,6 +47,9 @@ class Account:
         if self.dangling:
             (partition, offset), name = min(self.dangling)
             return f"dangling: {source}/{partition} at offset {offset} duplicates {name}, which is not in curated"
+        if self.repeated:
+            (partition, offset), what = min(self.repeated)
+            return f"repeated: {source}/{partition} at offset {offset} has {what} and was taken for new"
         return None
 
 
@@ -56,7 +60,8 @@ def account(
     endings: Iterable[Ending],
     committed: Mapping[int, int],
     begins: Mapping[int, int],
-    known: Collection[str] | None,
+    known: Collection[str],
+    curtailed: Collection[int] = (),
     workload: str | None = None,
 ) -> Account:
     """Hold the inputs below the committed offsets against the endings.
@@ -67,7 +72,8 @@ def account(
         endings: every output that names an input of this stage.
         committed: the group's offset by partition; inputs at or above it are still in flight.
         begins: where the input topic begins to be countable: retention took inputs, or endings, from before.
-        known: ids of the records that exist; None where retention may have taken some.
+        known: ids of the records that exist.
+        curtailed: partitions of which retention may have taken records, so that an id not known says nothing.
         workload: count this workload's only.
     """
     found = Account(stage)
@@ -79,7 +85,7 @@ def account(
         ends[ending.origin] += 1
         if ends[ending.origin] == 1:
             found.ended[ending.topic] = found.ended.get(ending.topic, 0) + 1
-        if known is not None and ending.duplicate_of is not None and ending.duplicate_of not in known:
+        if ending.duplicate_of is not None and ending.duplicate_of not in known and partition not in curtailed:
             found.dangling.append((ending.origin, ending.duplicate_of))
     for place, of in inputs.items():
         if place[1] < begins.get(place[0], 0) or (workload and of != workload):

@@ -16,14 +16,13 @@ from typing import Any, Final, TypeVar, cast
 
 import fastavro
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from deploy.edge.guarded_http import ask
@@ -33,6 +32,7 @@ from schemas.errors import ContractError, Unavailable
 
 _SECONDS: Final = 15.0
 _READ: Final = 2_000
+_TURN_SECONDS: Final = 0.1  # a turn that brings fewer than _READ waits for all of it
 
 T = TypeVar("T")
 
@@ -82,15 +82,16 @@ class Cluster:
             consumer.close()
 
     def read(self, topic: str, marks: Mapping[int, tuple[int, int]]) -> Iterator[Raw]:
-        """Yield the committed records of a topic below the marks."""
+        """Yield the committed records of a topic from where the marks begin to where they end."""
         open_ = {partition for partition, (low, high) in marks.items() if low < high}
         if not open_:
             return
         consumer = self._consumer("read_committed")
-        consumer.assign([TopicPartition(self._name(topic), partition, OFFSET_BEGINNING) for partition in open_])
+        # What retention takes in the meantime is passed over: auto.offset.reset leads to what is left.
+        consumer.assign([TopicPartition(self._name(topic), partition, marks[partition][0]) for partition in open_])
         try:
             while open_:
-                for raw in consumer.consume(_READ, 0.5):
+                for raw in consumer.consume(_READ, _TURN_SECONDS):
                     error = raw.error()
                     if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
                         raise Unavailable(f"{topic}: {error.str()}")
@@ -111,6 +112,13 @@ class Cluster:
         finally:
             consumer.close()
         return found.offset if found.offset >= 0 else None
+
+    def retention_ms(self, topic: str) -> int | None:
+        """Return for how long the broker keeps a topic's records; None where it does so for ever."""
+        resource = ConfigResource(ResourceType.TOPIC, self._name(topic))
+        found = self._admin.describe_configs([resource], request_timeout=_SECONDS)[resource].result(2 * _SECONDS)
+        kept = int(found["retention.ms"].value)
+        return None if kept < 0 else kept
 
     def _mark(self, consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
         return _patiently(lambda: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SECONDS))
@@ -133,6 +141,7 @@ class Cluster:
                 "auto.offset.reset": "earliest",
                 "isolation.level": isolation,
                 "enable.partition.eof": True,
+                "fetch.wait.max.ms": 20,  # at the end of a partition the broker holds an answer back for so long
             }
         )
 

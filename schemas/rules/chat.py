@@ -41,7 +41,7 @@ def find_text(workload: Workload, request: Mapping[str, Any]) -> Found | Ineligi
     reason = _refused_parameter(request) or _refused_messages(workload, request.get("messages"))
     if reason:
         return Ineligible(reason)
-    prompt: str = request["messages"][-1]["content"]
+    prompt = _one_text(request["messages"][-1]["content"]) or ""
     before, after = workload.request.prompt.split(TEXT)
     if not (prompt.startswith(before) and prompt.endswith(after) and len(prompt) > len(before) + len(after)):
         return Ineligible("template")
@@ -60,11 +60,19 @@ def _refused_messages(workload: Workload, messages: Any) -> str | None:
     roles = [message.get("role") if isinstance(message, Mapping) else None for message in messages]
     if roles not in (["user"], ["system", "user"], ["developer", "user"]):
         return "turns"
-    contents = [message.get("content") for message in messages]
-    if not all(isinstance(content, str) for content in contents):
+    contents = [_one_text(message.get("content")) for message in messages]
+    if None in contents:
         return "modality"
     system = contents[0] if len(contents) == 2 else None
     return None if (system or None) == (workload.request.system or None) else "system"
+
+
+def _one_text(content: Any) -> str | None:
+    """Return a message's content where it is one text: a string, or a list of a single part of type `text`."""
+    if isinstance(content, Sequence) and not isinstance(content, str) and len(content) == 1:
+        part = content[0]
+        content = part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None
+    return content if isinstance(content, str) else None
 
 
 def messages_for(workload: Workload, text: str) -> list[dict[str, str]]:
@@ -114,5 +122,4 @@ def answer_in(response: Mapping[str, Any]) -> str | None:
     if not isinstance(choices, Sequence) or not choices or not isinstance(choices[0], Mapping):
         return None
     message = choices[0].get("message")
-    content = message.get("content") if isinstance(message, Mapping) else None
-    return content if isinstance(content, str) else None
+    return _one_text(message.get("content")) if isinstance(message, Mapping) else None

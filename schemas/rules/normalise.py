@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from hashlib import blake2b
 
-_SPACE = re.compile(r"\s+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
 
 
 def normalise(text: str) -> str:
     """Return the text in NFKC, without control and zero-width characters, with single spaces."""
-    return _SPACE.sub(" ", _CONTROL.sub("", unicodedata.normalize("NFKC", text))).strip()
+    if text.isascii() and text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " ":
+        return text  # most texts
+    if not text.isprintable():
+        text = _CONTROL.sub("", text)  # first of all: an accent may only then stand beside its letter
+    return " ".join(unicodedata.normalize("NFKC", text).split())
+
+
+def normalise_all(texts: Sequence[str]) -> list[str]:
+    """Normalise each text; the test for those that are as they should be is spelt out here to save its calls."""
+    return [
+        text
+        if text.isascii() and text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " "
+        else normalise(text)
+        for text in texts
+    ]
 
 
 def text_key(workload: str, normalised: str, template: str | None = None) -> str:

@@ -1,174 +1,185 @@
-"""Personal data out of a text: e-mail addresses, phone numbers, payment cards, IBANs and US social security numbers.
+"""Personal data out of a text: each piece becomes a typed placeholder, so that a text keeps its shape.
 
-Each becomes a typed placeholder, so that a text keeps its shape. Patterns are linear in the text, and a text without
-`@` and without a run of digits costs one search. Check digits decide about cards and IBANs, so order numbers, prices,
-volumes and dates stay. It does not look for names, addresses or secrets.
+E-mail addresses, phone numbers, payment cards, IBANs, US social security numbers, IP addresses, keys and passwords;
+account and passport numbers behind a word that says so. Patterns are linear in the text. With a key, a placeholder
+carries a token by which the mentions of one person can be linked, and nothing can be looked up without that key.
+
+It does not look for names (see deploy/edge/names.py), postal addresses, or secrets in words.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from stdnum import iban, luhn
+from schemas.rules.contacts import EMAILS, IPV4, IPV6, PHONES, one_ip, one_name, one_phone
+from schemas.rules.kinds import PLACEHOLDER, RULED, Find, Kind, Span, placeholder
+from schemas.rules.normalise import normalise, normalise_all
+from schemas.rules.numbers import ACCOUNTS, DOCUMENTS, SSNS, cards, ibans, one_number
+from schemas.rules.secrets import IN_URLS, SECRETS
+from schemas.rules.signs import Sign, signs, suspects
+from schemas.workload import Privacy
 
-from schemas.rules.normalise import normalise
-
-EMAIL: Final = "<EMAIL>"
-PHONE: Final = "<PHONE>"
-CARD: Final = "<CARD>"
-IBAN: Final = "<IBAN>"
-SSN: Final = "<SSN>"
-
-_MAYBE = re.compile(r"@|\d(?:[^\d@]{0,3}\d){6}")  # an address, or the shortest phone number
-
-_EMAIL = re.compile(r"(?<![\w.%+'-])[\w.%+'-]++@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_][\w-]{1,62}")
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}")
-_DIGITS = re.compile(r"\d(?:[ .\-]?\d){11,}")
-_SSN = re.compile(r"(?<![\w-])(?!000|666|9)\d{3}([-\u2010-\u2013])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-])")
-_TOLD_SSN = re.compile(
-    r"(\b(?:ssn|social security)\b[^\d]{0,16})((?!000|666|9)\d{3}[ .]?(?!00)\d{2}[ .]?(?!0000)\d{4})(?!\d)",
-    re.IGNORECASE,
-)
-
-_GAP = r"[ ().\-/\u2010-\u2013]{0,3}"
-_INTERNATIONAL = re.compile(rf"(?<![\w+])\+ ?\(?[1-9](?:{_GAP}\d){{7,14}}(?!\d)")
-_INTERNATIONAL_00 = re.compile(r"(?<![\w.,$€£+\-])00[1-9]\d{0,2}(?:[ ().\-/]{1,3}\d{2,9}){2,6}(?![\w])")
-_NORTH_AMERICA = re.compile(
-    r"(?<![\w.,$€£+\-/])(?:1[ .\-])?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[ .\-])[2-9]\d{2}[ .\-]\d{4}(?!\w|[.,\-/%]\d|%)"
-)
-_NATIONAL = re.compile(r"(?<![\w.,$€£+\-/])\(?0[1-9]\d{0,4}\)?(?:[ .\-/]{1,2}\d{2,8}){1,5}(?!\w|[.,\-/%]\d|%)")
-_TOLD = re.compile(
-    r"(\b(?:tel|telephone|phone|ph|mobile|cell|fax|whatsapp|hotline|dial|call|text|ring|reach)\b[.:]?"
-    r"(?: (?:no|number|us|me|him|her|them|on|at|is)\b[.:]?){0,2} ?#? ?)"
-    r"(\(?\d(?:[ ().\-/]{0,3}\d){6,14})(?!\d|[.,]\d|%)",
-    re.IGNORECASE,
-)
-
-_DATE = re.compile(r"(?<!\d)(?:(?:19|20)\d\d[-./ ]\d\d?[-./ ]\d\d?|\d\d?[-./]\d\d?[-./](?:19|20)?\d\d)(?!\d)")
-_YEARS = re.compile(r"(?:(?:19|20)\d\d[ \-/]?)+")
-
-_ISSUERS: Final[tuple[tuple[re.Pattern[str], frozenset[int]], ...]] = (
-    (re.compile(r"4"), frozenset({13, 16, 19})),  # Visa
-    (re.compile(r"5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720"), frozenset({16})),  # Mastercard
-    (re.compile(r"3[47]"), frozenset({15})),  # American Express
-    (re.compile(r"6011|64[4-9]|65"), frozenset({16, 17, 18, 19})),  # Discover
-    (re.compile(r"30[0-5]|3[689]"), frozenset({14, 16, 17, 18, 19})),  # Diners Club
-    (re.compile(r"35(?:2[89]|[3-8])"), frozenset({16, 17, 18, 19})),  # JCB
-    (re.compile(r"62"), frozenset({16, 17, 18, 19})),  # UnionPay
-    (re.compile(r"50(?:18|20|38)|5893|6304|67(?:59|6[1-3])"), frozenset(range(12, 20))),  # Maestro
-)
-_CARD_LENGTHS: Final = range(19, 11, -1)
-_PASSES: Final = 4  # a replacement can part digits that then read as something else; a second look settles it
+_PASSES: Final = 6  # a replacement can part digits that then read as something else; a second look settles it
+_HOLE: Final = "\x00"  # stands for a placeholder while rules look at a text; `normalise` leaves none in any text
 
 
-@dataclass(frozen=True, slots=True)
-class Redacted:
-    """A text without personal data, and how many placeholders of each type stand in it now."""
+class Redacted(NamedTuple):
+    """A text without personal data, and how many placeholders of each kind were put into it."""
 
     text: str
     counts: dict[str, int]
 
 
-def redact(text: str) -> Redacted:
-    """Put placeholders in the place of personal data.
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is redacted of a text, and the key of the tokens; None: placeholders carry none."""
+
+    kinds: frozenset[Kind] = RULED
+    key: bytes | None = None
+
+
+DEFAULT: Final = Policy()
+EMAIL: Final = placeholder(Kind.EMAIL, "", None)
+PHONE: Final = placeholder(Kind.PHONE, "", None)
+SECRET: Final = placeholder(Kind.SECRET, "", None)
+
+# The most certain first: what an earlier rule claims, no later one sees.
+_RULES: Final[tuple[tuple[Kind, frozenset[Sign], Find], ...]] = (
+    (Kind.SECRET, frozenset({Sign.AT}), IN_URLS),
+    *((Kind.SECRET, frozenset({Sign.SECRET}), find) for find in SECRETS),
+    (Kind.EMAIL, frozenset({Sign.AT}), EMAILS),
+    (Kind.IBAN, frozenset({Sign.DIGITS}), ibans),
+    (Kind.CARD, frozenset({Sign.DIGITS}), cards),
+    *((Kind.SSN, frozenset({Sign.DIGITS}), find) for find in SSNS),
+    (Kind.IP, frozenset({Sign.COLONS}), IPV6),
+    (Kind.IP, frozenset({Sign.DOTS}), IPV4),
+    (Kind.ACCOUNT, frozenset({Sign.DIGITS}), ACCOUNTS),
+    (Kind.PASSPORT, frozenset({Sign.DIGITS, Sign.DOCUMENT}), DOCUMENTS),
+    *((Kind.PHONE, frozenset({Sign.DIGITS}), find) for find in PHONES),
+)
+
+_CANONICAL: Final[dict[Kind, Callable[[str], str]]] = {
+    Kind.EMAIL: str.casefold, Kind.PHONE: one_phone, Kind.IP: one_ip, Kind.SECRET: str, Kind.NAME: one_name,
+    Kind.CARD: one_number, Kind.IBAN: one_number, Kind.SSN: one_number, Kind.PASSPORT: one_number,
+    Kind.ACCOUNT: one_number,
+}  # fmt: skip
+
+
+def policies(privacy: Privacy, key: bytes | None) -> dict[str, Policy]:
+    """Return the policy of each source that a workload names, and under "" that of all others.
+
+    Args:
+        privacy: the workload's section.
+        key: what the environment variable of `privacy.token_key_env` holds; None where none is named.
+    """
+
+    def policy(kinds: Iterable[Kind], names: str) -> Policy:
+        return Policy(frozenset(kinds) | ({Kind.NAME} if names == "redact" else set()), key)
+
+    default = {"": policy(privacy.kinds, privacy.names)}
+    return default | {
+        name: policy(privacy.kinds if own.kinds is None else own.kinds, own.names or privacy.names)
+        for name, own in privacy.sources.items()
+    }
+
+
+def redact(text: str, policy: Policy = DEFAULT) -> Redacted:
+    """Put placeholders in the place of personal data; a redacted text, redacted again, stays as it is.
 
     Judged is what the text reads as once normalised, so that wide or hidden characters hide nothing; a text that holds
     nothing to hide comes back as it was, any other one comes back normalised.
     """
-    if text.isascii() and not _MAYBE.search(text):
-        return Redacted(text, {})
-    plain = normalise(text)
-    if not _MAYBE.search(plain):
-        return Redacted(text, {})
-    found: Counter[str] = Counter()
-    for _ in range(_PASSES):
-        before = found.total()
-        plain = _once(plain, found)
-        if found.total() == before:
-            break
-    return Redacted(plain, dict(found)) if found else Redacted(text, {})
+    return _settled(text, normalise(text), policy)
 
 
-def _once(text: str, found: Counter[str]) -> str:
-    """Run every pattern over the text once, the most certain first."""
-
-    def put(placeholder: str) -> Callable[[re.Match[str]], str]:
-        def replacement(match: re.Match[str]) -> str:
-            told = match.group(1) if match.re in (_TOLD_SSN, _TOLD) else ""
-            if placeholder == PHONE and not _is_phone(match.group()[len(told) :], told=bool(told)):
-                return match.group()
-            found[placeholder.strip("<>").lower()] += 1
-            return told + placeholder
-
-        return replacement
-
-    if "@" in text:
-        text = _EMAIL.sub(put(EMAIL), text)
-    text = _IBAN.sub(lambda match: _without(match.group(), _ibans, IBAN, found), text)
-    text = _DIGITS.sub(lambda match: _without(match.group(), _cards, CARD, found), text)
-    for pattern in (_SSN, _TOLD_SSN):
-        text = pattern.sub(put(SSN), text)
-    for pattern in (_INTERNATIONAL, _INTERNATIONAL_00, _NORTH_AMERICA, _NATIONAL, _TOLD):
-        text = pattern.sub(put(PHONE), text)
-    return text
+def redact_all(texts: Sequence[str], policy: Policy = DEFAULT) -> list[Redacted]:
+    """Redact each text as `redact` does; most of a batch is settled by one look at all of it."""
+    plain = normalise_all(texts)
+    redacted = [Redacted(text, {}) for text in texts]
+    for place in suspects(plain):
+        redacted[place] = _settled(texts[place], plain[place], policy)
+    return redacted
 
 
-def _without(run: str, find: Callable[[str], Iterator[tuple[int, int]]], placeholder: str, found: Counter[str]) -> str:
-    """Return the run with what `find` finds in it replaced."""
-    parts, done = [], 0
-    for start, end in find(run):
-        parts += [run[done:start], placeholder]
-        done = end
-        found[placeholder.strip("<>").lower()] += 1
-    return "".join((*parts, run[done:]))
+def replace_spans(text: str, spans: Iterable[Span], kind: Kind, policy: Policy) -> Redacted:
+    """Put placeholders of one kind in the place of spans that were found by other means.
 
-
-def _ibans(run: str) -> Iterator[tuple[int, int]]:
-    """Yield the IBAN a run starts with: words in capitals may follow it, so its end is tried at each group."""
-    ends = [match.start() for match in re.finditer(r"[ -]", run)] + [len(run)]
-    for end in reversed(ends):
-        if end >= 15 and iban.is_valid(run[:end].replace("-", ""), check_country=False):
-            yield 0, end
-            return
-
-
-def _cards(run: str) -> Iterator[tuple[int, int]]:
-    """Yield the cards in a run of digits: they start and end where a group of digits does."""
-    places = [i for i, character in enumerate(run) if character.isdecimal()]
-    digits = "".join(run[i] for i in places)
-    starts = [n for n, i in enumerate(places) if i == 0 or n == 0 or places[n - 1] != i - 1]
-    ends = {*starts[1:], len(digits)}
-    done = 0
-    for start in starts:
-        if start < done:
+    Args:
+        text: perhaps with placeholders; a span that touches one is left out.
+        spans: in any order; of two that overlap, the first to start wins.
+        kind: of all of them.
+        policy: whose key the tokens are made with.
+    """
+    taken = [match.span() for match in PLACEHOLDER.finditer(text)]
+    parts, done, count = [], 0, 0
+    for start, end in sorted(spans):
+        if start < done or any(start < last and first < end for first, last in taken):
             continue
-        for length in _CARD_LENGTHS:
-            if start + length in ends and _is_card(digits[start : start + length]):
-                done = start + length
-                yield places[start], places[done - 1] + 1
-                break
+        parts += [text[done:start], placeholder(kind, _CANONICAL[kind](text[start:end]), policy.key)]
+        done, count = end, count + 1
+    return Redacted("".join((*parts, text[done:])), {kind.value: count} if count else {})
 
 
-def _is_card(digits: str) -> bool:
-    if not digits.isascii():
-        digits = "".join(str(int(digit)) for digit in digits)
-    known = any(len(digits) in lengths and prefix.match(digits) for prefix, lengths in _ISSUERS)
-    return known and bool(luhn.is_valid(digits))
+def without_tokens(text: str) -> str:
+    """Return the text as if no key had linked its placeholders."""
+    return PLACEHOLDER.sub(r"<\1>", text)
 
 
-def _is_phone(number: str, *, told: bool) -> bool:
-    """Tell a phone number from dates, decimals and years that look alike."""
-    groups = re.findall(r"\d+", number)
-    digits = sum(map(len, groups))
-    international = number.lstrip("( ").startswith(("+", "00"))
-    least = 7 if told else 8 if international else 9
-    if not least <= digits <= 15 or _DATE.search(number) or _YEARS.fullmatch(number.strip()):
-        return False
-    if "." in number and (len(groups) < 3 or set(re.sub(r"[\d+()]", "", number)) != {"."}):
-        return len(groups) >= 4 and international and " " not in number  # "+1.5 20" is a list of figures
-    # A bare figure after "call" is a strike price or a volume; a phone number has groups, a leading zero or ten digits.
-    return international or len(groups) > 1 or digits >= 10 or number.lstrip("(").startswith("0")
+def _settled(text: str, plain: str, policy: Policy) -> Redacted:
+    """Run the rules until they find nothing more."""
+    carried = signs(plain)
+    if not carried:
+        return Redacted(text, {})
+    draft = _Draft(plain, policy)
+    for _ in range(_PASSES):
+        if not draft.take(carried):
+            break
+        carried = signs(draft.text)
+    return Redacted(draft.filled(), dict(draft.counts)) if draft.counts else Redacted(text, {})
+
+
+class _Draft:
+    """A text with holes where placeholders stand: what a rule cannot see, it cannot take apart."""
+
+    def __init__(self, plain: str, policy: Policy) -> None:
+        self._policy = policy
+        self._held = [match[0] for match in PLACEHOLDER.finditer(plain)]
+        self.text = PLACEHOLDER.sub(_HOLE, plain) if self._held else plain
+        self.counts: Counter[str] = Counter()  # placeholders put in, by kind
+
+    def take(self, carried: set[Sign]) -> bool:
+        """Run every rule whose signs the text carries, once; tell whether one found something."""
+        found = False
+        for kind, needed, find in _RULES:
+            if carried & needed and (spans := list(find(self.text))):
+                self._hide(kind, spans)
+                found = True
+        return found
+
+    def filled(self) -> str:
+        """Return the text with its placeholders."""
+        first, *rest = self.text.split(_HOLE)
+        return first + "".join(held + part for held, part in zip(self._held, rest, strict=True))
+
+    def _hide(self, kind: Kind, spans: Sequence[Span]) -> None:
+        """Put holes in the place of spans; what the policy keeps is hidden too, so that no other rule takes it."""
+        parts: list[str] = []
+        held: list[str] = []
+        done = passed = 0
+        for start, end in spans:
+            between = self.text[done:start]
+            before = passed + between.count(_HOLE)
+            held += [*self._held[passed:before], self._instead(kind, self.text[start:end])]
+            parts += [between, _HOLE]
+            done, passed = end, before
+        self._held = held + self._held[passed:]
+        self.text = "".join((*parts, self.text[done:]))
+
+    def _instead(self, kind: Kind, value: str) -> str:
+        if kind not in self._policy.kinds:
+            return value
+        self.counts[kind.value] += 1
+        return placeholder(kind, _CANONICAL[kind](value), self._policy.key)

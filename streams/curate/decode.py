@@ -1,10 +1,15 @@
 """What `traffic` accepts, to one record type: our Avro, NVIDIA's five-field JSON, a bare OpenAI exchange as JSON.
 
 Fields this version does not know are kept as JSON text in `attributes`. Anything else is rejected with a reason.
+
+What the JSON forms have no field for may stand in headers of the Kafka record: `workload` (a bare exchange needs it),
+`client` (where there is no `client_id`), `client-version`, `source` and `api-key-hash`. A key itself is never kept:
+whatever does not look like a digest is hashed here, as the router does it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,12 +20,17 @@ import orjson
 from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from schemas.codec import is_framed
 from schemas.errors import DeadLetterReason, RecordRejected
+from schemas.ids import digest
 from schemas.records import TrafficRecord
 from schemas.rules import chat
 from schemas.topics import RECORD_BYTES
 from streams.stage import Message
 
 WORKLOAD_HEADER: Final = "workload"
+_FIELD_HEADERS: Final = {
+    "client": "client", "client-version": "client_version", "source": "source", "api-key-hash": "api_key_hash",
+}  # fmt: skip
+_DIGEST = re.compile(r"(?:sha256:)?(?:[0-9a-f]{32}|[0-9a-f]{64}|[0-9a-f]{128})")  # of the router; SHA-256; SHA-512
 _NVIDIA_FIELDS: Final = frozenset({"timestamp", "workload_id", "client_id", "request", "response"})
 _MILLISECONDS_FROM: Final = 1e11  # as seconds that is the year 5138
 _DEEPEST: Final = 200  # beyond it nothing is walked; the workload's own limit is far below
@@ -38,7 +48,14 @@ def decode_traffic(message: Message, framing: Framing = SINGLE_OBJECTS) -> Traff
     if len(value) > RECORD_BYTES:
         raise RecordRejected(DeadLetterReason.TOO_LARGE, f"{len(value)} bytes; {RECORD_BYTES} are allowed")
     record = framing.decode(TrafficRecord, value) if is_framed(value) else _from_json(value, message)
+    if record.api_key_hash:
+        record = replace(record, api_key_hash=key_hash(record.api_key_hash))
     return _with_answer(record)
+
+
+def key_hash(given: str) -> str:
+    """Return what tells an API key apart: a digest as it is, anything else hashed, since it may be the key itself."""
+    return given if _DIGEST.fullmatch(given) else digest("api-key", given)
 
 
 def parsed(field: str, text: str) -> dict[str, Any]:
@@ -72,6 +89,20 @@ def depth(value: Any) -> int:
     return level
 
 
+def longest_string(value: Any) -> int:
+    """Return the length of the longest string, a key or a value, anywhere in a JSON value."""
+    longest, rest = 0, [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, str):
+            longest = max(longest, len(item))
+        elif isinstance(item, dict):
+            rest += [*item, *item.values()]
+        elif isinstance(item, list):
+            rest += item
+    return longest
+
+
 def _from_json(value: bytes, message: Message) -> TrafficRecord:
     try:
         found = orjson.loads(value)
@@ -80,25 +111,36 @@ def _from_json(value: bytes, message: Message) -> TrafficRecord:
         raise RecordRejected(code, f"neither Avro nor JSON: {error.msg}") from error
     if not isinstance(found, dict):
         raise RecordRejected(DeadLetterReason.BAD_FIELD, "JSON traffic must be an object")
+    headers = _fields_of_headers(message)
     if "workload_id" in found:
-        return _from_nvidia(found)
-    return _from_openai(found, message)
+        return _from_nvidia(found, headers)
+    return _from_openai(found, message, headers)
 
 
-def _from_nvidia(found: Mapping[str, Any]) -> TrafficRecord:
+def _fields_of_headers(message: Message) -> dict[str, Any]:
+    """Return the fields that headers name; of repeated headers the first counts, empty ones say nothing."""
+    fields: dict[str, Any] = {}
+    for name, value in message.headers:
+        field = _FIELD_HEADERS.get(name.lower())
+        if field and value:
+            fields.setdefault(field, _text(name, value))
+    return fields
+
+
+def _from_nvidia(found: Mapping[str, Any], headers: dict[str, Any]) -> TrafficRecord:
     request, response = found.get("request"), found.get("response")
     return TrafficRecord(
         id=_own_id(response),
         workload=_string(found, "workload_id"),
         event_time=_time("timestamp", found.get("timestamp")),
-        client=_string(found, "client_id") if found.get("client_id") is not None else "",
         request=_object("request", request),
         response=_object("response", response),
         attributes=_rest(found, _NVIDIA_FIELDS),
+        **headers | ({} if found.get("client_id") is None else {"client": _string(found, "client_id")}),
     )
 
 
-def _from_openai(found: Mapping[str, Any], message: Message) -> TrafficRecord:
+def _from_openai(found: Mapping[str, Any], message: Message, headers: dict[str, Any]) -> TrafficRecord:
     """Read `{"request": …, "response": …}` or a request body alone; the workload stands in a header."""
     workload = next((value for name, value in message.headers if name.lower() == WORKLOAD_HEADER and value), None)
     if workload is None:
@@ -115,6 +157,7 @@ def _from_openai(found: Mapping[str, Any], message: Message) -> TrafficRecord:
         request=_object("request", request),
         response=_object("response", response),
         attributes={} if bare else _rest(found, frozenset({"request", "response"})),
+        **headers,
     )
 
 

@@ -1,15 +1,17 @@
 """Dead letters of the curate stage: what is kept of a record that cannot be curated, without its personal data.
 
-The payload is redacted over its decoded text where it decodes; bytes that do not decode are redacted more widely,
-since in them a neighbouring byte can hide where a number begins. The record itself stands in `traffic` while that is
-kept.
+The payload is redacted over its decoded text where it decodes, each value as it reads behind its name; bytes that do
+not decode are redacted more widely, since in them a neighbouring byte can hide where a number begins. Every kind goes,
+whatever a source's policy keeps. The record itself stands in `traffic` while that is kept.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from importlib import metadata
 from typing import Any, Final
@@ -20,15 +22,20 @@ from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from schemas.codec import encode, is_framed
 from schemas.errors import RecordRejected, Unavailable
 from schemas.records import DeadLetter, Header, Origin, TrafficRecord
-from schemas.rules.redact import EMAIL, PHONE, redact
+from schemas.rules.normalise import normalise
+from schemas.rules.redact import DEFAULT, EMAIL, PHONE, SECRET, Policy, redact
 from schemas.topics import DEAD_LETTERS
 from streams.stage import Message, Output
 
 KEPT_BYTES: Final = 64 * 1024  # of a payload
 _DETAIL_CHARACTERS: Final = 500
 _CODE_VERSION: Final = metadata.version("millrace")
-_LONG_NUMBER = re.compile(r"\d(?:[ ().\-/]{0,2}\d){6,}")
+_LONG_NUMBER = re.compile(r"\d(?:[ ().\-/]{0,2}\d){6,}|\d{1,3}(?:\.\d{1,3}){3}")
 _ADDRESS = re.compile(r"[\w.%+'-]{1,64}@[\w.-]{1,255}")
+_KEY = re.compile(
+    r"(?:sk-|gh[opsur]_|hub_pat_|glpat-|xox[a-z]-|AKIA|ASIA|AIza|ya29|eyJ|k_live_|k_test_|hf_|nvapi-|npm_|pypi-|SG\.)"
+    r"[A-Za-z0-9_.\-]{12,}"
+)
 _DIGEST = re.compile(r"(?:sha256:)?[0-9a-f-]{32,71}")
 
 
@@ -60,7 +67,7 @@ def dead_letter(
         code_version=_CODE_VERSION,
         key=None if message.key is None else redacted_bytes(message.key)[:1024],
         headers=[
-            Header(name=redact(name_).text[:255], value=None if content is None else redacted_bytes(content)[:1024])
+            Header(name=redact(name_).text[:255], value=None if content is None else _header(name_, content)[:1024])
             for name_, content in message.headers[:32]
         ],
         truncated=len(value) > KEPT_BYTES or len(payload) > KEPT_BYTES,
@@ -73,11 +80,17 @@ def origin_of(message: Message) -> Origin:
     return Origin(topic=message.topic.name, partition=message.partition, offset=message.offset)
 
 
-def cleaned(value: str | None) -> str | None:
+@lru_cache(maxsize=10_000)  # clients, models and sources come again and again
+def cleaned(value: str | None, policy: Policy = DEFAULT) -> str | None:
     """Return a field without personal data; digests of ours cannot hold any and stay as they are."""
     if not value or _DIGEST.fullmatch(value):
         return value
-    return redact(value).text
+    return redact(value, policy).text
+
+
+def cleaned_attributes(attributes: Mapping[str, str], policy: Policy = DEFAULT) -> dict[str, str]:
+    """Return attributes without personal data, neither in their names nor in their values."""
+    return {redact(name, policy).text: _beside(name, value, policy) for name, value in attributes.items()}
 
 
 def redacted_payload(value: bytes, framing: Framing = SINGLE_OBJECTS) -> bytes:
@@ -101,7 +114,24 @@ def redacted_bytes(value: bytes) -> bytes:
     except UnicodeDecodeError:
         text = value.decode("latin-1")
     text = redact(text).text
-    return _LONG_NUMBER.sub(PHONE, _ADDRESS.sub(EMAIL, text)).encode()
+    return _LONG_NUMBER.sub(PHONE, _KEY.sub(SECRET, _ADDRESS.sub(EMAIL, text))).encode()
+
+
+def _header(name: str, content: bytes) -> bytes:
+    """Redact a header's value behind its name."""
+    told = f"{name}: ".encode()
+    redacted = redacted_bytes(told + content)
+    return redacted.removeprefix(told) if redacted.startswith(told) else redacted_bytes(content)
+
+
+def _beside(name: str, value: str, policy: Policy = DEFAULT) -> str:
+    """Redact a value as it reads behind its name: "account_number" and "password" tell what stands beside them."""
+    alone = redact(value, policy)
+    if alone.counts:
+        return alone.text
+    told = normalise(name) + ": "
+    together = redact(told + value, policy)
+    return together.text.removeprefix(told) if together.counts and together.text.startswith(told) else value
 
 
 def _redacted_record(record: TrafficRecord) -> bytes:
@@ -113,7 +143,9 @@ def _redacted_record(record: TrafficRecord) -> bytes:
         elif isinstance(value, str) and field.name != "answered_by":
             changed[field.name] = cleaned(value)
         elif isinstance(value, dict):
-            changed[field.name] = {redact(key).text: _redacted_json_text(item) for key, item in value.items()}
+            changed[field.name] = {
+                redact(key).text: _beside(key, _redacted_json_text(item)) for key, item in value.items()
+            }
     return encode(replace(record, **changed))
 
 
@@ -124,13 +156,13 @@ def _redacted_json_text(text: str) -> str:
         return redact(text).text
 
 
-def _redacted_json(value: Any) -> Any:
+def _redacted_json(value: Any, name: str = "") -> Any:
     if isinstance(value, str):
-        return redact(value).text
+        return _beside(name, value)
     if isinstance(value, dict):
-        return {redact(str(key)).text: _redacted_json(item) for key, item in value.items()}
+        return {redact(str(key)).text: _redacted_json(item, str(key)) for key, item in value.items()}
     if isinstance(value, list):
-        return [_redacted_json(item) for item in value]
-    if isinstance(value, int) and redact(str(value)).counts:
-        return redact(str(value)).text
+        return [_redacted_json(item, name) for item in value]
+    if isinstance(value, int) and (text := _beside(name, str(value))) != str(value):
+        return text
     return value

@@ -1,12 +1,48 @@
-"""What can be told of a text at no cost: its words and the tickers it names. Pure rules. No language is guessed."""
+"""What can be told of a redacted, normalised text at next to no cost: words, length, figures, currencies, tickers.
+
+Pure rules, 5 to 6 microseconds a headline (`python -m benchmarks.quality`). What stands in the text is told, not what
+it means; figures in words are not counted. The language is told by language.py, which costs ten times as much, and is
+handed in where it is wanted.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from streams.curate.currencies import currencies
 
 _WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
 _CASH_TAG = re.compile(r"(?<![\w$])\$([A-Z]{1,5}(?:\.[A-Z])?)(?![\w])")
 _LISTED = re.compile(r"\((?:NYSE|NASDAQ|Nasdaq|AMEX|LSE|TSX|OTC)[ :]+([A-Z]{1,5}(?:\.[A-Z])?)\)")
+# Separators keep a figure one: 1,234.5 and 10:30 and 2026-03-02 and 10-15. Q3, B2B and COVID-19 are words; 5m is not.
+# The look back stands behind the first digit: a search that begins with one is three times as fast.
+_FIGURE = re.compile(r"\d(?<!\w\d)(?<!\w-\d)\d*(?:[.,:/'\u2019-]\d+)*")
+
+
+class Enrichment(NamedTuple):
+    """What is told of a text; the fields have the names that they have in a curated record."""
+
+    words: int
+    characters: int
+    numbers: int  # figures: amounts, percentages, counts, dates
+    currencies: list[str]  # ISO 4217 codes, in order, each once
+    tickers: list[str]  # cash tags, then listings, each once
+    language: str | None = None  # ISO 639-1; None: not asked for, or not sure
+
+
+def enrich(text: str, language: str | None = None) -> Enrichment:
+    """Return what a text tells of itself."""
+    words = _WORD.findall(text)
+    return Enrichment(len(words), len(text), numbers(text), currencies(text, words), tickers(text), language)
+
+
+def enrich_all(texts: Sequence[str], languages: Sequence[str | None] | None = None) -> list[Enrichment]:
+    """Return what each text tells of itself; languages as language.py told them, in the order of the texts."""
+    if languages is None:
+        return [enrich(text) for text in texts]
+    return [enrich(text, language) for text, language in zip(texts, languages, strict=True)]
 
 
 def tickers(text: str) -> list[str]:
@@ -16,6 +52,6 @@ def tickers(text: str) -> list[str]:
     return list(dict.fromkeys([*_CASH_TAG.findall(text), *_LISTED.findall(text)]))
 
 
-def words(text: str) -> int:
-    """Return the number of words."""
-    return len(_WORD.findall(text))
+def numbers(text: str) -> int:
+    """Return how many figures stand in a text."""
+    return len(_FIGURE.findall(text))

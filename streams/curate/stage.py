@@ -1,49 +1,31 @@
 """The curate stage: `traffic` -> `curated`, `discarded` or `dead-letters`; every traffic record ends in exactly one.
 
-In order: decode, check, redact, normalise, tell duplicates, enrich. Nothing but `traffic` ever holds personal data, so
-redaction comes before anything is stored, sent or logged. A record on another workload's partition is sent on, once.
-A duplicate goes on as a vote where it carries another recorded answer, or where it was drawn for audit.
+In order: decode, check (intake.py), redact, normalise, tell duplicates, filter, blend, cap, enrich (group.py). Nothing
+but `traffic` ever holds personal data, so redaction comes before anything is stored, sent or logged. A record on
+another workload's partition is sent on, once. A duplicate goes on as a vote where it carries another recorded answer,
+or where it was drawn for audit.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from deploy.edge.framing import SINGLE_OBJECTS, Framing
+from deploy.edge.privacy import redactors
 from deploy.edge.settings import Settings
-from schemas import ids
-from schemas.errors import DeadLetterReason, RecordRejected
-from schemas.records import (
-    AnsweredBy,
-    CuratedKind,
-    CuratedRecord,
-    DiscardedRecord,
-    DiscardReason,
-    DiscardStage,
-    TrafficRecord,
-)  # fmt: skip
-from schemas.rules import chat
-from schemas.rules.normalise import normalise, text_key
-from schemas.rules.partition import partition_of
-from schemas.rules.places import REKEYED_HEADER, first_place, place_header, replayed_from
-from schemas.rules.redact import redact
-from schemas.topics import CURATED, DISCARDED, PARTITIONS, TRAFFIC, Topic
+from schemas.errors import DeadLetterReason
+from schemas.topics import TRAFFIC, Topic
 from schemas.workload import Workload
-from streams.curate.decode import decode_traffic
-from streams.curate.duplicates import Duplicate, DuplicateIndex, Member, Overlay, grams, sketch_of
-from streams.curate.endings import cleaned, dead_letter, origin_of
-from streams.curate.enrich import tickers, words
-from streams.curate.validate import check_time, find_text
+from streams.curate.endings import dead_letter
+from streams.curate.group import GroupCurator
+from streams.curate.intake import Candidate, Intake
+from streams.curate.state import PartitionState, View
 from streams.stage import Message, Output, Reader, Settlement
 
 BATCH_RECORDS: Final = 5_000  # a commit takes 15-35 ms: at 2,000 a batch it costs half the throughput
-
-Overlays = dict[str, Overlay]
 
 
 class CurateStage:
@@ -59,30 +41,29 @@ class CurateStage:
         """Take the workloads whose traffic is curated.
 
         Args:
-            settings: the worker's settings; curate needs none of them.
+            settings: the worker's settings: the folder that a workload's classifier lies in.
             workloads: by name.
             framing: reads values.
+
+        Raises:
+            SettingsError: the key or the model that a workload's redaction wants is not there.
+            WorkloadError: a workload's classifier cannot be used.
         """
-        del settings
         self._workloads, self._framing = workloads, framing
-        self._templates = {name: chat.template_fingerprint(workload) for name, workload in workloads.items()}
-        self._indexes: dict[int, dict[str, DuplicateIndex]] = {}
+        self._intake = Intake(workloads, framing)
+        redactor = redactors(workloads)
+        self._curators = {
+            name: GroupCurator(workload, redactor[name], settings.workloads_dir) for name, workload in workloads.items()
+        }
+        self._states: dict[int, PartitionState] = {}
 
     def assign(self, partition: int, reader: Reader) -> None:
-        """Rebuild the partition's duplicate index from `curated`."""
-        seen: dict[str, deque[CuratedRecord]] = {
-            name: deque(maxlen=workload.duplicates.horizon * 2) for name, workload in self._workloads.items()
-        }
-        for message in reader.read(CURATED, partition):
-            if message.value and replayed_from(message.headers) is None:  # a replay is no second member
-                record = self._framing.decode(CuratedRecord, message.value)
-                if record.workload in seen:
-                    seen[record.workload].append(record)
-        self._indexes[partition] = {name: self._rebuilt(name, records) for name, records in seen.items() if records}
+        """Rebuild the partition's state from `curated`."""
+        self._states[partition] = PartitionState.rebuilt(partition, reader, self._workloads, self._framing)
 
     def revoke(self, partition: int) -> None:
-        """Forget the partition's duplicate index."""
-        self._indexes.pop(partition, None)
+        """Forget the partition's state."""
+        self._states.pop(partition, None)
 
     async def process(self, messages: Sequence[Message]) -> Settlement:
         """Curate a batch; in a thread, so that probes and the other stages go on."""
@@ -90,11 +71,9 @@ class CurateStage:
 
     def poison(self, message: Message, error: Exception, attempts: int) -> Settlement:
         """Return the dead letter of a message that our own code fails on."""
-        detail = f"{type(error).__name__}: {error}"
-        reason = DeadLetterReason.PROCESSING_FAILED
-        return Settlement(
-            [dead_letter(message, reason, detail, None, attempts, self._framing, self._readable_id(message))]
-        )
+        detail, reason = f"{type(error).__name__}: {error}", DeadLetterReason.PROCESSING_FAILED
+        own = self._intake.readable_id(message)
+        return Settlement([dead_letter(message, reason, detail, None, attempts, self._framing, own)])
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:
         """Nothing is due without a message."""
@@ -102,159 +81,23 @@ class CurateStage:
         return {}
 
     def _process(self, messages: Sequence[Message]) -> Settlement:
-        overlays: dict[int, Overlays] = {}
-        outputs = [self._one(message, overlays.setdefault(message.partition, {})) for message in messages]
+        taken: list[Candidate | Output] = [self._intake.take(message) for message in messages]
+        groups: dict[str, list[int]] = {}  # a workload has one partition: its order is its messages' order
+        for place, one in enumerate(taken):
+            if isinstance(one, Candidate):
+                groups.setdefault(one.record.workload, []).append(place)
+        views: list[View] = []
+        for name, places in groups.items():
+            candidates = [one for place in places if isinstance(one := taken[place], Candidate)]
+            views.append(self._state(candidates[0].message.partition).view(self._workloads[name]))
+            for place, output in zip(places, self._curators[name].curate(candidates, views[-1]), strict=True):
+                taken[place] = output
 
         def merge() -> None:
-            for by_workload in overlays.values():
-                for overlay in by_workload.values():
-                    overlay.merge()
+            for view in views:
+                view.merge()
 
-        return Settlement(outputs, committed=merge)
+        return Settlement([one for one in taken if not isinstance(one, Candidate)], committed=merge)
 
-    def _one(self, message: Message, overlays: Overlays) -> Output:
-        record: TrafficRecord | None = None
-        try:
-            record = decode_traffic(message, self._framing)
-            workload = self._workload(record)
-            home = partition_of(workload.name, PARTITIONS)
-            if home != message.partition:
-                return _rekeyed(message, record, home)
-            check_time(record.event_time, message.appended, workload.limits)
-            found = find_text(record, workload, self._templates[workload.name])
-        except RecordRejected as rejected:
-            name, own = (record.workload, _record_id(message, record)) if record else (None, None)
-            return dead_letter(message, rejected.reason, rejected.detail, name, 1, self._framing, own)
-        if isinstance(found, chat.Ineligible):
-            return _filtered(message, record, f"only the teacher can answer: {found.reason}")
-        curated = _clean(message, record, found)
-        if not curated.text:
-            return _filtered(message, record, "nothing is left of the text once it is normalised")
-        return self._told_apart(message, curated, workload, overlays)
-
-    def _readable_id(self, message: Message) -> str | None:
-        """Return the id of a message that our own code failed on, where at least that can be read."""
-        try:
-            return _record_id(message, decode_traffic(message, self._framing))
-        except Exception:  # noqa: BLE001 - what the stage failed on may fail here too; its dead letter must be written
-            return None
-
-    def _workload(self, record: TrafficRecord) -> Workload:
-        workload = self._workloads.get(record.workload)
-        if workload is None:
-            raise RecordRejected(DeadLetterReason.UNKNOWN_WORKLOAD, "no workload file has this name")
-        return workload
-
-    def _told_apart(self, message: Message, curated: CuratedRecord, workload: Workload, overlays: Overlays) -> Output:
-        overlay = overlays.get(workload.name)
-        if overlay is None:
-            overlay = overlays[workload.name] = self._index(message.partition, workload).overlay()
-        found = overlay.find(curated.record_id, curated.text_key, curated.text)
-        if isinstance(found, Duplicate):
-            if not _is_vote(curated, found):
-                return _duplicate(message, curated, found)
-            overlay.add_vote(curated.record_id, found.cluster_id)
-            vote = replace(curated, kind=CuratedKind.VOTE, duplicate_of=found.record_id, cluster_id=found.cluster_id)
-            return Output(CURATED, message.partition, curated.workload, vote)
-        overlay.add(Member(curated.record_id, curated.text_key, curated.answer, found[0]), found[1])
-        return Output(CURATED, message.partition, curated.workload, curated)
-
-    def _index(self, partition: int, workload: Workload) -> DuplicateIndex:
-        indexes = self._indexes.setdefault(partition, {})
-        if workload.name not in indexes:
-            indexes[workload.name] = DuplicateIndex(workload.duplicates.similarity, workload.duplicates.horizon)
-        return indexes[workload.name]
-
-    def _rebuilt(self, name: str, records: Sequence[CuratedRecord]) -> DuplicateIndex:
-        duplicates = self._workloads[name].duplicates
-        index = DuplicateIndex(duplicates.similarity, duplicates.horizon)
-        for record in records:
-            if record.kind == CuratedKind.VOTE:
-                index.add_id(record.record_id, record.cluster_id)
-            else:
-                found = grams(record.text)
-                index.add(Member(record.record_id, record.text_key, record.answer, found), sketch_of(found))
-        return index
-
-
-def _record_id(message: Message, record: TrafficRecord) -> str:
-    """Return the record's id; one that was sent on or replayed keeps the id of its first place."""
-    return ids.record_id(record.workload, record.id, *first_place(message.headers, message.partition, message.offset))
-
-
-def _clean(message: Message, record: TrafficRecord, found: chat.Found) -> CuratedRecord:
-    redacted = redact(found.text)
-    text = normalise(redacted.text)
-    record_id = _record_id(message, record)
-    answer = None if record.answer is None else normalise(redact(record.answer).text)
-    return CuratedRecord(
-        record_id=record_id,
-        workload=record.workload,
-        origin=origin_of(message),
-        event_time=record.event_time,
-        arrival_time=message.appended,
-        text=text,
-        text_key=text_key(record.workload, text, found.template),
-        cluster_id=record_id,
-        client=cleaned(record.client) or "",
-        source=cleaned(record.source) or "",
-        redactions=redacted.counts,
-        tickers=tickers(text),
-        words=words(text),
-        template=found.template,
-        answer=answer,
-        answered_by=record.answered_by,
-        model=cleaned(record.model),
-        model_digest=cleaned(record.model_digest),
-        audit=record.audit,
-        selection_reason=cleaned(record.selection_reason),
-        propensity=record.propensity,
-        rollout_id=cleaned(record.rollout_id),
-        variant=cleaned(record.variant),
-        attributes={redact(name).text: redact(value).text for name, value in record.attributes.items()},
-    )
-
-
-def _is_vote(curated: CuratedRecord, found: Duplicate) -> bool:
-    """Tell whether a duplicate says something new: another answer, unless a student's; or it was drawn for audit."""
-    if found.reason == DiscardReason.DUPLICATE_ID:
-        return False  # the same record, sent again
-    another = curated.answer is not None and curated.answer != found.answer
-    return curated.audit or (another and curated.answered_by != AnsweredBy.STUDENT)
-
-
-def _duplicate(message: Message, curated: CuratedRecord, found: Duplicate) -> Output:
-    return _discarded(
-        message, curated.record_id, curated.workload, curated.event_time,
-        reason=found.reason, duplicate_of=found.record_id, cluster_id=found.cluster_id,
-    )  # fmt: skip
-
-
-def _filtered(message: Message, record: TrafficRecord, detail: str) -> Output:
-    record_id = _record_id(message, record)
-    return _discarded(
-        message, record_id, record.workload, record.event_time, reason=DiscardReason.FILTERED, detail=detail
-    )
-
-
-def _discarded(message: Message, record_id: str, workload: str, event_time: datetime, **why: Any) -> Output:
-    record = DiscardedRecord(
-        record_id=record_id, workload=workload, origin=origin_of(message), event_time=event_time,
-        stage=DiscardStage.CURATE, **why,
-    )  # fmt: skip
-    return Output(DISCARDED, message.partition, workload, record)
-
-
-def _rekeyed(message: Message, record: TrafficRecord, home: int) -> Output:
-    """Send a record to its workload's partition, with its place as a header.
-
-    Raises:
-        RecordRejected: it was sent on before and is wrong again: partitions must have been added.
-    """
-    if any(name == REKEYED_HEADER for name, _ in message.headers):
-        raise RecordRejected(
-            DeadLetterReason.BAD_FIELD, f"on partition {message.partition} instead of {home} after it was sent on once"
-        )
-    headers = [(name, value) for name, value in message.headers if value is not None]
-    headers.append((REKEYED_HEADER, place_header(message.partition, message.offset)))
-    return Output(TRAFFIC, home, record.workload, record, tuple(headers))
+    def _state(self, partition: int) -> PartitionState:
+        return self._states.setdefault(partition, PartitionState(self._workloads))

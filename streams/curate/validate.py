@@ -9,7 +9,7 @@ from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.records import TrafficRecord
 from schemas.rules import chat
 from schemas.workload import Limits, Workload
-from streams.curate.decode import depth, parsed
+from streams.curate.decode import depth, longest_string, parsed
 
 _NO_QUESTION: Final = frozenset({"messages"})  # reasons that leave nothing to judge; others only bar a student
 
@@ -18,12 +18,12 @@ def find_text(record: TrafficRecord, workload: Workload, template: str) -> chat.
     """Return the text to judge, or why no student could be asked about it.
 
     Args:
-        record: as sent.
+        record: as sent, within the limits of its exchange.
         workload: whose limits and prompt count.
         template: the fingerprint of the workload's prompt, under which a bare text stands.
 
     Raises:
-        RecordRejected: there is none, it is too long, or the exchange is nested too deep.
+        RecordRejected: there is none, or it is too long.
     """
     found = _found(record, workload, template)
     if isinstance(found, chat.Found):
@@ -34,6 +34,27 @@ def find_text(record: TrafficRecord, workload: Workload, template: str) -> chat.
         if not found.text.strip():
             raise RecordRejected(DeadLetterReason.NO_TEXT, "the text is empty")
     return found
+
+
+def check_exchange(record: TrafficRecord, size: int, limits: Limits) -> None:
+    """Hold a record's size, and the nesting and strings of its request and response, against the limits.
+
+    Args:
+        record: as sent.
+        size: bytes of the Kafka record's value.
+        limits: the workload's.
+
+    Raises:
+        RecordRejected: a limit is passed.
+    """
+    if size > limits.record_bytes:
+        raise RecordRejected(DeadLetterReason.TOO_LARGE, f"{size} bytes; {limits.record_bytes} are allowed")
+    for field, text in (("request", record.request), ("response", record.response)):
+        if text is not None:
+            _check_depth(field, text, limits)
+            _check_strings(field, text, limits)
+    if record.answer is not None and len(record.answer) > limits.string_characters:
+        raise _too_long("answer", len(record.answer), limits)
 
 
 def check_time(event: datetime, arrival: datetime, limits: Limits) -> None:
@@ -49,13 +70,10 @@ def check_time(event: datetime, arrival: datetime, limits: Limits) -> None:
 
 
 def _found(record: TrafficRecord, workload: Workload, template: str) -> chat.Found | chat.Ineligible:
-    if record.response is not None:
-        _check_depth("response", record.response, workload.limits)
     if record.text is not None:
         return chat.Found(record.text, template)
     if record.request is None:
         raise RecordRejected(DeadLetterReason.NO_TEXT, "neither text nor request")
-    _check_depth("request", record.request, workload.limits)
     found = chat.find_text(workload, parsed("request", record.request))
     if isinstance(found, chat.Ineligible) and found.reason in _NO_QUESTION:
         raise RecordRejected(DeadLetterReason.NO_TEXT, "the request has no messages")
@@ -67,3 +85,18 @@ def _check_depth(field: str, text: str, limits: Limits) -> None:
         return  # cannot be deeper than it has brackets
     if depth(parsed(field, text)) > limits.depth:
         raise RecordRejected(DeadLetterReason.TOO_DEEP, f"{field} is nested deeper than {limits.depth}")
+
+
+def _check_strings(field: str, text: str, limits: Limits) -> None:
+    if len(text) <= limits.string_characters:
+        return  # no string in it can be longer than the whole
+    longest = longest_string(parsed(field, text))
+    if longest > limits.string_characters:
+        raise _too_long(field, longest, limits)
+
+
+def _too_long(field: str, characters: int, limits: Limits) -> RecordRejected:
+    allowed = limits.string_characters
+    return RecordRejected(
+        DeadLetterReason.TOO_LONG, f"{field} holds a string of {characters} characters; {allowed} are allowed"
+    )

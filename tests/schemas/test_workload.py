@@ -28,6 +28,14 @@ def test_typo_in_a_table__is_named_with_a_suggestion():
     assert "did you mean 'window'?" in str(mistake(b"[windows]\nrows = 5\n"))
 
 
+def test_typo_under_a_source__is_named_with_a_suggestion():
+    """A table that is named by the user is followed to the keys it may hold."""
+    error = mistake(b'[privacy.sources.wire]\nkind = ["email"]\n')
+
+    assert error.field == "news.toml: privacy.sources.wire.kind"
+    assert error.remedy == "unknown key; did you mean 'kinds'? allowed: kinds, names"
+
+
 @pytest.mark.parametrize(
     ("extra", "field", "says"),
     [
@@ -39,6 +47,9 @@ def test_typo_in_a_table__is_named_with_a_suggestion():
         (b'[definitions]\nugly = "x"\n', "", "which is not in labels"),
         (b'[aliases]\nGood = "bad"\n', "", "aliases must differ from labels"),
         (b"[audit]\nshare = 0.0\n", "audit.share", "greater than 0"),
+        (b'[privacy]\nkinds = ["mail"]\n', "privacy.kinds.0", "'email', 'phone'"),
+        (b'[privacy]\nkinds = ["name"]\n', "privacy.kinds", 'say names = "redact"'),
+        (b'[privacy.sources.wire]\nnames = "hide"\n', "privacy.sources.wire.names", "'keep' or 'redact'"),
     ],
 )
 def test_wrong_value__is_named(extra, field, says):

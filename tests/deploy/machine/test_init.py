@@ -26,7 +26,7 @@ def keys(model: type[BaseModel], at: str = "") -> dict[str, object]:
 def flat(tables: dict[str, Any], at: str = "") -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in tables.items():
-        nested = isinstance(value, dict) and name not in ("definitions", "aliases")
+        nested = isinstance(value, dict) and name not in ("definitions", "aliases", "sources")
         found |= flat(value, f"{name}.") if nested else {at + name: value}
     return found
 
@@ -48,6 +48,16 @@ def test_init__names_every_key_with_its_default(tmp_path: Path):
         "definitions",
         "aliases",
         "request.system",
+        "privacy.token_key_env",
+        "quality.most_words",
+        "quality.most_characters",
+        "quality.classifier",
+        "quality.classifier_threshold",
+        "blend.sources",
+        "caps.source",
+        "caps.client",
+        "caps.api_key",
+        "caps.cluster",
         "teacher.api_key_env",
         "triggers.age_hours",
     }

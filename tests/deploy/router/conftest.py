@@ -33,6 +33,7 @@ from schemas.workload import Workload
 
 LABELS = ["up", "down", "flat"]
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
+PRIVACY_KEY = "a key of the deployment"
 ROLLOUT = "0123456789abcdef0123456789abcdef"
 
 
@@ -292,7 +293,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
             artefacts_dir=tmp_path / "artefacts", side_calls=8,
         )  # fmt: skip
         rollout = {"paired_share": 1.0, "student_timeout_seconds": 0.5}
-        workloads = {"news": workload(teacher_port, rollout=rollout, audit={"share": 0.5})}
+        privacy = {"token_key_env": "MILLRACE_TEST_PRIVACY_KEY"}
+        stack.enter_context(pytest.MonkeyPatch.context()).setenv("MILLRACE_TEST_PRIVACY_KEY", PRIVACY_KEY)
+        workloads = {"news": workload(teacher_port, rollout=rollout, audit={"share": 0.5}, privacy=privacy)}
         session = await stack.enter_async_context(
             guarded_http.session(settings.allowed_hosts, connections=0, timeout_seconds=10)
         )

@@ -12,7 +12,8 @@ import pytest
 from deploy.router import answer
 from schemas.events import RolloutState, ServedModel
 from schemas.records import AnsweredBy, OutcomeMode, Variant
-from tests.deploy.router.conftest import ROLLOUT, House, adapter, canary, until
+from schemas.rules.redact import Policy, redact
+from tests.deploy.router.conftest import PRIVACY_KEY, ROLLOUT, House, adapter, canary, until
 
 Teller = Any
 
@@ -78,7 +79,10 @@ async def test_shadow__asked_aside(house: House, student: ServedModel) -> None:
 
 
 async def test_canary__student_answers(house: House, student: ServedModel) -> None:
-    """An assigned request gets the student's label under its true version; the teacher's reference is captured."""
+    """An assigned request gets the student's label under its true version; the teacher's reference is captured.
+
+    The student sees the text that curate writes of it, under the workload's policy and key.
+    """
     await house.serve(**canary(student))
     _, headers, body = await house.chat("Mail ada@example.com\u200b now")
     (outcome,) = await house.outcomes(1)
@@ -88,7 +92,9 @@ async def test_canary__student_answers(house: House, student: ServedModel) -> No
     assert (headers[answer.VARIANT], headers[answer.VERSION], headers[answer.ROLLOUT]) == (
         "challenger", "news-1", ROLLOUT,
     )  # fmt: skip
-    assert house.students.asked == [("news-1", "Mail <EMAIL> now")]
+    taught = redact("Mail ada@example.com now", Policy(key=PRIVACY_KEY.encode())).text
+    assert house.students.asked == [("news-1", taught)]
+    assert taught.startswith("Mail <EMAIL:")
     assert (outcome.label, outcome.challenger_label, outcome.teacher_label, outcome.served) == (
         "down", "down", "up", Variant.CHALLENGER,
     )  # fmt: skip

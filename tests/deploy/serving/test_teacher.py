@@ -20,7 +20,7 @@ from schemas.errors import BadInput
 from schemas.rules.chat import messages_for
 from schemas.rules.normalise import normalise, text_key
 from schemas.rules.practice import practice_label, practice_probabilities
-from schemas.rules.redact import redact
+from schemas.rules.redact import Policy, redact
 from schemas.workload import Workload
 from streams.label.prompt import coded_prompt
 
@@ -115,15 +115,19 @@ async def test_teacher__a_choice_of_labels_gets_a_label(truth: Path) -> None:
 
 
 async def test_teacher__finds_a_text_that_the_label_stage_has_redacted(truth: Path) -> None:
-    """Raw from the application or redacted from the label stage, it is the same text with the same answer."""
+    """Raw from the application or redacted under any policy, it is the same text with the same answer."""
     raw = "Call  jane.doe@example.com about the DIVIDEND"
     with truth.open("a") as out:
         out.write(truth_line(raw, "dividends", "pii"))
     async with teacher(truth) as client:
         own = await ask(client, messages_for(WORKLOAD, raw))
-        labelled = await ask(client, labelling(normalise(redact(raw).text)))
+        answers = [
+            await ask(client, labelling(normalise(redact(raw, policy).text)))
+            for policy in (Policy(), Policy(key=b"0123456789abcdef"), Policy(frozenset()))
+        ]
 
-    assert own["choices"][0]["message"]["content"] == "Label: " + labelled["choices"][0]["message"]["content"]
+    said = [answer["choices"][0]["message"]["content"] for answer in answers]
+    assert {own["choices"][0]["message"]["content"]} == {f"Label: {one}" for one in said}
 
 
 async def test_teacher__the_real_label_prompt_is_understood(truth: Path) -> None:

@@ -14,7 +14,7 @@ from schemas.rules.chat import template_fingerprint
 from schemas.topics import RECORD_BYTES, TRAFFIC
 from schemas.workload import Workload
 from streams.curate.decode import decode_traffic
-from streams.curate.validate import check_time, find_text
+from streams.curate.validate import check_exchange, check_time, find_text
 from streams.stage import Message
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
@@ -33,6 +33,7 @@ REASONS = {
 def judge(message: Message, workload: Workload) -> None:
     """Do to a message what the curate stage does first."""
     record = decode_traffic(message)
+    check_exchange(record, len(message.value or b""), workload.limits)
     check_time(record.event_time, NOW, workload.limits)
     find_text(record, workload, template_fingerprint(workload))
 

@@ -45,7 +45,7 @@ def test_account__with_a_duplicate_of_nothing__names_it() -> None:
 
 def test_account__where_retention_took_records__does_not_call_them_missing() -> None:
     """What is no longer kept cannot be counted, on either side."""
-    found = counted(ENDINGS[2:], begins={0: 2}, known=None)
+    found = counted(ENDINGS[2:], begins={0: 2}, known=set(), curtailed={0})
 
     assert (found.inputs, found.residual) == (3, 0)
 
@@ -57,3 +57,21 @@ def test_account__of_one_workload__leaves_the_others_out() -> None:
     found = counted(endings, inputs=inputs, workload="news")
 
     assert (found.inputs, found.in_flight, found.residual) == (4, 1, 0)
+
+
+def test_account__with_repeated_content__is_red_and_names_it() -> None:
+    """Content that was there before and was taken for new is an offence of its own."""
+    found = counted(ENDINGS)
+    found.repeated.append(((0, 3), "the text of the record at 0:1"))
+
+    assert found.residual == 1
+    assert found.first_offence("traffic") == (
+        "repeated: traffic/0 at offset 3 has the text of the record at 0:1 and was taken for new"
+    )
+
+
+def test_account__where_retention_took_records_of_one_partition__still_looks_at_the_others() -> None:
+    """A name that is not there says nothing where some are gone, and everything where none are."""
+    endings = [Ending("discarded", (0, 0), "news", "a", "gone"), Ending("discarded", (1, 0), "news", "b", "gone")]
+
+    assert counted(endings, curtailed={0}).dangling == [((1, 0), "gone")]

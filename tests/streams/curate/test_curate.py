@@ -12,6 +12,7 @@ import pytest
 from deploy.edge.settings import Settings
 from schemas import ids
 from schemas.codec import encode
+from schemas.errors import SettingsError
 from schemas.records import (
     AnsweredBy,
     CuratedKind,
@@ -24,7 +25,7 @@ from schemas.records import (
 from schemas.rules.partition import partition_of
 from schemas.rules.places import REKEYED_HEADER, REPLAYED_HEADER
 from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, PARTITIONS, TRAFFIC, Topic
-from schemas.workload import Workload
+from schemas.workload import Privacy, SourcePrivacy, Workload
 from streams.curate.stage import CurateStage
 from streams.stage import Message, Output, Settlement
 
@@ -96,6 +97,26 @@ async def test_openai_json__with_a_workload_header__is_taken(bare: bool) -> None
     assert (record.text, record.answer) == (FED, None if bare else "up")
 
 
+async def test_workload_with_a_key__links_the_mentions_of_one_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text, client and attributes carry the same token for the same address; a source that keeps it is let be."""
+    monkeypatch.setenv("PRIVACY_KEY", "a key of the deployment")
+    section = Privacy(token_key_env="PRIVACY_KEY", sources={"open": SourcePrivacy(kinds=[])})
+    one = stage(privacy=section)
+    (linked,) = await curate(one, traffic(1, "mail a@b.com", client="A@B.com", attributes={"cc": "a@b.com"}))
+    (kept,) = await curate(one, traffic(2, "write a@b.com", source="open"))
+
+    token = linked.text.removeprefix("mail ")
+    assert token.startswith("<EMAIL:")
+    assert (linked.client, linked.attributes, linked.redactions) == (token, {"cc": token}, {"email": 1})
+    assert (kept.text, kept.redactions) == ("write a@b.com", {})
+
+
+def test_workload_whose_key_is_not_set__ends_the_start() -> None:
+    """No worker runs without the key it was told to use."""
+    with pytest.raises(SettingsError, match="MILLRACE_NO_SUCH_KEY"):
+        stage(privacy=Privacy(token_key_env="MILLRACE_NO_SUCH_KEY"))
+
+
 BAD = [
     (b"\x07\x08garbage", "bad_encoding"),
     (b"", "bad_encoding"),
@@ -133,8 +154,19 @@ async def test_bad_input__becomes_a_dead_letter_with_its_reason(value: bytes | N
     assert letter.truncated == (len(value or b"") > 65_536)
 
 
-PERSONAL = (b"jane.doe@example.com", b"4111111111111111", b"555-0134", b"DE89370400440532013000")
-TELLING = "Jane jane.doe@example.com +1 (415) 555-0134 4111111111111111 DE89370400440532013000"
+PERSONAL = (
+    b"jane.doe@example.com", b"4111111111111111", b"555-0134", b"DE89370400440532013000", b"203.0.113.77", b"31926819",
+    b"ghp_16C7e42F292c6912E7710c838347Ae178B4a", b"hunter2#", b"9f86d081884c7d659a2feaa0c55ad015",
+)  # fmt: skip
+TELLING = (
+    "Jane jane.doe@example.com +1 (415) 555-0134 4111111111111111 DE89370400440532013000 from 203.0.113.77 account no. "
+    "31926819 ghp_16C7e42F292c6912E7710c838347Ae178B4a password: hunter2# api_key=9f86d081884c7d659a2feaa0c55ad015"
+)
+BESIDE = {
+    "account_number": 31926819,
+    "password": "hunter2#",
+    "headers": {"x-api-key": "9f86d081884c7d659a2feaa0c55ad015"},
+}
 
 
 @pytest.mark.parametrize(
@@ -145,12 +177,16 @@ TELLING = "Jane jane.doe@example.com +1 (415) 555-0134 4111111111111111 DE893704
         encode(TrafficRecord(workload="news", event_time=NOW, text=TELLING))[:-4],
         b"\xff\xfe" + TELLING.encode() + b"\x00",
         json.dumps({"workload_id": TELLING, "timestamp": 1, "n": 4111111111111111, TELLING: [TELLING]}).encode(),
+        json.dumps({"workload_id": "nobody", "timestamp": 1} | BESIDE).encode(),
+        encode(
+            TrafficRecord(workload="nobody", event_time=NOW, attributes={k: json.dumps(v) for k, v in BESIDE.items()})
+        ),
         b'{"broken": "' + TELLING.encode(),
     ],
 )
 async def test_dead_letter__of_a_record_with_personal_data__holds_none_of_it(bad: bytes) -> None:
     """Payload, headers, key and detail are redacted, whether the bytes decode or not."""
-    one = message(bad, headers=[("x-user", TELLING.encode())])
+    one = message(bad, headers=[("x-user", TELLING.encode()), ("password", b"hunter2#")])
     (output,) = (await stage().process([one])).outputs
     written = encode(output.record) + output.workload.encode()
 

@@ -1,0 +1,49 @@
+"""Which snapshots of the window hold a record: looked up in the rows.parquet of each, where this machine has them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.manifest import MANIFEST, ROWS
+
+
+@dataclass(frozen=True)
+class Held:
+    """A snapshot that holds a record."""
+
+    workload: str
+    snapshot_id: str
+    record_id: str
+    split: str
+
+
+def holding(folder: Path, workloads: Collection[str], ids: Collection[str]) -> tuple[list[Held], str | None]:
+    """Return the workloads' snapshots that hold one of the records; or why none could be looked at.
+
+    Args:
+        folder: holds <workload>/<snapshot id>/.
+        workloads: whose snapshots are looked at.
+        ids: of the records.
+    """
+    try:
+        import pyarrow.parquet as pq
+    except ImportError:
+        return [], "pyarrow is not installed here; the extra `millrace[streams]` has it"
+    if not folder.is_dir():
+        return [], f"{folder} is not on this machine (MILLRACE_ARTEFACTS_DIR)"
+    found = []
+    for workload, snapshot in _whole(folder, workloads):
+        rows = pq.read_table(
+            snapshot / ROWS, columns=["record_id", "split"], filters=[("record_id", "in", sorted(ids))]
+        )
+        found += [Held(workload, snapshot.name, row["record_id"], row["split"]) for row in rows.to_pylist()]
+    return found, None
+
+
+def _whole(folder: Path, workloads: Collection[str]) -> Iterator[tuple[str, Path]]:
+    """Yield the snapshots that are complete: their manifest is written last."""
+    for mine in sorted(folder.iterdir()):  # a name out of a record is only ever compared: it cannot lead elsewhere
+        if mine.name in workloads:
+            yield from ((mine.name, file.parent) for file in sorted(mine.glob(f"[!.]*/{MANIFEST}")))

@@ -1,0 +1,117 @@
+"""The way of one record through the topics, put together from what names it. Pure.
+
+A record stands in `traffic` at one place, or at several where it was sent on or replayed, and ends at each; what is in
+`curated` ends once more in the label stage. Nothing here holds a text: neither the raw one nor the redacted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+FullPlace = tuple[str, int, int]  # topic, partition, offset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One record that is part of the way."""
+
+    topic: str
+    partition: int
+    offset: int
+    appended_ms: int
+    what: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What is remembered of every output while the topics are read: enough to tell whether it is part of the way."""
+
+    place: FullPlace
+    origin: FullPlace
+    record_id: str | None
+
+
+def related(
+    outputs: Sequence[Output], came_from: Mapping[FullPlace, FullPlace], places: set[FullPlace], ids: set[str]
+) -> tuple[set[FullPlace], set[str]]:
+    """Return the places of the way and the ids on it, from one place or one id.
+
+    Args:
+        outputs: all there are.
+        came_from: what was written again, by re-keying or by replay, from where.
+        places: of the record, in `traffic` or `curated`.
+        ids: of the record.
+    """
+    onward: dict[FullPlace, list[FullPlace]] = {}
+    for place, before in came_from.items():
+        onward.setdefault(before, []).append(place)
+    places, ids, size = set(places), set(ids), -1
+    while size != len(places) + len(ids):
+        size = len(places) + len(ids)
+        for place in list(places):
+            places.update(onward.get(place, ()), [came_from[place]] if place in came_from else ())
+        for output in outputs:
+            if output.record_id in ids or output.origin in places:
+                places |= {output.place, output.origin}
+                ids |= {output.record_id} if output.record_id else set()
+    return places, ids
+
+
+def origin_of(record: Mapping[str, Any]) -> FullPlace:
+    """Return the place of the input that an output ends."""
+    origin = record["origin"]
+    return origin["topic"], origin["partition"], origin["offset"]
+
+
+def shown(place: FullPlace) -> str:
+    """Return a place as people read it."""
+    return f"{place[0]}/{place[1]} at offset {place[2]}"
+
+
+def ending(topic: str, record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return what an output says became of its origin, and the facts that belong to it."""
+    names: Collection[str] = ()
+    if topic == "curated":
+        vote = record["kind"] == "VOTE"
+        what = f"a vote on {record['duplicate_of']}" if vote else "curated"
+        names = ("cluster_id", "event_time", "words", "redactions", "answered_by", "model", "audit", "propensity")
+    elif topic == "discarded":
+        of = f" of {record['duplicate_of']}" if record["duplicate_of"] else ""
+        what = f"discarded by {record['stage'].lower()}: {record['reason'].lower()}{of}"
+        names = ("rule", "detail", "cluster_id")
+    elif topic == "labels":
+        what = f"labelled {record['label']} by {record['provenance'].lower()}, split {record['split'].lower()}"
+        names = ("kind", "teacher_model", "teacher_calls", "class_probabilities", "cluster_id", "audit", "propensity")
+    else:
+        what = f"dead letter of {record['stage']}: {record['reason']}"
+        names = ("detail", "attempts", "payload_bytes", "code_version")
+    told = {name: record.get(name) for name in names if record.get(name) not in (None, "", {}, False)}
+    return what, {"record_id": record.get("record_id"), "workload": record.get("workload")} | told
+
+
+def in_order(steps: Iterable[Step]) -> list[Step]:
+    """Return the steps in the order they were written; of equals, the order of the flow."""
+    flow = ("traffic", "curated", "discarded", "labels", "dead-letters")
+    return sorted(steps, key=lambda step: (step.appended_ms, flow.index(step.topic), step.partition, step.offset))
+
+
+def state_of(
+    places: Collection[FullPlace], ended: Collection[FullPlace], committed: Mapping[str, Mapping[int, int]]
+) -> list[str]:
+    """Return what is open: inputs that are still on their way, and inputs that were settled without an ending.
+
+    Args:
+        places: the inputs of the way, in `traffic` and `curated`.
+        ended: those that an output or a re-keying names.
+        committed: by input topic, the offsets below which its stage has settled.
+    """
+    found = []
+    for place in sorted(set(places) - set(ended)):
+        if place[2] >= committed[place[0]].get(place[1], 0):
+            found.append(f"{shown(place)} is in flight: its stage has not come to it yet")
+        else:
+            found.append(f"{shown(place)} was settled, and no ending of it is kept; see `millrace verify`")
+    return found

@@ -1,0 +1,158 @@
+"""A batch's candidates of one workload, step by step and each step over all of them: the work of curate.
+
+    redact -> normalise -> text keys -> enrich -> quality -> sketches, and then one by one, for each decision rests on
+    those before it: duplicate or vote -> blend -> caps -> remember
+
+A record that is filtered is not remembered: a duplicate names a record that stands in `curated`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from deploy.edge.privacy import Redactor
+from schemas.records import AnsweredBy, CuratedKind, CuratedRecord, DiscardReason
+from schemas.rules.normalise import normalise, normalise_all, text_key
+from schemas.topics import CURATED
+from schemas.workload import Workload
+from streams.curate import blend, discards, language
+from streams.curate.classifier import load
+from streams.curate.duplicates import Duplicate, Member
+from streams.curate.endings import cleaned, cleaned_attributes, origin_of
+from streams.curate.enrich import Enrichment, enrich_all
+from streams.curate.intake import Candidate
+from streams.curate.quality import EMPTY, QualityFilter
+from streams.curate.state import View
+from streams.stage import Output
+
+
+class Clean(NamedTuple):
+    """What the batch's steps made of a candidate."""
+
+    text: str  # redacted and normalised
+    text_key: str
+    redactions: dict[str, int]
+    told: Enrichment
+    refused: str | None  # the name of the quality rule that refuses the text
+
+
+class GroupCurator:
+    """Curates the candidates of one workload."""
+
+    def __init__(self, workload: Workload, redactor: Redactor, folder: Path) -> None:
+        """Prepare the workload's rules.
+
+        Args:
+            workload: theirs.
+            redactor: its own.
+            folder: that a classifier's path is relative to.
+
+        Raises:
+            WorkloadError: the workload's classifier cannot be used.
+        """
+        rules = workload.quality
+        model = None if rules.classifier is None else load(folder / rules.classifier, rules.classifier_threshold)
+        self._workload, self._redactor, self._quality = workload, redactor, QualityFilter(rules, model)
+        self._wants_language = language.is_wanted(workload)
+        if self._wants_language:
+            language.load()
+
+    def curate(self, candidates: Sequence[Candidate], view: View) -> list[Output]:
+        """Return what ends each candidate, in their order; the view remembers what is kept."""
+        return [self._decide(*pair, view) for pair in zip(candidates, self._cleaned(candidates), strict=True)]
+
+    def _cleaned(self, candidates: Sequence[Candidate]) -> list[Clean]:
+        sources = [candidate.record.source for candidate in candidates]
+        redacted = self._redactor.redact_all([candidate.text for candidate in candidates], sources)
+        texts = normalise_all([one.text for one in redacted])
+        keys = [
+            text_key(self._workload.name, text, candidate.template)
+            for candidate, text in zip(candidates, texts, strict=True)
+        ]
+        told = enrich_all(texts, language.languages_of(texts) if self._wants_language else None)
+        refused = self._quality.refusals(texts, told)
+        return list(map(Clean, texts, keys, [one.counts for one in redacted], told, refused))
+
+    def _decide(self, candidate: Candidate, clean: Clean, view: View) -> Output:
+        message = candidate.message
+        if not clean.text:
+            curated = self._record(candidate, clean)
+            return discards.filtered(message, curated, EMPTY, "nothing is left of the text once it is normalised")
+        found = view.duplicates.find(candidate.record_id, clean.text_key, clean.text)
+        if isinstance(found, Duplicate):
+            return self._repeated(candidate, clean, found, view)
+        curated = self._record(candidate, clean)
+        rule = clean.refused
+        if rule is None and not blend.stays(clean.text_key, curated.source, self._workload.blend, audit=curated.audit):
+            rule = blend.RULE
+        rule = rule or view.caps.admit(curated)
+        if rule is not None:
+            return discards.filtered(message, curated, rule)
+        view.duplicates.add(Member(curated.record_id, curated.text_key, curated.answer, found[0]), found[1])
+        return Output(CURATED, message.partition, curated.workload, curated)
+
+    def _repeated(self, candidate: Candidate, clean: Clean, found: Duplicate, view: View) -> Output:
+        """Let a duplicate go on as a vote where it says something new."""
+        curated = self._record(candidate, clean, found)
+        if not _is_vote(curated, found):
+            return discards.duplicate(candidate.message, curated, found)
+        rule = view.caps.admit(curated)
+        if rule is not None:
+            return discards.filtered(candidate.message, curated, rule, "one vote too many")
+        view.duplicates.add_vote(curated.record_id, found.cluster_id)
+        return Output(CURATED, candidate.message.partition, curated.workload, curated)
+
+    def _record(self, candidate: Candidate, clean: Clean, vote_on: Duplicate | None = None) -> CuratedRecord:
+        record, message, told = candidate.record, candidate.message, clean.told
+        policy = self._redactor.policy(record.source)
+        source = cleaned(record.source, policy) or ""
+        propensity = record.propensity
+        if vote_on is None:
+            propensity = blend.propensity(propensity, source, self._workload.blend, audit=record.audit)
+        return CuratedRecord.whole(
+            record_id=candidate.record_id,
+            kind=CuratedKind.RECORD if vote_on is None else CuratedKind.VOTE,
+            workload=record.workload,
+            client=cleaned(record.client, policy) or "",
+            client_version=cleaned(record.client_version, policy),
+            source=source,
+            api_key_hash=record.api_key_hash,
+            origin=origin_of(message),
+            event_time=record.event_time,
+            arrival_time=message.appended,
+            text=clean.text,
+            text_key=clean.text_key,
+            cluster_id=candidate.record_id if vote_on is None else vote_on.cluster_id,
+            duplicate_of=None if vote_on is None else vote_on.record_id,
+            redactions=clean.redactions,
+            language=told.language,
+            tickers=told.tickers,
+            words=told.words,
+            characters=told.characters,
+            numbers=told.numbers,
+            currencies=told.currencies,
+            template=candidate.template,
+            answer=None if record.answer is None else self._answer(record.answer, record.source),
+            answered_by=record.answered_by,
+            model=cleaned(record.model, policy),
+            model_digest=cleaned(record.model_digest, policy),
+            audit=record.audit,
+            selection_reason=cleaned(record.selection_reason, policy),
+            propensity=propensity,
+            rollout_id=cleaned(record.rollout_id, policy),
+            variant=cleaned(record.variant, policy),
+            attributes=cleaned_attributes(record.attributes, policy) if record.attributes else {},
+        )
+
+    def _answer(self, answer: str, source: str) -> str:
+        return normalise(self._redactor.redact(answer, source).text)
+
+
+def _is_vote(curated: CuratedRecord, found: Duplicate) -> bool:
+    """Tell whether a duplicate says something new: another answer, unless a student's; or it was drawn for audit."""
+    if found.reason == DiscardReason.DUPLICATE_ID:
+        return False  # the same record, sent again
+    another = curated.answer is not None and curated.answer != found.answer
+    return curated.audit or (another and curated.answered_by != AnsweredBy.STUDENT)

@@ -1,0 +1,83 @@
+"""The broker killed under a worker and its traffic, and brought back: at once, or after a minute."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.edge.settings import Settings
+from deploy.kafka.embedded import HOST, EmbeddedKafka
+from deploy.kafka.topics import apply
+from deploy.verify.__main__ import verify
+from tests.faults.accounts import assert_nothing_lost_or_doubled, curated, ended
+from tests.faults.conftest import Tell
+from tests.faults.traffic import Traffic, flowing, write_workloads
+from tests.faults.workers import Worker, ending, until
+
+pytestmark = [pytest.mark.broker, pytest.mark.faults, pytest.mark.timeout(480)]
+
+
+@pytest.fixture
+def own_broker(broker: EmbeddedKafka, tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    """A broker that may be killed; it comes back on the port and with the data it had."""
+    del broker  # skips where no broker can be had
+    jars = os.environ.get("MILLRACE_JARS_DIR")
+    with EmbeddedKafka(tmp_path / "kafka", _two_free_ports(), jars_dir=Path(jars) if jars else None) as kafka:
+        yield kafka
+
+
+@pytest.mark.parametrize("down_seconds", [0, 60])
+def test_broker__killed_while_traffic_flows__comes_back(
+    own_broker: EmbeddedKafka, tmp_path: Path, tell: Tell, down_seconds: int
+) -> None:
+    """The worker outlives the outage, or is started again by its supervisor; either way nothing is lost or doubled."""
+    settings = Settings(
+        bootstrap_servers=own_broker.bootstrap_servers, state_dir=tmp_path / "state",
+        artefacts_dir=tmp_path / "artefacts", workloads_dir=tmp_path / "workloads",
+    )  # fmt: skip
+    apply(settings)
+    write_workloads(settings.workloads_dir)
+    traffic = Traffic(settings)
+    worker = Worker(settings, 0, "curate,label")
+    with ending(worker), flowing(traffic) as flow:
+        until(lambda: ended(curated(settings)) > 0, 60, "the first records are curated", worker)
+        before, sent = curated(settings), len(traffic.sent)
+        running = own_broker.running()
+        assert running is not None
+        os.kill(running.pid, signal.SIGKILL)
+        tell(f"SIGKILL to broker {running.pid}: {ended(before)} of {before.inputs} records had ended")
+        until(lambda: own_broker.running() is None, 10, "the broker is gone")
+        time.sleep(down_seconds)  # the fault itself: how long there is no broker
+        alive = worker.process.poll() is None
+        own_broker.start()
+        until(lambda: len(traffic.sent) > sent + 100, 120, "traffic is acknowledged again", worker)
+        flow.end()
+
+        def settled() -> bool:
+            worker.restart()
+            return not any(account.in_flight for account in verify(settings))
+
+        until(settled, 120, "all of it is settled", worker)
+    survived = "outlived it" if worker.starts == 1 else f"was started {worker.starts - 1} times again"
+    tell(f"down for {down_seconds} s and a start; the worker {'ran' if alive else 'had ended'} at its end, {survived}")
+
+    assert_nothing_lost_or_doubled(settings, len(traffic.sent), tell)
+
+
+def _two_free_ports() -> int:
+    """Return a port that is free together with the one above it."""
+    while True:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind((HOST, 0))
+            port: int = one.getsockname()[1]
+            try:
+                two.bind((HOST, port + 1))
+            except OSError:
+                continue
+            return port
