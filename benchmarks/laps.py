@@ -28,7 +28,7 @@ class Lap:
     records_per_second: float
     cpu_us: float  # of the contender's processes, per record
     endings: Counter[str] = field(default_factory=Counter)
-    digest: str = ""  # of all endings; empty where bytes were passed through
+    told: frozenset[bytes] = frozenset()  # a digest of each ending; none where bytes were passed through
 
 
 def lap(
@@ -48,8 +48,8 @@ def lap(
             cpu = processes[0].cpu_seconds() - before
             processes[0].stop()
             timed = last.count - first.count
-            digest = "" if passing else outcomes.digest()
-            return Lap(timed / (last.at - first.at), cpu / timed * 1e6, outcomes.counts(), digest)
+            told = frozenset() if passing else outcomes.told()
+            return Lap(timed / (last.at - first.at), cpu / timed * 1e6, outcomes.counts(), told)
 
 
 def crowd(ground: Ground, workers: int, wires: Sequence[Wire], workloads: int) -> Lap:

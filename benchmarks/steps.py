@@ -33,19 +33,24 @@ from streams.settings import WorkerSettings
 from streams.stage import Message
 from streams.transaction import Transactions
 
-# step -> the names it stands under, as `module:name`. A step without names has no code yet.
+# step -> the functions that are its work, as `module:name`
 STEPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "decode": ("streams.curate.stage:decode_traffic",),
-    "validate": ("streams.curate.stage:check_time", "streams.curate.stage:find_text"),
-    "redact": ("streams.curate.stage:redact", "streams.curate.stage:cleaned"),
-    "normalise": ("streams.curate.stage:normalise",),
-    "duplicates": (
-        "streams.curate.stage:text_key", "streams.curate.duplicates:Overlay.find",
-        "streams.curate.duplicates:Overlay.add", "streams.curate.duplicates:Overlay.add_vote",
-        "streams.curate.duplicates:Overlay.merge",
+    "decode": ("streams.curate.intake:decode_traffic",),
+    "validate": (
+        "streams.curate.intake:check_exchange", "streams.curate.intake:check_time", "streams.curate.intake:find_text",
     ),
-    "filter": (),
-    "enrich": ("streams.curate.stage:tickers", "streams.curate.stage:words"),
+    "redact": ("deploy.edge.privacy:Redactor.redact_all", "streams.curate.group:cleaned_attributes"),
+    "normalise": ("streams.curate.group:normalise_all", "streams.curate.group:normalise"),
+    "duplicates": (
+        "streams.curate.group:text_key", "streams.curate.duplicates:DuplicateIndex.overlay",
+        "streams.curate.duplicates:Overlay.find", "streams.curate.duplicates:Overlay.add",
+        "streams.curate.duplicates:Overlay.add_vote", "streams.curate.duplicates:Overlay.merge",
+    ),
+    "filter": (
+        "streams.curate.quality:QualityFilter.refusals", "streams.curate.blend:stays",
+        "streams.curate.caps:CapOverlay.admit",
+    ),
+    "enrich": ("streams.curate.group:enrich_all", "streams.curate.language:languages_of"),
     "encode": ("streams.transaction:Transactions.encode",),
     "produce_commit": ("streams.transaction:Transactions.settle",),
 }  # fmt: skip

@@ -1,54 +1,78 @@
 """Curation record by record, by our rules: what the peers and the bare client do to each record.
 
-The same public rules as the curate stage calls, in its order, with the same endings to the letter: `benchmarks.streams`
-compares them and refuses to print a ratio where they differ. What is missing is what makes a stage: batches, an overlay
-that an abort drops, a rebuild. Its memory of earlier texts is lost with its process.
+The same public rules as the curate stage calls, in its order, each in its form for one record, with the same endings:
+`benchmarks.streams` compares them and refuses to print a ratio where they differ. What is missing is what makes a
+stage: batches, an overlay that an abort drops, a rebuild. Its memory of earlier texts is lost with its process.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.peers.duplicates import Repeated, Seen
 from deploy.edge.framing import Framing
+from deploy.edge.privacy import Redactor, redactors
 from deploy.edge.settings import Settings
 from schemas import ids
 from schemas.errors import DeadLetterReason, RecordRejected
-from schemas.records import (
-    AnsweredBy,
-    CuratedKind,
-    CuratedRecord,
-    DiscardedRecord,
-    DiscardReason,
-    DiscardStage,
-    Record,
-    TrafficRecord,
-)
+from schemas.records import AnsweredBy, CuratedKind, CuratedRecord, DiscardReason, TrafficRecord
 from schemas.rules import chat
 from schemas.rules.normalise import normalise, text_key
 from schemas.rules.places import first_place
-from schemas.rules.redact import redact
+from schemas.rules.redact import Redacted, redact
 from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, TRAFFIC, Topic
+from schemas.workload import Workload
+from streams.curate import blend, discards, language
+from streams.curate.caps import CapCounts, CapOverlay
+from streams.curate.classifier import load
 from streams.curate.decode import decode_traffic
-from streams.curate.duplicates import Duplicate, DuplicateIndex, Member, grams, sketch_of
-from streams.curate.endings import cleaned, dead_letter, origin_of
-from streams.curate.enrich import tickers, words
-from streams.curate.validate import check_time, find_text
-from streams.stage import Message
+from streams.curate.duplicates import Duplicate
+from streams.curate.endings import cleaned, cleaned_attributes, dead_letter, origin_of
+from streams.curate.enrich import Enrichment, enrich
+from streams.curate.quality import EMPTY, QualityFilter
+from streams.curate.validate import check_exchange, check_time, find_text
+from streams.stage import Message, Output
 
 ENDINGS: Final[tuple[Topic, ...]] = (CURATED, DISCARDED, DEAD_LETTERS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """One workload's rules and its memory."""
+
+    workload: Workload
+    template: str
+    redactor: Redactor
+    quality: QualityFilter
+    wants_language: bool
+    seen: Seen
+    caps: CapOverlay
+
+
+@dataclass(frozen=True, slots=True)
+class _Clean:
+    """A record's text as it is kept."""
+
+    record_id: str
+    template: str
+    redacted: Redacted
+    text: str
+    text_key: str
+    told: Enrichment
 
 
 class Curation:
     """The curate stage's rules for one record at a time."""
 
     def __init__(self, settings: Settings) -> None:
-        self._workloads, self._framing = settings.workloads(), Framing(settings)
-        self._templates = {name: chat.template_fingerprint(workload) for name, workload in self._workloads.items()}
-        self._indexes = {
-            name: DuplicateIndex(workload.duplicates.similarity, workload.duplicates.horizon)
-            for name, workload in self._workloads.items()
+        self._framing = Framing(settings)
+        workloads = settings.workloads()
+        redactor = redactors(workloads)
+        self._rules = {
+            name: _rules(workload, redactor[name], settings.workloads_dir) for name, workload in workloads.items()
         }
 
     def __call__(
@@ -56,113 +80,125 @@ class Curation:
     ) -> tuple[Topic, bytes]:
         """Return where a traffic record ends, and as what bytes."""
         appended = datetime.fromtimestamp(appended_ms / 1000, UTC)
-        topic, record = self._ended(Message(TRAFFIC, partition, offset, key, value, tuple(headers or ()), appended))
-        return topic, self._framing.encode(topic, record)
+        output = self._ended(Message(TRAFFIC, partition, offset, key, value, tuple(headers or ()), appended))
+        return output.topic, self._framing.encode(output.topic, output.record)
 
-    def _ended(self, message: Message) -> tuple[Topic, Record]:
+    def _ended(self, message: Message) -> Output:
+        record: TrafficRecord | None = None
         try:
             record = decode_traffic(message, self._framing)
+            rules = self._rules_of(record)
+            limits = rules.workload.limits
+            check_exchange(record, len(message.value or b""), limits)
+            check_time(record.event_time, message.appended, limits)
+            found = find_text(record, rules.workload, rules.template)
         except RecordRejected as rejected:
-            return _rejected(message, rejected, None, None, self._framing)
-        record_id = ids.record_id(
-            record.workload, record.id, *first_place(message.headers, message.partition, message.offset)
-        )
-        try:
-            workload = self._workloads.get(record.workload)
-            if workload is None:
-                raise RecordRejected(DeadLetterReason.UNKNOWN_WORKLOAD, "no workload file has this name")  # noqa: TRY301
-            check_time(record.event_time, message.appended, workload.limits)
-            found = find_text(record, workload, self._templates[workload.name])
-        except RecordRejected as rejected:
-            return _rejected(message, rejected, record.workload, record_id, self._framing)
+            name, own = (record.workload, _id_of(message, record)) if record else (None, None)
+            return dead_letter(message, rejected.reason, rejected.detail, name, 1, self._framing, own)
         if isinstance(found, chat.Ineligible):
-            detail = f"only the teacher can answer: {found.reason}"
-            return _discarded(message, record, record_id, reason=DiscardReason.FILTERED, detail=detail)
-        curated = _clean(message, record, record_id, found)
-        if not curated.text:
-            detail = "nothing is left of the text once it is normalised"
-            return _discarded(message, record, record_id, reason=DiscardReason.FILTERED, detail=detail)
-        return self._told_apart(message, record, curated)
+            return discards.ineligible(message, _id_of(message, record), record, found.reason)
+        return _decided(message, record, _clean(message, record, found, rules), rules)
 
-    def _told_apart(self, message: Message, record: TrafficRecord, curated: CuratedRecord) -> tuple[Topic, Record]:
-        index = self._indexes[curated.workload]
-        found = _find(index, curated)
-        if not isinstance(found, Duplicate):
-            index.add(Member(curated.record_id, curated.text_key, curated.answer, found[0]), found[1])
-            return CURATED, curated
-        another = curated.answer is not None and curated.answer != found.answer
-        is_vote = curated.audit or (another and curated.answered_by != AnsweredBy.STUDENT)
-        if found.reason == DiscardReason.DUPLICATE_ID or not is_vote:
-            return _discarded(
-                message, record, curated.record_id,
-                reason=found.reason, duplicate_of=found.record_id, cluster_id=found.cluster_id,
-            )  # fmt: skip
-        index.add_id(curated.record_id, found.cluster_id)
-        vote: dict[str, Any] = {
-            "kind": CuratedKind.VOTE,
-            "duplicate_of": found.record_id,
-            "cluster_id": found.cluster_id,
-        }
-        return CURATED, replace(curated, **vote)
+    def _rules_of(self, record: TrafficRecord) -> _Rules:
+        rules = self._rules.get(record.workload)
+        if rules is None:
+            raise RecordRejected(DeadLetterReason.UNKNOWN_WORKLOAD, "no workload file has this name")
+        return rules
 
 
-def _find(index: DuplicateIndex, curated: CuratedRecord) -> Duplicate | tuple[Any, Any]:
-    """Return what a record duplicates, or the grams and the sketch that it is to be added with."""
-    cluster = index.by_id(curated.record_id)
-    if cluster is not None:
-        return Duplicate(DiscardReason.DUPLICATE_ID, curated.record_id, cluster, None)
-    same = index.by_text(curated.text_key)
-    if same is not None:
-        return Duplicate(DiscardReason.DUPLICATE_TEXT, same.record_id, same.record_id, same.answer)
-    found = grams(curated.text)
-    sketch = sketch_of(found)
-    near = None if sketch is None else index.nearest(found, sketch)
-    if near is not None:
-        _, _, member = near
-        return Duplicate(DiscardReason.NEAR_DUPLICATE, member.record_id, member.record_id, member.answer)
-    return found, sketch
-
-
-def _clean(message: Message, record: TrafficRecord, record_id: str, found: chat.Found) -> CuratedRecord:
-    redacted = redact(found.text)
-    text = normalise(redacted.text)
-    return CuratedRecord(
-        record_id=record_id,
-        workload=record.workload,
-        origin=origin_of(message),
-        event_time=record.event_time,
-        arrival_time=message.appended,
-        text=text,
-        text_key=text_key(record.workload, text, found.template),
-        cluster_id=record_id,
-        client=cleaned(record.client) or "",
-        source=cleaned(record.source) or "",
-        redactions=redacted.counts,
-        tickers=tickers(text),
-        words=words(text),
-        template=found.template,
-        answer=None if record.answer is None else normalise(redact(record.answer).text),
-        answered_by=record.answered_by,
-        model=cleaned(record.model),
-        model_digest=cleaned(record.model_digest),
-        audit=record.audit,
-        selection_reason=cleaned(record.selection_reason),
-        propensity=record.propensity,
-        rollout_id=cleaned(record.rollout_id),
-        variant=cleaned(record.variant),
-        attributes={redact(name).text: redact(value).text for name, value in record.attributes.items()},
-    )
-
-
-def _discarded(message: Message, record: TrafficRecord, record_id: str, **why: Any) -> tuple[Topic, Record]:
-    return DISCARDED, DiscardedRecord(
-        record_id=record_id, workload=record.workload, origin=origin_of(message), event_time=record.event_time,
-        stage=DiscardStage.CURATE, **why,
+def _rules(workload: Workload, redactor: Redactor, folder: Path) -> _Rules:
+    quality = workload.quality
+    model = None if quality.classifier is None else load(folder / quality.classifier, quality.classifier_threshold)
+    return _Rules(
+        workload, chat.template_fingerprint(workload), redactor, QualityFilter(quality, model),
+        language.is_wanted(workload), Seen(workload.duplicates), CapCounts(workload.caps).overlay(),
     )  # fmt: skip
 
 
-def _rejected(
-    message: Message, rejected: RecordRejected, workload: str | None, record_id: str | None, framing: Framing
-) -> tuple[Topic, Record]:
-    letter = dead_letter(message, rejected.reason, rejected.detail, workload, 1, framing, record_id)
-    return letter.topic, letter.record
+def _id_of(message: Message, record: TrafficRecord) -> str:
+    return ids.record_id(record.workload, record.id, *first_place(message.headers, message.partition, message.offset))
+
+
+def _clean(message: Message, record: TrafficRecord, found: chat.Found, rules: _Rules) -> _Clean:
+    redacted = redact(found.text, rules.redactor.policy(record.source))
+    text = normalise(redacted.text)
+    told = enrich(text, language.languages_of([text])[0] if rules.wants_language else None)
+    key = text_key(record.workload, text, found.template)
+    return _Clean(_id_of(message, record), found.template, redacted, text, key, told)
+
+
+def _decided(message: Message, record: TrafficRecord, clean: _Clean, rules: _Rules) -> Output:
+    """Filter a record, or tell it from those before."""
+    if not clean.text:
+        curated = _record(message, record, clean, rules)
+        return discards.filtered(message, curated, EMPTY, "nothing is left of the text once it is normalised")
+    found = rules.seen.find(clean.record_id, clean.text_key, clean.text)
+    if isinstance(found, Repeated):
+        return _repeated(message, record, clean, found, rules)
+    curated = _record(message, record, clean, rules)
+    refused = rules.quality.refusal(clean.text, clean.told)
+    if refused is None and not blend.stays(clean.text_key, curated.source, rules.workload.blend, audit=curated.audit):
+        refused = blend.RULE
+    refused = refused or rules.caps.admit(curated)
+    if refused is not None:
+        return discards.filtered(message, curated, refused)
+    rules.seen.add(curated.record_id, curated.text_key, curated.answer, found)
+    return Output(CURATED, message.partition, curated.workload, curated)
+
+
+def _repeated(message: Message, record: TrafficRecord, clean: _Clean, found: Repeated, rules: _Rules) -> Output:
+    """Let a duplicate go on as a vote where it says something new."""
+    curated = _record(message, record, clean, rules, found)
+    another = curated.answer is not None and curated.answer != found.answer
+    is_vote = curated.audit or (another and curated.answered_by != AnsweredBy.STUDENT)
+    if found.reason == DiscardReason.DUPLICATE_ID or not is_vote:
+        told = Duplicate(found.reason, found.record_id, found.cluster_id, found.answer)
+        return discards.duplicate(message, curated, told)
+    refused = rules.caps.admit(curated)
+    if refused is not None:
+        return discards.filtered(message, curated, refused, "one vote too many")
+    rules.seen.add_id(curated.record_id, found.cluster_id)
+    return Output(CURATED, message.partition, curated.workload, curated)
+
+
+def _record(
+    message: Message, record: TrafficRecord, clean: _Clean, rules: _Rules, vote_on: Repeated | None = None
+) -> CuratedRecord:
+    policy, told = rules.redactor.policy(record.source), clean.told
+    source, propensity = cleaned(record.source, policy) or "", record.propensity
+    if vote_on is None:
+        propensity = blend.propensity(propensity, source, rules.workload.blend, audit=record.audit)
+    return CuratedRecord.whole(
+        record_id=clean.record_id,
+        kind=CuratedKind.RECORD if vote_on is None else CuratedKind.VOTE,
+        workload=record.workload,
+        client=cleaned(record.client, policy) or "",
+        client_version=cleaned(record.client_version, policy),
+        source=source,
+        api_key_hash=record.api_key_hash,
+        origin=origin_of(message),
+        event_time=record.event_time,
+        arrival_time=message.appended,
+        text=clean.text,
+        text_key=clean.text_key,
+        cluster_id=clean.record_id if vote_on is None else vote_on.cluster_id,
+        duplicate_of=None if vote_on is None else vote_on.record_id,
+        redactions=clean.redacted.counts,
+        language=told.language,
+        tickers=told.tickers,
+        words=told.words,
+        characters=told.characters,
+        numbers=told.numbers,
+        currencies=told.currencies,
+        template=clean.template,
+        answer=None if record.answer is None else normalise(redact(record.answer, policy).text),
+        answered_by=record.answered_by,
+        model=cleaned(record.model, policy),
+        model_digest=cleaned(record.model_digest, policy),
+        audit=record.audit,
+        selection_reason=cleaned(record.selection_reason, policy),
+        propensity=propensity,
+        rollout_id=cleaned(record.rollout_id, policy),
+        variant=cleaned(record.variant, policy),
+        attributes=cleaned_attributes(record.attributes, policy) if record.attributes else {},
+    )

@@ -9,6 +9,7 @@ Needed by `benchmarks.streams` alone. A change of requirements.in is locked by
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,11 @@ from schemas.errors import Unavailable
 ROOT: Final = Path(__file__).resolve().parents[2]
 LOCK: Final = Path(__file__).with_name("requirements.lock")
 FOLDER: Final = ROOT / ".venv-peers"
+
+
+def versions() -> str:
+    """Return the peers' names and versions, as locked."""
+    return ", ".join(re.findall(r"^(?:bytewax|quixstreams)==[\w.]+", LOCK.read_text(), re.MULTILINE))
 
 
 def python() -> Path:
