@@ -152,7 +152,7 @@ def _repeated(message: Message, record: TrafficRecord, clean: _Clean, found: Rep
     another = curated.answer is not None and curated.answer != found.answer
     is_vote = curated.audit or (another and curated.answered_by != AnsweredBy.STUDENT)
     if found.reason == DiscardReason.DUPLICATE_ID or not is_vote:
-        told = Duplicate(found.reason, found.record_id, found.cluster_id, found.answer)
+        told = Duplicate(found.reason, found.record_id, found.cluster_id, another_answer=another)
         return discards.duplicate(message, curated, told)
     refused = rules.caps.admit(curated)
     if refused is not None:
