@@ -1,7 +1,7 @@
 """What can be told of a redacted, normalised text at next to no cost: words, length, figures, currencies, tickers.
 
-Pure rules, 5 to 6 microseconds a headline (`python -m benchmarks.quality`). What stands in the text is told, not what
-it means; figures in words are not counted. The language is told by language.py, which costs ten times as much, and is
+Pure rules, 5 to 6 microseconds a headline (`python -m benchmarks.quality`). They say what stands in the text, not what
+it means; figures in words are not counted. The language is told by language.py, which costs seven times as much, and is
 handed in where it is wanted.
 """
 

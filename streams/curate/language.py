@@ -1,4 +1,4 @@
-"""Which language a text is in, where the detector is sure of it. Costs about 50 microseconds a headline.
+"""Which language a text is in, where the detector is sure of it. Costs 35 to 75 microseconds a headline.
 
 py3langid, held to the languages of `schemas.workload.LANGUAGES`. At a confidence of 0.8 it told 126 of 160 headlines
 and questions in 8 languages (20 each), all of them right. Of 52,822 texts of five English sets it told 74 % English and
@@ -19,7 +19,6 @@ from typing import Any, Final
 from schemas.workload import LANGUAGES, Workload
 
 SURE: Final = 0.8  # least confidence, of 1; at 0.7 there are 10 more wrong ones among 52,822, at 0.9 10 % fewer told
-_SHORTEST: Final = 12  # characters; below, the detector goes by the first letters of a name
 
 
 def is_wanted(workload: Workload) -> bool:
@@ -30,7 +29,7 @@ def is_wanted(workload: Workload) -> bool:
 def languages_of(texts: Sequence[str]) -> list[str | None]:
     """Return the ISO 639-1 code of each text's language; None where it is not sure."""
     classify = _detector().classify
-    return [_sure(*classify(text)) if len(text) >= _SHORTEST else None for text in texts]
+    return [_sure(*classify(text)) for text in texts]
 
 
 def load() -> None:

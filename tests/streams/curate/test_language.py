@@ -23,7 +23,7 @@ TOLD = [
 
 def test_languages_of__sure_texts() -> None:
     """A plain sentence is told; what is too short to tell, or says only names and figures, is not."""
-    found = languages_of([text for _, text in TOLD] + ["AAPL +4%", "Nokia", "", "1,234.5 2,000 3.5"])
+    found = languages_of([text for _, text in TOLD] + ["AAPL +4%", "Oil prices slip", "", "1,234.5 2,000 3.5"])
 
     assert found == [language for language, _ in TOLD] + [None] * 4
     assert set(found) - {None} <= set(LANGUAGES)

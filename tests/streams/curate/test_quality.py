@@ -53,6 +53,8 @@ def test_defaults__refuse_clear_garbage_only(text: str, rule: str | None) -> Non
 @pytest.mark.parametrize(
     ("rules", "text", "rule"),
     [
+        ({"symbols": 0.1}, "भारतीय रिज़र्व बैंक ने ब्याज दर नहीं बदली", None),
+        ({"symbols": 0.1}, "Oil slips 🛢🛢🛢", "quality.symbols"),
         ({"least_words": 3}, "Oil slips", "quality.length"),
         ({"most_words": 2}, "Oil slips again", "quality.length"),
         ({"least_characters": 20}, "Oil slips again", "quality.length"),
