@@ -1,0 +1,28 @@
+"""A worker whose clock is moved while it works: `streams.app` under a clock that two signals set.
+
+    python -m tests.faults.shifted --stages curate
+
+SIGUSR1 sets it ten minutes ahead of the true time, SIGUSR2 ten minutes behind. All Python code sees the moved clock;
+monotonic time goes on as it does when a real clock is moved. librdkafka, which measures by monotonic time, is not
+touched: libfaketime, which would reach it too, makes its timed waits hang.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import time_machine
+
+from streams.app import main
+
+MOVE: Final = timedelta(minutes=10)
+
+if __name__ == "__main__":
+    true = time_machine.escape_hatch.datetime.datetime
+    with time_machine.travel(datetime.now(UTC), tick=True) as clock:
+        signal.signal(signal.SIGUSR1, lambda *_: clock.move_to(true.now(UTC) + MOVE))
+        signal.signal(signal.SIGUSR2, lambda *_: clock.move_to(true.now(UTC) - MOVE))
+        main(sys.argv[1:])
