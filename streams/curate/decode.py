@@ -27,8 +27,9 @@ from schemas.topics import RECORD_BYTES
 from streams.stage import Message
 
 WORKLOAD_HEADER: Final = "workload"
+API_KEY_HEADER: Final = "api-key-hash"
 _FIELD_HEADERS: Final = {
-    "client": "client", "client-version": "client_version", "source": "source", "api-key-hash": "api_key_hash",
+    "client": "client", "client-version": "client_version", "source": "source", API_KEY_HEADER: "api_key_hash",
 }  # fmt: skip
 _DIGEST = re.compile(r"(?:sha256:)?(?:[0-9a-f]{32}|[0-9a-f]{64}|[0-9a-f]{128})")  # of the router; SHA-256; SHA-512
 _NVIDIA_FIELDS: Final = frozenset({"timestamp", "workload_id", "client_id", "request", "response"})

@@ -25,6 +25,7 @@ from schemas.records import DeadLetter, Header, Origin, TrafficRecord
 from schemas.rules.normalise import normalise
 from schemas.rules.redact import DEFAULT, EMAIL, PHONE, SECRET, Policy, redact
 from schemas.topics import DEAD_LETTERS
+from streams.curate.decode import API_KEY_HEADER, key_hash
 from streams.stage import Message, Output
 
 KEPT_BYTES: Final = 64 * 1024  # of a payload
@@ -123,7 +124,9 @@ def redacted_bytes(value: bytes) -> bytes:
 
 
 def _header(name: str, content: bytes) -> bytes:
-    """Redact a header's value behind its name."""
+    """Redact a header's value behind its name; where the hash of an API key belongs, the key itself may stand."""
+    if name.lower() == API_KEY_HEADER:
+        return key_hash(content.decode(errors="replace")).encode()
     told = f"{name}: ".encode()
     redacted = redacted_bytes(told + content)
     return redacted.removeprefix(told) if redacted.startswith(told) else redacted_bytes(content)
@@ -145,6 +148,8 @@ def _redacted_record(record: TrafficRecord) -> bytes:
         value = getattr(record, field.name)
         if field.name in ("request", "response") and value is not None:
             changed[field.name] = _redacted_json_text(value)
+        elif field.name == "api_key_hash" and value is not None:
+            changed[field.name] = key_hash(value)
         elif isinstance(value, str) and field.name != "answered_by":
             changed[field.name] = cleaned(value)
         elif isinstance(value, dict):

@@ -12,7 +12,7 @@ import pytest
 from deploy.edge.settings import Settings
 from schemas.codec import encode
 from schemas.errors import WorkloadError
-from schemas.records import CuratedKind, CuratedRecord, DiscardedRecord, DiscardReason, TrafficRecord
+from schemas.records import CuratedKind, CuratedRecord, DeadLetter, DiscardedRecord, DiscardReason, TrafficRecord
 from schemas.rules.partition import partition_of
 from schemas.topics import CURATED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Blend, Caps, Enrich, Quality, Workload
@@ -175,6 +175,16 @@ async def test_curated_record__tells_what_its_text_says_and_who_sent_it() -> Non
     assert (record.words, record.characters, record.client_version) == (13, len(record.text), "2.1")
     assert len(record.api_key_hash) == 32
     assert b"sk-a-raw-key" not in encode(record)
+
+
+async def test_dead_letter__holds_no_raw_api_key() -> None:
+    """A key sent where its hash belongs is hashed in payload and headers too, also of a record nobody can curate."""
+    value = encode(TrafficRecord(workload="nobody", event_time=NOW, text=FED, api_key_hash="my-raw-key"))
+    sent = Message(TRAFFIC, HOME, 0, b"nobody", value, (("API-Key-Hash", b"my-raw-key"),), NOW)
+    (output,) = await outputs_of(stage(), [sent])
+
+    assert isinstance(output.record, DeadLetter)
+    assert b"my-raw-key" not in encode(output.record)
 
 
 def test_classifier_that_is_missing__stops_the_worker_at_start(tmp_path: Path) -> None:
