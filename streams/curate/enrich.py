@@ -1,8 +1,8 @@
 """What can be told of a redacted, normalised text at next to no cost: words, length, figures, currencies, tickers.
 
-Pure rules, 5 to 6 microseconds a headline (`python -m benchmarks.quality`). They say what stands in the text, not what
-it means; figures in words are not counted. The language is told by language.py, which costs seven times as much, and is
-handed in where it is wanted.
+Pure rules, 5 to 8 microseconds a headline and 20 a post full of tags and links (`python -m benchmarks.quality`). They
+say what stands in the text, not what it means; figures in words are not counted. The language is told by language.py,
+which costs seven times as much, and is handed in where it is wanted.
 """
 
 from __future__ import annotations
