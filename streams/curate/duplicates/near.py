@@ -32,9 +32,6 @@ class NearMembers:
         self.bands = Bands(horizon, MINIMA // self.minima)
         self._grams: list[bytes] = []  # at number % horizon: an eighth of what a set of them takes
 
-    def __len__(self) -> int:
-        return len(self._grams)
-
     def add(self, grams: Sequence[Hashes], keys: Keys) -> None:
         """Take the next members, in order."""
         for number, own in enumerate(grams, self.bands.next):
@@ -79,8 +76,9 @@ class NearTexts:
             if any(rank + len(self._posted.get(key, ())) < NEWEST for key, rank in ways)
         ]
         for number in {number for key in shared for number in self._posted.get(key, ())[-NEWEST:]}:
-            likeness = self._likeness(row, self._added[number - self._base.bands.next])
-            if likeness >= self._base.similarity:
+            other = self._added[number - self._base.bands.next]
+            likeness = self._likeness(row, other)
+            if likeness >= self._base.similarity and self._likely(row, other):
                 found.append((-likeness, number))
         return min((number for number in found if number[1] >= oldest), default=(0.0, None))[1]
 
@@ -101,8 +99,8 @@ class NearTexts:
         row, number = hits.row[order], hits.number[order]
         begins = np.flatnonzero((np.diff(row, prepend=-1) != 0) | (np.diff(number, prepend=-1) != 0))
         ends = np.append(begins[1:], len(order))
-        member_keys = self._base.bands.keys(number[begins])
-        likely = alike(self._keys[row[begins]], member_keys, self._base.similarity, self._base.minima)
+        members = self._base.bands.keys(number[begins])
+        likely = alike(self._keys[row[begins]], members, self._base.similarity, self._base.minima)
         likeness = jaccard(
             [self._grams[mine] for mine in row[begins[likely]].tolist()],
             [self._base.grams(other) for other in number[begins[likely]].tolist()],
@@ -114,6 +112,11 @@ class NearTexts:
             ways = zip(self._tagged[row[begin], hits.band[hit]].tolist(), hits.rank[hit].tolist(), strict=True)
             known.setdefault(int(row[begin]), []).append((float(found), int(number[begin]), list(ways)))
         return known
+
+    def _likely(self, one: int, two: int) -> bool:
+        """Say of two rows what `alike` would say, were one of them a member of the index already."""
+        keys = self._keys[[one]], self._keys[[two]]
+        return bool(alike(*keys, self._base.similarity, self._base.minima)[0])
 
     def _likeness(self, one: int, two: int) -> float:
         """Return the similarity of two rows; pairs within a batch are few, so that sets are faster than arrays."""

@@ -201,7 +201,7 @@ def test_similarity_asked__is_found_at_any_setting(least: float) -> None:
     for n in range(300):
         first = words[n : n + 30]
         recalled.take(member(str(n), " ".join(f"{n}x{word}" for word in first)))
-        for kept in range(30, 0, -1):
+        for kept in range(30, 0, -3):
             asked.append((n, " ".join(f"{n}x{word}" for word in first[:kept])))  # noqa: PERF401 - reads as it is meant
     index = DuplicateIndex(least, 1_000, recalled)
     overlay = index.overlay((text, text) for _, text in asked)
@@ -225,3 +225,20 @@ def test_family_of_like_texts__is_searched_in_bounded_steps__and_a_pair_in_it_is
     found: list[Any] = [overlay.find("new", text, None) for _, text in asked]
 
     assert [one and one.record_id for one in found] == [str(n) for n, _ in asked]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_family_of_like_texts__in_other_batches__is_told_apart_alike(size: int) -> None:
+    """Of a frequent band the same newest members count, whether they stand in the index or came in the batch."""
+    form = "{} says q1 net profit rose to {} million in the year"
+    stream: list[Record] = []
+    for n in range(300):
+        stream.append((f"{n}", form.format(f"a{n} b{n} c{n}", f"d{n}"), None, False))
+        stream.append((f"{n}-again", form.format(f"a{n // 2} b{n // 2} c{n // 2}", f"e{n}"), None, False))
+    whole, cut = Run(200), Run(200)
+    whole.put(stream)
+    for start in range(0, len(stream), size):
+        cut.put(stream[start : start + size])
+
+    assert cut.found == whole.found
+    assert {found.reason if found else None for found in cut.found} == {None, DiscardReason.NEAR_DUPLICATE}
