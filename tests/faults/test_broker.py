@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -21,6 +22,11 @@ from tests.faults.traffic import Traffic, flowing, write_workloads
 from tests.faults.workers import Worker, ending, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.faults, pytest.mark.timeout(480)]
+
+
+# librdkafka 2.16 may never come back from send_offsets_to_transaction once the coordinator was away, whatever timeout it
+# was given (its issues 5456 and 5511, open): the worker's own watch over its progress then ends the process.
+STALL_SECONDS: Final = "30"
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ def test_broker__killed_while_traffic_flows__comes_back(
     apply(settings)
     write_workloads(settings.workloads_dir)
     traffic = Traffic(settings)
-    worker = Worker(settings, 0, "curate,label")
+    worker = Worker(settings, 0, "curate,label", environment={"MILLRACE_STALL_SECONDS": STALL_SECONDS})
     with ending(worker), flowing(traffic) as flow:
         until(lambda: ended(curated(settings)) > 0, 60, "the first records are curated", worker)
         before, sent = curated(settings), len(traffic.sent)
@@ -63,7 +69,10 @@ def test_broker__killed_while_traffic_flows__comes_back(
             worker.restart()
             return not any(account.in_flight for account in verify(settings))
 
-        until(settled, 120, "all of it is settled", worker)
+        until(settled, 180, "all of it is settled", worker)
+    stalled = worker.said("no progress for")
+    if stalled:
+        tell(stalled)
     survived = "outlived it" if worker.starts == 1 else f"was started {worker.starts - 1} times again"
     tell(f"down for {down_seconds} s and a start; the worker {'ran' if alive else 'had ended'} at its end, {survived}")
 
