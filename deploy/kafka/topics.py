@@ -7,10 +7,10 @@ topic or moves an offset that is there. Retention is not compared: a cluster's o
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -25,7 +25,13 @@ from schemas.topics import CATALOGUE, PARTITIONS, STAGES, Topic
 
 CONNECT_SECONDS: Final = 8.0
 TIMEOUT_SECONDS: Final = 15.0
+_NOT_YET: Final = (
+    KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)  # fmt: skip
 _MUST_MATCH: Final = ("cleanup.policy", "message.timestamp.type", "max.message.bytes")
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,8 @@ def _position(settings: Settings, stage: str, new: Collection[str]) -> bool:
     places = [TopicPartition(topic_name(settings, topic), part) for topic in topics for part in range(PARTITIONS)]
     group = positions_of(librdkafka(settings), group_name(settings, stage))
     try:
-        bare = [place for place in group.committed(places, TIMEOUT_SECONDS) if place.offset < 0]
+        answers = _once_coordinated(lambda: group.committed(places, TIMEOUT_SECONDS))
+        bare = [place for place in answers if place.offset < 0]
         starts = [
             TopicPartition(
                 place.topic, place.partition,
@@ -144,10 +151,22 @@ def _position(settings: Settings, stage: str, new: Collection[str]) -> bool:
         ]  # fmt: skip
         if starts:
             # The broker refuses this while the group has members: a running stage's offsets cannot be overrun.
-            group.commit(offsets=starts, asynchronous=False)
+            _once_coordinated(lambda: group.commit(offsets=starts, asynchronous=False))
     finally:
         group.close()
     return bool(bare)
+
+
+def _once_coordinated(ask: Callable[[], T]) -> T:
+    """Return the answer, asking again while a broker that has just started is still finding a group's coordinator."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def _told(error: KafkaException, settings: Settings) -> Unavailable:

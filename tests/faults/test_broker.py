@@ -8,7 +8,9 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
+import psutil
 import pytest
 
 from deploy.edge.settings import Settings
@@ -21,6 +23,11 @@ from tests.faults.traffic import Traffic, flowing, write_workloads
 from tests.faults.workers import Worker, ending, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.faults, pytest.mark.timeout(480)]
+
+
+# librdkafka 2.16 may never come back from send_offsets_to_transaction once the coordinator was away, whatever its
+# timeout (librdkafka's issues 5456 and 5511, open): the worker's own watch over its progress then ends the process.
+STALL_SECONDS: Final = "30"
 
 
 @pytest.fixture
@@ -44,15 +51,15 @@ def test_broker__killed_while_traffic_flows__comes_back(
     apply(settings)
     write_workloads(settings.workloads_dir)
     traffic = Traffic(settings)
-    worker = Worker(settings, 0, "curate,label")
+    worker = Worker(settings, 0, "curate,label", environment={"MILLRACE_STALL_SECONDS": STALL_SECONDS})
     with ending(worker), flowing(traffic) as flow:
         until(lambda: ended(curated(settings)) > 0, 60, "the first records are curated", worker)
         before, sent = curated(settings), len(traffic.sent)
         running = own_broker.running()
         assert running is not None
         os.kill(running.pid, signal.SIGKILL)
-        tell(f"SIGKILL to broker {running.pid}: {ended(before)} of {before.inputs} records had ended")
-        until(lambda: own_broker.running() is None, 10, "the broker is gone")
+        tell(f"SIGKILL to broker {running.pid}: {ended(before)} records had ended, {sent} were sent")
+        psutil.Process(running.pid).wait(30)
         time.sleep(down_seconds)  # the fault itself: how long there is no broker
         alive = worker.process.poll() is None
         own_broker.start()
@@ -63,7 +70,10 @@ def test_broker__killed_while_traffic_flows__comes_back(
             worker.restart()
             return not any(account.in_flight for account in verify(settings))
 
-        until(settled, 120, "all of it is settled", worker)
+        until(settled, 180, "all of it is settled", worker)
+    stalled = worker.said("no progress for")
+    if stalled:
+        tell(stalled)
     survived = "outlived it" if worker.starts == 1 else f"was started {worker.starts - 1} times again"
     tell(f"down for {down_seconds} s and a start; the worker {'ran' if alive else 'had ended'} at its end, {survived}")
 
