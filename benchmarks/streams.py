@@ -44,22 +44,33 @@ def main(rounds: int, records: int, workloads: int, seed: int) -> None:
     print(f"peers: {environment.versions()}, at least once; millrace: exactly once")
     wires = draw(records, seed, workloads)
     apart = wires if workloads == PARTITIONS else draw(records, seed, PARTITIONS)
+    single = wires if workloads == 1 else draw(records, seed)
+    profiles: list[dict[str, float]] = []
     with ground() as place:
-        curating = _rounds(rounds, "curate", lambda one: lap(place, one, wires, workloads=workloads))
+
+        def curate(one: Contender) -> Lap:
+            done = lap(place, one, wires, workloads=workloads)
+            if one is MILLRACE:  # at once, so that both see the machine alike
+                profiles.append(steps.cpu_us_by_step(place, single))
+            return done
+
+        curating = _rounds(rounds, "curate", curate)
         _require_same(curating)
         passing = _rounds(rounds, "pass", lambda one: lap(place, one, wires * 3, workloads=workloads, passing=True))
         crowds = [_crowds(place, apart, number) for number in range(rounds)]
-        by_step = steps.cpu_us_by_step(place, draw(records, seed) if workloads > 1 else wires)
     _print_table("full curation", curating)
     _print_table("pass-through", passing)
     shared = paired([two.cpu_us for _, two in crowds], [one.cpu_us for one, _ in crowds])
     print(f"\nCPU a record, two workers to one, {PARTITIONS} workloads: {shared.told('.2f')}, n = {shared.n}")
-    total = spread([one.cpu_us for one in curating[MILLRACE.name]])
-    overhead = total.median - sum(by_step[step] for step in steps.RULES)
-    _print_steps(by_step, total, overhead)
+    totals = [one.cpu_us for one in curating[MILLRACE.name]]
+    overhead = spread([
+        total - sum(profile[step] for step in steps.RULES) for total, profile in zip(totals, profiles, strict=True)
+    ])  # fmt: skip
+    by_step = {step: spread([profile[step] for profile in profiles]) for step in profiles[0]}
+    _print_steps(by_step, spread(totals), overhead)
     print(json.dumps(_summary(curating, passing) | {
-        "cpu_us_per_record": {step: round(by_step[step], 1) for step in steps.STEPS},
-        "cpu_us_per_record_total": round(total.median, 1), "overhead_us_per_record": round(overhead, 1),
+        "cpu_us_per_record": {step: round(by_step[step].median, 1) for step in steps.STEPS},
+        "cpu_us_per_record_total": round(spread(totals).median, 1), "overhead_us_per_record": round(overhead.median, 1),
         "two_workers_cpu_ratio": round(shared.median, 2),
     }))  # fmt: skip
 
@@ -108,11 +119,11 @@ def _print_table(title: str, laps: Laps) -> None:
         print(f"{name:10}{rate.told():>28}{cpu.told('.1f'):>24}{ratio:>26}")
 
 
-def _print_steps(by_step: dict[str, float], total: Spread, overhead: float) -> None:
-    print(f"\nCPU us a record, the stage in process, batches of {BATCH_RECORDS:,} (medians)")
+def _print_steps(by_step: dict[str, Spread], total: Spread, overhead: Spread) -> None:
+    print(f"\nCPU us a record, the stage in process, batches of {BATCH_RECORDS:,}: medians (least-most), n = {total.n}")
     for step, us in by_step.items():
-        print(f"  {step:16}{us:6.1f}")
-    print(f"  the worker's process, all in: {total.told('.1f')}; beyond the rules {overhead:.1f}")
+        print(f"  {step:16}{us.told('.1f'):>24}")
+    print(f"  the worker's process, all in: {total.told('.1f')}; beyond the rules, paired: {overhead.told('.1f')}")
 
 
 def _summary(curating: Laps, passing: Laps) -> dict[str, Any]:
