@@ -1,1 +1,1 @@
-"""Traffic to curated: decode, validate, redact, normalise, duplicates, enrich."""
+"""Traffic to curated: decode, validate, redact, normalise, duplicates, quality, blend, caps, enrich."""
