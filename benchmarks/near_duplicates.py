@@ -43,7 +43,12 @@ def wilson(hits: int, n: int) -> dict[str, float]:
     """Return a share with its 95 % Wilson interval."""
     z, share = 1.959964, hits / n
     centre, half = share + z * z / (2 * n), z * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return {"n": n, "value": share, "low": (centre - half) / (1 + z * z / n), "high": (centre + half) / (1 + z * z / n)}
+    return {
+        "n": n,
+        "value": share,
+        "low": (centre - half) / (1 + z * z / n),
+        "high": min(1.0, (centre + half) / (1 + z * z / n)),
+    }
 
 
 def told(name: str, found: dict[str, float]) -> None:
@@ -137,11 +142,19 @@ def syndicated(headlines: Sequence[str], shown: int) -> dict[str, Any]:
     recall = wilson(len(near.keys() & exact.keys()), len(exact))
     print(f"Reuters headlines: {len(headlines)}, of them {same} exact duplicates and {len(near)} near duplicates")
     told("recall against all pairs", recall)
-    print(f"  found that all pairs do not show: {len(near.keys() - exact.keys())}; some of what was found:")
+    other = sum(re.findall(r"\d+", headlines[n]) != re.findall(r"\d+", headlines[m]) for n, m in near.items())
+    print(f"  found that all pairs do not show: {len(near.keys() - exact.keys())}")
+    print(f"  pairs whose numbers differ (most tell another story): {other} of {len(near)}; some pairs:")
     both = sorted(near.keys() & exact.keys())
     for n in random.Random(3).sample(both, min(shown, len(both))):
         print(f"    {exact[n]:.2f}  {headlines[near[n]]}\n          {headlines[n]}")
-    return {"headlines": len(headlines), "exact": same, "near": len(near), "recall_of_all_pairs": recall}
+    return {
+        "headlines": len(headlines),
+        "exact": same,
+        "near": len(near),
+        "other_numbers": other,
+        "recall_of_all_pairs": recall,
+    }
 
 
 def every_pair(texts: Sequence[str], members: set[int]) -> dict[int, float]:

@@ -31,6 +31,8 @@ class Recent(Generic[V]):
             if self.numbers.get(oldest) == self.next - self.size:  # else the key came again since
                 del self.numbers[oldest]
             self._keys[slot], self._values[slot] = key, value
+            if slot in (0, self.size // 2):
+                self._compact()
         self.numbers[key] = self.next
         self.next += 1
 
@@ -40,6 +42,12 @@ class Recent(Generic[V]):
     def value(self, number: int) -> V:
         """Return the value that came with a number."""
         return self._values[number % self.size]
+
+    def _compact(self) -> None:
+        """Leave the gaps of deleted keys behind: a dictionary that fills up with them makes itself twice as large."""
+        numbers: dict[str, int] = {}
+        numbers.update(self.numbers)
+        self.numbers = numbers
 
 
 class RecentAhead(Generic[V]):

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.records import DiscardReason
-from streams.curate.duplicates import Duplicate, DuplicateIndex, Kept, Recalled, similarity
+from streams.curate.duplicates import Duplicate, DuplicateIndex, Kept, Recalled, bands, near, similarity
 
 WORDS = ("rate", "bank", "cuts", "profit", "oil", "deal", "falls", "q1")
 TAIL = "of the quarter as analysts expected on monday"  # texts that share it are 0.5 to 0.9 alike
@@ -32,9 +33,9 @@ FEW = settings(max_examples=150, deadline=None)
 class Run:
     """A stage in small: an index, and the `curated` that it writes."""
 
-    def __init__(self, horizon: int) -> None:
+    def __init__(self, horizon: int, similarity: float = 0.7) -> None:
         self._horizon = horizon
-        self.index = DuplicateIndex(0.7, horizon)
+        self.index = DuplicateIndex(similarity, horizon)
         self.curated: list[Kept] = []
         self.found: list[Duplicate | None] = []
 
@@ -110,8 +111,8 @@ def test_answers__are_those_of_comparing_with_every_remembered_member(stream: li
     members: list[tuple[str, str]] = []
     known: set[str] = set()
     for record, found in zip(stream, run.found, strict=True):
-        near = [(-plain_similarity(text, record[1]), n, of) for n, (of, text) in enumerate(members[-horizon:])]
-        best = min((one for one in near if -one[0] >= 0.7), default=None)
+        alike = [(-plain_similarity(text, record[1]), n, of) for n, (of, text) in enumerate(members[-horizon:])]
+        best = min((one for one in alike if -one[0] >= 0.7), default=None)
         if found is not None and found.reason == DiscardReason.DUPLICATE_ID:
             assert record[0] in known
             plain.append(found.record_id)
@@ -157,7 +158,7 @@ def test_rebuilt__with_an_id_that_stands_twice_in_curated() -> None:
     """A label stage's dead letter that was replayed keeps its id: its second record becomes no second member."""
     text = [f"{word} {TAIL} {word}" for word in ("alpha beta gamma", "delta epsilon zeta")]
     once = [member("1", text[0], "up"), member("2", text[1])]
-    index = rebuilt([*once, once[0]], 2)
+    index = rebuilt([*once, once[0]], 3)
 
     assert len(index) == 2
     assert ask(index, "3", text[1]) == Duplicate(DiscardReason.DUPLICATE_TEXT, "2", "2", another_answer=False)
@@ -227,9 +228,14 @@ def test_family_of_like_texts__is_searched_in_bounded_steps__and_a_pair_in_it_is
     assert [one and one.record_id for one in found] == [str(n) for n, _ in asked]
 
 
+@pytest.mark.parametrize("newest", [1, 8])
 @pytest.mark.parametrize("size", [1, 7, 100])
-def test_family_of_like_texts__in_other_batches__is_told_apart_alike(size: int) -> None:
+def test_family_of_like_texts__in_other_batches__is_told_apart_alike(
+    size: int, newest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of a frequent band the same newest members count, whether they stand in the index or came in the batch."""
+    monkeypatch.setattr(bands, "NEWEST", newest)
+    monkeypatch.setattr(near, "NEWEST", newest)
     form = "{} says q1 net profit rose to {} million in the year"
     stream: list[Record] = []
     for n in range(300):
@@ -242,3 +248,54 @@ def test_family_of_like_texts__in_other_batches__is_told_apart_alike(size: int) 
 
     assert cut.found == whole.found
     assert {found.reason if found else None for found in cut.found} == {None, DiscardReason.NEAR_DUPLICATE}
+
+
+def test_members_of_the_batch__count_before_those_of_the_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member whose every band newer ones share is not found: whether they came before or in the same batch."""
+    monkeypatch.setattr(bands, "NEWEST", 1)
+    monkeypatch.setattr(near, "NEWEST", 1)
+    words = [f"w{n}" for n in range(40)]
+    first = ("first", " ".join(words), None, False)
+    newer = [(str(n), " ".join(words[:n] + words[n + 1 :]), None, False) for n in range(30)]
+    again = ("again", " ".join(words) + "!", None, False)
+    whole, cut = Run(100, similarity=1.0), Run(100, similarity=1.0)
+    whole.put([first])
+    whole.put([*newer, again])
+    for record in (first, *newer, again):
+        cut.put([record])
+
+    assert whole.found == cut.found == [None] * 32
+
+
+key_lists = st.lists(st.lists(st.tuples(*[st.sampled_from((0, 1, 2, 2**32 - 1))] * 3), max_size=30), max_size=8)
+
+
+@FEW
+@given(key_lists, st.lists(st.tuples(*[st.sampled_from((0, 1, 2, 3))] * 3), max_size=5), st.integers(1, 40))
+def test_bands__give_the_newest_members_of_a_key(added: list[Any], asked: list[Any], size: int) -> None:
+    """Chains through ring and buckets find what a list of all members shows, newest first, with its rank."""
+    index, members = bands.Bands(size, 3), [key for some in added for key in some]
+    for some in added:
+        index.add(np.array(some, np.uint32).reshape(-1, 3))
+    hits = index.newest(np.array(asked, np.uint32).reshape(-1, 3))
+    plain = set()
+    for row, keys in enumerate(asked):
+        for band, key in enumerate(keys):
+            same = [n for n, other in enumerate(members) if other[band] == key and n >= len(members) - size]
+            plain |= {(row, band, n, rank) for rank, n in enumerate(same[::-1][: bands.NEWEST])}
+
+    assert (
+        set(zip(*(column.tolist() for column in (hits.row, hits.band, hits.number, hits.rank)), strict=True)) == plain
+    )
+
+
+def test_bands__that_grow__keep_every_chain() -> None:
+    """Room is doubled without losing who stood behind whom."""
+    index = bands.Bands(10_000, 2)
+    keys = np.arange(5_000, dtype=np.uint32) % 700
+    for start in range(0, 5_000, 450):
+        index.add(np.stack([keys, keys * 7], axis=1)[start : start + 450])
+    hits = index.newest(np.array([[3, 21], [699, 4_893]], np.uint32))
+
+    expected = {(row, n) for row, key in ((0, 3), (1, 699)) for n in range(5_000) if n % 700 == key}
+    assert set(zip(hits.row.tolist(), hits.number.tolist(), strict=True)) == expected
