@@ -37,9 +37,15 @@ check: $(STAMP) ## format, lint, types, import rules
 faults: $(STAMP) ## kill real processes while work is in flight
 	$(BIN)/python -m pytest -m faults
 
-bench: $(STAMP) ## print the figures the README quotes; DATA=file.csv compares students on your own labelled text too
+bench: $(STAMP) ## print the figures the README quotes (about an hour); DATA=file.csv compares students on your own labelled text too
 	$(BIN)/python -m benchmarks.guardrail_simulation
 	$(BIN)/python -m benchmarks.newswire_difficulty
+	$(BIN)/python -m benchmarks.redaction
+	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks.near_duplicates
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.streams
+	$(BIN)/python -m benchmarks.latency
 	$(if $(DATA),$(BIN)/python -m benchmarks.student_vs_baseline '$(DATA)')
 
 clean: ## remove what the programs made; keeps .venv
