@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from benchmarks.contenders import MILLRACE, Contender, Running, running
 from benchmarks.ground import Ground, fill
-from benchmarks.outcomes import reading
+from benchmarks.outcomes import Seen, reading
 from benchmarks.peers.curation import ENDINGS
 from deploy.edge.kafka import group_name, librdkafka
 from deploy.edge.settings import Settings
 from deploy.kafka.admin import connect
 from deploy.simulate.forms import Wire
+from schemas.errors import BadInput
 from schemas.topics import CURATED, PARTITIONS
 
 _JOIN_SECONDS: Final = 60.0
@@ -36,20 +37,20 @@ def lap(
 ) -> Lap:
     """Run a contender over records that are there before it starts.
 
-    Its start costs nothing: the clock and the CPU time run from the first outputs seen, which are not counted.
+    Its start costs nothing: the clock and the CPU time run from the first outputs, and what is committed by then, such
+    as the worker's whole first batch, does not count.
     """
     with ground.laid(workloads) as settings:
         fill(settings, wires)
         topics = (CURATED,) if passing else ENDINGS
         with reading(settings, topics) as outcomes, running(contender, settings, passing=passing) as processes:
-            first = outcomes.seen(1, processes[0].check)
-            before = processes[0].cpu_seconds()
+            outcomes.seen(1, processes[0].check)
+            before, first = processes[0].cpu_seconds(), outcomes.committed()
             last = outcomes.seen(len(wires), processes[0].check)
             cpu = processes[0].cpu_seconds() - before
             processes[0].stop()
-            timed = last.count - first.count
             told = frozenset() if passing else outcomes.told()
-            return Lap(timed / (last.at - first.at), cpu / timed * 1e6, outcomes.counts(), told)
+            return _timed(first, last, cpu, outcomes.counts(), told)
 
 
 def crowd(ground: Ground, workers: int, wires: Sequence[Wire], workloads: int) -> Lap:
@@ -58,12 +59,23 @@ def crowd(ground: Ground, workers: int, wires: Sequence[Wire], workloads: int) -
         with running(MILLRACE, settings, workers) as processes:
             _await_shares(settings, processes)
             fill(settings, wires, at_once=True)
-            first = outcomes.seen(1, processes[0].check)
-            before = [process.cpu_seconds() for process in processes]
+            outcomes.seen(1, processes[0].check)
+            before, first = [process.cpu_seconds() for process in processes], outcomes.committed()
             last = outcomes.seen(len(wires), processes[0].check)
             cpu = sum(process.cpu_seconds() for process in processes) - sum(before)
-        timed = last.count - first.count
-        return Lap(timed / (last.at - first.at), cpu / timed * 1e6, outcomes.counts())
+        return _timed(first, last, cpu, outcomes.counts(), frozenset())
+
+
+def _timed(first: Seen, last: Seen, cpu_seconds: float, endings: Counter[str], told: frozenset[bytes]) -> Lap:
+    """Return what a lap came to between two moments.
+
+    Raises:
+        BadInput: there is nothing between them.
+    """
+    records = last.count - first.count
+    if records <= 0:
+        raise BadInput("records", last.count, "were committed all at once; give more than a few batches")
+    return Lap(records / (last.at - first.at), cpu_seconds / records * 1e6, endings, told)
 
 
 def _await_shares(settings: Settings, processes: Sequence[Running]) -> None:

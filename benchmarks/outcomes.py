@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from deploy.edge.kafka import librdkafka, topic_name
 from deploy.edge.settings import Settings
+from deploy.kafka.admin import connect
 from schemas.codec import decode
 from schemas.topics import PARTITIONS, Topic
 
 STALL_SECONDS: Final = 90.0  # without an output: longer than any contender takes to start
 _POLL_SECONDS: Final = 0.02
+_ANSWER_SECONDS: Final = 10.0
 _OF_THE_LAP: Final = ("arrival_time", "time")  # fields that hold when a lap was run
 
 
@@ -49,6 +52,7 @@ class Outcomes:
             | {"group.id": f"{settings.topic_prefix}outcomes", "enable.auto.commit": False, "fetch.wait.max.ms": 10,
                "isolation.level": "read_committed", "auto.offset.reset": "earliest"}
         )  # fmt: skip
+        self._admin: Any = connect(librdkafka(settings))
         self._topics = {topic_name(settings, topic): topic for topic in topics}
         self._consumer.assign(
             [TopicPartition(name, number, 0) for name in self._topics for number in range(PARTITIONS)]
@@ -76,6 +80,13 @@ class Outcomes:
                 if raw.error() is None:
                     self.arrivals.append(Arrival(last, raw.topic() or "", raw.value() or b""))
         return Seen(last, len(self.arrivals))
+
+    def committed(self) -> Seen:
+        """Return how many outputs are committed now, seen or not; the markers of a few commits count as outputs."""
+        places = [TopicPartition(name, number) for name in self._topics for number in range(PARTITIONS)]
+        asked = dict.fromkeys(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        answers = self._admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED)
+        return Seen(time.monotonic(), sum(answer.result(_ANSWER_SECONDS).offset for answer in answers.values()))
 
     def counts(self) -> Counter[str]:
         """Return the outputs by the catalogue's name of their topic."""

@@ -94,7 +94,7 @@ def test_curation_record_by_record__ends_every_record_as_the_stage_does() -> Non
 @pytest.mark.broker
 def test_lap__of_the_worker_and_of_a_plain_client__has_the_same_endings(broker: EmbeddedKafka, tmp_path: Path) -> None:
     """On the real broker, in processes of their own, over all partitions."""
-    place, wires = Ground(broker.bootstrap_servers, tmp_path), draw(2_000, 7, PARTITIONS)
+    place, wires = Ground(broker.bootstrap_servers, tmp_path), draw(8_000, 7, PARTITIONS)  # more than a batch
     one, other = (lap(place, contender, wires, workloads=PARTITIONS) for contender in (MILLRACE, BARE))
 
     assert one.endings.total() == other.endings.total() == len(wires)
