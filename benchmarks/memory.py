@@ -2,7 +2,7 @@
 
 Run `python -m benchmarks.memory` from the repository's root; some ten minutes on one core for 2 million records. The
 stage runs in this process on messages made as they are needed: no broker, no client, nothing else that could grow.
-Ids are remembered for twice the horizon, so that samples count from there on.
+Ids are remembered for twice the horizon; samples count from three times on, when every place was given away once.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ async def samples(records: int, horizon: int, every: int) -> list[tuple[int, int
 
 
 def spread(taken: Sequence[tuple[int, int, int]], horizon: int) -> dict[str, float]:
-    """Return how far the samples with a full horizon lie from their mean."""
-    full = [size for _, curated, size in taken if curated >= 2 * horizon]
+    """Return how far the samples with a full horizon, each place of it given away once, lie from their mean."""
+    full = [size for _, curated, size in taken if curated >= 3 * horizon]
     if len(full) < 2:
         raise click.UsageError(f"too few records for a horizon of {horizon}: give more than {4 * horizon}")
     centre = mean(full)
