@@ -24,7 +24,7 @@ def test_worker__added_and_removed_again_and_again__loses_and_doubles_nothing(to
     write_workloads(topics.workloads_dir)
     traffic = Traffic(topics)
     steady = Worker(topics, 0)
-    with ending(steady), flowing(traffic) as flow:
+    with ending(steady), flowing(traffic, records=6) as flow:
         until(lambda: ended(curated(topics)) > 0, 60, "the first records are curated", steady)
         for number in range(1, ROUNDS + 1):
             guest = Worker(topics, number)

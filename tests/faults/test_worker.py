@@ -58,11 +58,11 @@ def test_worker__told_to_stop_under_load__ends_in_10_seconds_with_code_0_and_kee
     """SIGTERM commits or drops the batch in work; a restart finishes without loss or doubles."""
     write_workloads(topics.workloads_dir)
     traffic = Traffic(topics)
-    traffic.send(8_000)
-    with running(topics, 1) as workers:
+    with running(topics, 1) as workers, flowing(traffic, records=60) as flow:
         worker = workers[0]
         until(lambda: ended(curated(topics)) > 0, 60, "the first batch is settled", worker)
         code = worker.stop()
+        flow.end()
         at_stop = curated(topics)
         tell(f"SIGTERM: code {code}; {ended(at_stop)} records had ended, {at_stop.in_flight} were still to come")
         worker.restart()
