@@ -22,7 +22,6 @@ from schemas.records import Record
 from schemas.topics import CURATED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Workload
 from streams import app
-from streams.curate.stage import BATCH_RECORDS
 from streams.settings import WorkerSettings
 from streams.stage import Message, Output, Reader, Settlement
 
@@ -50,7 +49,7 @@ class PassThrough:
 
     name = NAME
     sources: tuple[Topic, ...] = (TRAFFIC,)
-    batch_records = BATCH_RECORDS
+    batch_records = 20_000  # it takes no time over a record, so that a commit is what a batch costs
 
     def __init__(
         self, settings: Settings, workloads: Mapping[str, Workload], framing: Framing = SINGLE_OBJECTS
