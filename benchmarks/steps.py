@@ -40,7 +40,10 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
     "validate": (
         "streams.curate.intake:check_exchange", "streams.curate.intake:check_time", "streams.curate.intake:find_text",
     ),
-    "redact": ("deploy.edge.privacy:Redactor.redact_all", "streams.curate.group:cleaned_attributes"),
+    "redact": (
+        "deploy.edge.privacy:Redactor.redact_all", "streams.curate.group:cleaned",
+        "streams.curate.group:cleaned_attributes",
+    ),
     "normalise": ("streams.curate.group:normalise_all", "streams.curate.group:normalise"),
     "duplicates": (
         "streams.curate.group:text_key", "streams.curate.duplicates:DuplicateIndex.overlay",
