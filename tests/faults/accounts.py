@@ -38,7 +38,13 @@ def assert_nothing_lost_or_doubled(settings: Settings, sent: int, tell: Tell) ->
         "COLUMNS": "110",
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "deploy.verify"], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "deploy.verify"],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     tell(done.stdout.rstrip())
     assert done.returncode == 0, done.stdout + done.stderr
