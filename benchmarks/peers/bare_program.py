@@ -32,7 +32,7 @@ def main() -> None:
     while True:
         for topic, batch in _outputs(settings, curation, consumer.consume(_BATCH, 0.05)).items():
             while out.produce_batch(topic, batch) < len(batch):
-                batch = [{"key": one["key"], "value": one["value"]} for one in batch if "_error" in one]  # noqa: PLW2901
+                batch = [{"key": one["key"], "value": one["value"]} for one in batch if "_error" in one]  # noqa: PLW2901 - what the full queue refused
                 out.poll(0.1)
         out.poll(0)
         if time.monotonic() - committed >= _COMMIT_SECONDS and consumer.assignment():
