@@ -182,8 +182,7 @@ class Dispatcher:
         if line is None or line == run.shown or now - run.shown_at < _PROGRESS_SECONDS:
             return
         run.shown, run.shown_at = line, now
-        if line.loss is not None:
-            metrics.LOSS.labels(run.request.workload).set(line.loss)
+        metrics.show_loss(run.request.workload, line.loss)
         await self._ledger.write([
             self._state(run, RunState.PROGRESS, line.message, phase=line.phase, step=line.step, steps=line.steps,
                         loss=line.loss)
@@ -200,15 +199,17 @@ class Dispatcher:
         except ContractError as error:
             await self._end(run, RunState.FAILED, str(error))
             return
+        line = last_line(run.folder)
         sequence = self._known.sequences.get(request.workload, 0) + 1
         fresh = event.event_id not in self._known.events
         await self._end(
             run, RunState.SUCCEEDED, event.decision.outcome, numbered(event, sequence) if fresh else None,
-            event_id=event.event_id, phase="done", numbers=_headline(event),
+            event_id=event.event_id, phase="done", loss=line and line.loss, numbers=_headline(event),
         )  # fmt: skip
         if fresh:
             self._known.sequences[request.workload] = sequence
             self._known.events.add(event.event_id)
+        metrics.show_loss(request.workload, line and line.loss)
         metrics.show_event(event)
 
     async def _end(

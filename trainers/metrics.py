@@ -10,7 +10,7 @@ from schemas.events import ModelPromotion
 
 ACTIVE: Final = Gauge("millrace_training_runs_active", "Runs that have not ended: queued or running.")
 ENDED: Final = Counter("millrace_training_runs", "Runs that ended, by how.", ["state"])
-LOSS: Final = Gauge("millrace_training_loss", "Loss of the running job's last step.", ["workload"])
+LOSS: Final = Gauge("millrace_training_loss", "Loss of the last step of the run that trained last.", ["workload"])
 MACRO_F1: Final = Gauge(
     "millrace_student_macro_f1", "Macro-F1 on test rows in the last evaluation.", ["workload", "role"]
 )
@@ -21,6 +21,12 @@ DURATION: Final = Histogram(
     buckets=(10, 30, 60, 120, 180, 300, 600, 1_200, 3_600, 14_400),
 )  # fmt: skip
 DECISIONS: Final = Counter("millrace_gate_decisions", "What the gate decided.", ["workload", "outcome"])
+
+
+def show_loss(workload: str, loss: float | None) -> None:
+    """Show the loss of a run's last step; a recipe without one (a linear student) leaves the panel as it is."""
+    if loss is not None:
+        LOSS.labels(workload).set(loss)
 
 
 def show_event(event: ModelPromotion) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 _EVIDENCE: Final = "evidence.json"
 _FAILED: Final = "failed.json"
 _PROGRESS: Final = "progress.jsonl"
-_TAIL_BYTES: Final = 4_096
+_TAIL_BYTES: Final = 65_536  # some 500 lines: from the last step of training to the end of the run
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of progress."""
+    """One line of progress, with the loss of the last step that was said up to it."""
 
     phase: str
     step: int
@@ -36,12 +36,16 @@ def failure_in(folder: Path) -> str | None:
 
 
 def last_line(folder: Path) -> Line | None:
-    """Return the last whole line of progress."""
+    """Return the last whole line of progress. A run whose training is over keeps the loss it ended with."""
     try:
         with (folder / _PROGRESS).open("rb") as lines:
             lines.seek(max(0, lines.seek(0, 2) - _TAIL_BYTES))
             whole = lines.read().split(b"\n")[:-1]
-        return Line(**json.loads(whole[-1])) if whole else None
+        said = (Line(**json.loads(line)) for line in reversed(whole))
+        last = next(said, None)
+        if last is None or last.loss is not None:
+            return last
+        return replace(last, loss=next((line.loss for line in said if line.loss is not None), None))
     except (OSError, ValueError, TypeError):
         return None
 

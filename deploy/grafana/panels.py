@@ -111,7 +111,7 @@ WINDOW: Final = Row("Window, triggers and runs", (
         Query("sum(millrace_training_runs_active)", "active"),
         Query("sum by (state) (millrace_training_runs_total)", "{{state}}"),
     ), kind="stat", width=6),
-    Panel("Loss", "Loss of the running job's last step.", (
+    Panel("Loss", "Loss of the last step of the run that trained last.", (
         Query(f"millrace_training_loss{{{OF}}}", "{{workload}}"),
     ), width=6, least=None),
     Panel("Run time", "Mean time from a job's start to its evidence.", (
