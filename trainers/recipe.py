@@ -25,9 +25,9 @@ from schemas.errors import BadInput, ContractError, MillraceError
 from schemas.events import BaseModel, Lineage, StudentForm
 from schemas.ids import digest
 from schemas.job import ChampionSpec, JobSpec
+from schemas.rules.calibration import to_probabilities
 from trainers import evidence
 from trainers.artefacts import device_name, publish_adapter, verify_adapter
-from trainers.calibration import to_probabilities
 from trainers.evaluate import Evaluator
 from trainers.gate import Evidence, decide
 from trainers.progress import Progress

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 from sklearn.svm import LinearSVC
 
-from trainers.calibration import fit_temperature, to_probabilities
+from schemas.rules.calibration import fit_temperature, to_probabilities
 from trainers.snapshot import Floats, Ints
 
 FOLDS: Final = 4

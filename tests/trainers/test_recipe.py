@@ -12,9 +12,9 @@ from pyarrow import parquet
 
 from schemas.job import ChampionSpec, JobSpec
 from schemas.manifest import ROWS, AdapterManifest
+from schemas.rules.calibration import to_probabilities
 from tests.trainers.conftest import evidence_of
 from trainers.artefacts import version_of
-from trainers.calibration import to_probabilities
 from trainers.students.encoder import load_student
 
 MakeJob = Callable[..., JobSpec]
