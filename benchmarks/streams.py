@@ -27,7 +27,7 @@ from schemas.topics import PARTITIONS
 from streams.curate.stage import BATCH_RECORDS
 
 _WORKERS: Final = (1, 2)
-_PASSED: Final = 10  # times the records: a batch of a pass-through is as many as the least one may ask for
+_PASSED: Final = 20  # times the records: 20,000 are one batch of a pass-through
 _MOST_DIFFERING: Final = 0.005  # near duplicates found by another sketch, and what follows from each
 
 Laps = dict[str, list[Lap]]  # by contender, in the order of the rounds
