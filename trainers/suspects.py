@@ -1,8 +1,8 @@
 """Which training labels look wrong: rows whose label a model that never saw them confidently denies. Pure.
 
 Confident learning (Northcutt, Jiang and Chuang 2021, JAIR 70): the threshold of a class is the mean out-of-fold
-probability of the class over the rows that carry it. A row is suspect where another class reaches its own threshold,
-and the most probable such class is not the row's label.
+probability of the class over the rows that carry it. A row is suspect where some class reaches its threshold, the most
+probable such class is not the row's label, and the label is not the most probable class of all.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ def out_of_fold(features: Any, labels: Ints, classes: int, seed: int) -> Floats:
 
     Args:
         features: (rows, features), sparse.
-        labels: index of each row's class (rows,).
+        labels: index of each row's class (rows,); at least two rows.
         classes: how many there are.
         seed: of the folds.
     """
     scores = np.full((len(labels), classes), _ABSENT)
-    for learnt, held_out in KFold(FOLDS, shuffle=True, random_state=seed).split(np.zeros(len(labels))):
+    folds = KFold(min(FOLDS, len(labels)), shuffle=True, random_state=seed)
+    for learnt, held_out in folds.split(np.zeros(len(labels))):
         present = np.unique(labels[learnt])
         if len(present) < 2:
             continue
@@ -56,6 +57,6 @@ def suspects(probabilities: Floats, labels: Ints) -> NDArray[np.int64]:
     sums = np.bincount(labels, weights=own, minlength=probabilities.shape[1])
     thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
     confident = np.where(probabilities >= thresholds, probabilities, -1.0)
-    denied = (confident.max(axis=1) >= 0) & (confident.argmax(axis=1) != labels)
+    denied = (confident.max(axis=1) >= 0) & (confident.argmax(axis=1) != labels) & (own < probabilities.max(axis=1))
     flagged = np.flatnonzero(denied)
     return flagged[np.argsort(own[flagged], kind="stable")]

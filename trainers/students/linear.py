@@ -55,6 +55,10 @@ class LinearStudent:
         self._classes = np.unique(train.labels)
         self._temperature = fit_temperature(self._logits(validation.texts), validation.labels, validation.weights)
 
+    def features(self, texts: Sequence[str]) -> Any:
+        """Return texts as the fitted n-grams see them (texts, n-grams), sparse."""
+        return self._features.transform(texts)
+
     def probabilities(self, texts: Sequence[str]) -> Floats:
         """Return calibrated class probabilities (texts, labels)."""
         return to_probabilities(self._logits(texts), self._temperature)
