@@ -82,7 +82,9 @@ def taught(
     votes = Counter[str]()
     for record in labels:
         if record.kind is LabelKind.ERASURE:
-            found.pop(keys.pop(record.record_id, ""), None)
+            key = keys.pop(record.record_id, "")
+            if key in found and found[key].record_id == record.record_id:
+                del found[key]
         elif record.kind is LabelKind.VOTE:
             votes[record.cluster_id] += 1
         elif record.provenance in _TEACHERS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -73,6 +74,13 @@ def test_teacher__is_its_own_label_alone():
     )  # fmt: skip
 
     assert set(found) == {key(1), key(2)}
+
+
+def test_erasure__takes_no_other_record_with_it():
+    """Where two records have one text, the erasure of the earlier leaves the later one's label."""
+    again = replace(label(1), record_id="later")
+
+    assert rows(label(1), again, label(1, "", kind=LabelKind.ERASURE))[key(1)].record_id == "later"
 
 
 def test_weight__is_what_the_row_stands_for():
