@@ -75,9 +75,10 @@ class Traffic:
     def _produce(self, planted: Planted) -> None:
         def delivered(error: KafkaError | None, message: Message) -> None:
             assert error is None, error
-            partition, offset = message.partition(), message.offset()
-            assert partition is not None and offset is not None and offset >= 0, "acknowledged, but nowhere"
-            self.sent.append(Sent((partition, offset), planted))
+            offset = message.offset()
+            assert offset is not None, "acknowledged without a place"
+            assert offset >= 0, "acknowledged without a place"
+            self.sent.append(Sent((message.partition() or 0, offset), planted))
 
         wire = planted.wire
         partition = partition_of(wire.workload, PARTITIONS)
