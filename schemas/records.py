@@ -206,6 +206,8 @@ class LabelRecord(Record):
     teacher_model: str | None = None
     prompt_sha256: str | None = None
     teacher_calls: int = 0
+    # The same calls by what they were made for: first, retry, vote, second_prompt, paraphrase.
+    calls: dict[str, int] = field(default_factory=dict)
     prompt_tokens: int = 0
     completion_tokens: int = 0
     split: Split = Split.TRAIN  # Decided once, by the hash of the cluster.
