@@ -38,9 +38,10 @@ from schemas.topics import LABELS, Topic
 from schemas.workload import Workload
 from streams.stage import Message, Reader
 from streams.window import snapshot
+from streams.window.columns import Labelled
 from streams.window.selection import select, training_limits
 from streams.window.stage import WindowStage
-from streams.window.store import Labelled, Store
+from streams.window.store import Store
 
 BATCH: Final = 5_000
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,7 +1,7 @@
 """Which rows a snapshot holds: a pure query over the rows below an offset and within the age limit.
 
-1. The last label of each record, where the workload has that label, and not older than `age_days` before the newest of
-   them: event time is the only clock.
+1. The last label of each record that is not erased, where the workload has that label, and not older than `age_days`
+   before the newest of them: event time is the only clock.
 2. A training cluster is left out whole where it has rows in an evaluation split, or where one of its rows, votes too,
    has the text of an evaluation row or is a near duplicate of one by the rule of curate. So where a late row joins
    two clusters, evaluation wins, and nothing ever moves toward training.
@@ -16,7 +16,7 @@ Nothing depends on batches or the wall clock, and of two labels of one record al
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -27,16 +27,16 @@ from schemas.records import Split
 from schemas.workload import Workload
 from streams.triggers.policy import enough
 from streams.window.leaks import near_evaluation
-from streams.window.store import Store
+from streams.window.store import NOT_ERASED, Store
 
 _CHUNK: Final = 20_000  # evaluation texts that are compared at once
 
 # Temporary tables; `rows.rowid` leads back to what is not copied.
-_MEMBERS: Final = """
+_MEMBERS: Final = f"""
 CREATE OR REPLACE TEMP TABLE members AS
 WITH last AS (
     SELECT rowid AS row_number, * FROM rows
-    WHERE partition = $partition AND workload = $workload AND label_offset < $below
+    WHERE partition = $partition AND workload = $workload AND label_offset < $below AND {NOT_ERASED}
     QUALIFY row_number() OVER (PARTITION BY record_id ORDER BY label_offset DESC) = 1
 ), named AS (
     SELECT *, max(event_time) OVER () AS newest FROM last WHERE list_contains($labels, label)
@@ -45,7 +45,7 @@ SELECT row_number, record_id, cluster_id, text_key, label, vote, source, event_t
     date_diff('day', event_time, newest) AS day, md5_number_lower($workload || chr(10) || record_id) AS draw,
     CASE split WHEN 'TEST' THEN 0 WHEN 'CERTIFICATION' THEN 1 WHEN 'VALIDATION' THEN 2 ELSE 3 END AS side
 FROM named WHERE event_time >= newest - to_days($age_days)
-"""
+"""  # noqa: S608 - both parts stand here
 _LEAKING: Final = """
 CREATE OR REPLACE TEMP TABLE leaking AS
 SELECT cluster_id FROM members WHERE side < 3
@@ -115,7 +115,7 @@ class Row:
 class Limits(dict[str, int]):
     """How many training rows of each class a snapshot holds."""
 
-    near: frozenset[str] = frozenset()  # the training clusters that are near an evaluation row
+    near: frozenset[str] | None = None  # the training clusters near an evaluation row; None: a bound, not looked at
 
 
 def class_limits(counts: Mapping[str, int], quota: int, rows: int) -> dict[str, int]:
@@ -142,6 +142,11 @@ def training_limits(store: Store, workload: Workload, partition: int, below: int
     bound = Limits(class_limits(most, window.quota, window.rows))
     if not enough(bound, workload.triggers.least_rows).fired:
         return bound
+    return _counted(store, workload, partition, below)
+
+
+def _counted(store: Store, workload: Workload, partition: int, below: int) -> Limits:
+    window = workload.window
     parameters = _prepare(store, workload, partition, below)
     near = _near(store, workload, parameters)
     limits = Limits(class_limits(dict(store.query(_COUNT, parameters)), window.quota, window.rows))
@@ -151,8 +156,10 @@ def training_limits(store: Store, workload: Workload, partition: int, below: int
 
 def select(store: Store, workload: Workload, partition: int, below: int, limits: Limits) -> list[Row]:
     """Return the rows of a snapshot, ordered by record id; `limits` as `training_limits` gave them."""
+    if limits.near is None:
+        limits = _counted(store, workload, partition, below)
     parameters = _prepare(store, workload, partition, below)
-    _leave_out(store, limits.near)
+    _leave_out(store, limits.near or ())
     parameters |= {"cut": list(limits), "limits": list(limits.values())}
     return [
         Row(record_id, cluster, text, label, _soft(workload, soft), *rest)
@@ -186,7 +193,7 @@ def _evaluation(store: Store) -> Iterator[list[str]]:
         yield [text for (text,) in rows]
 
 
-def _leave_out(store: Store, clusters: frozenset[str] | set[str]) -> None:
+def _leave_out(store: Store, clusters: Iterable[str]) -> None:
     store.query("INSERT INTO leaking SELECT unnest($clusters::VARCHAR[])", {"clusters": sorted(clusters)})
 
 

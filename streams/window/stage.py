@@ -39,10 +39,11 @@ from streams.transaction import WorkerFailed
 from streams.triggers import age, count
 from streams.triggers.policy import Standing, due, enough, first_fired, held_back
 from streams.window import job, metrics, snapshot
+from streams.window.columns import Labelled
 from streams.window.gauges import Gauges
 from streams.window.selection import select, training_limits
 from streams.window.standing import ENDED, with_label, with_request, with_run
-from streams.window.store import Labelled, Store
+from streams.window.store import Store
 
 LOG: Final = logging.getLogger("millrace.window")
 BATCH_RECORDS: Final = 5_000
@@ -302,6 +303,8 @@ class WindowStage:
 
     def _prune(self) -> None:
         for partition, below in self._positions.items():
+            with _disk():
+                self._store.erase(partition, below)
             for name in {place[1] for place in self._standings if place[0] == partition}:
                 workload = self._workloads.get(name)
                 if workload is not None:

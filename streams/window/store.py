@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-import orjson
 import pyarrow as pa
 
 from schemas.errors import SettingsError
-from schemas.records import LabelKind, LabelRecord, Split
+from schemas.records import LabelKind, Split
 from schemas.workload import Workload
+from streams.window.columns import Labelled, erasures_of, rows_of
 
 LOG: Final = logging.getLogger("millrace.window")
 WAL: Final = "128MB"  # what is written before DuckDB compresses it: at its 16 MB that takes a quarter of all time
-VERSION: Final = 2  # of the tables below; a file of another version is made again
+VERSION: Final = 3  # of the tables below; a file of another version is made again
 
 _SCHEMA: Final = """
 CREATE TABLE rows (
@@ -35,6 +35,9 @@ CREATE TABLE rows (
     client VARCHAR NOT NULL, source VARCHAR NOT NULL,
     class_probabilities VARCHAR, propensity DOUBLE NOT NULL, provenance VARCHAR NOT NULL, teacher_model VARCHAR,
     prompt_sha256 VARCHAR, event_time TIMESTAMP NOT NULL
+);
+CREATE TABLE erased (
+    partition UTINYINT NOT NULL, label_offset BIGINT NOT NULL, workload VARCHAR NOT NULL, record_id VARCHAR NOT NULL
 );
 CREATE TABLE positions (partition UTINYINT PRIMARY KEY, topic_id VARCHAR NOT NULL, next_offset BIGINT NOT NULL);
 CREATE TABLE pruned (
@@ -55,32 +58,15 @@ DELETE FROM rows WHERE partition = $partition AND workload = $workload AND event
 )
 """
 
-_ERASE: Final = """
-DELETE FROM rows USING erased WHERE rows.partition = erased.partition AND rows.workload = erased.workload
-    AND rows.record_id = erased.record_id AND rows.label_offset < erased.label_offset
+# Of a partition, what is erased below an offset; `rows` and `erased` stand for both sides of each deletion.
+_ERASED: Final = """
+FROM erased WHERE erased.partition = rows.partition AND erased.workload = rows.workload
+    AND erased.record_id = rows.record_id AND rows.label_offset < erased.label_offset AND erased.label_offset < $below
 """
-
-_ARROW: Final = pa.schema(
-    [
-        ("partition", pa.uint8()), ("label_offset", pa.int64()), ("workload", pa.string()), ("record_id", pa.string()),
-        ("cluster_id", pa.string()), ("text", pa.string()), ("label", pa.string()), ("vote", pa.bool_()),
-        ("split", pa.string()), ("client", pa.string()), ("source", pa.string()),
-        ("class_probabilities", pa.string()), ("propensity", pa.float64()), ("provenance", pa.string()),
-        ("teacher_model", pa.string()), ("prompt_sha256", pa.string()), ("event_time", pa.timestamp("us")),
-    ]
-)  # fmt: skip
-_ERASED: Final = pa.schema([_ARROW.field(name) for name in ("partition", "label_offset", "workload", "record_id")])
+NOT_ERASED: Final = f"NOT EXISTS (SELECT 1 {_ERASED})"
+_ERASE: Final = f"DELETE FROM rows WHERE partition = $partition AND EXISTS (SELECT 1 {_ERASED})"  # noqa: S608 - both parts stand here
 
 Held = tuple[str, str, str]  # workload, label, split
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """One record of `labels` and where it stands."""
-
-    partition: int
-    offset: int
-    record: LabelRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +111,20 @@ class Store:
         nexts = {item.partition: item.offset + 1 for item in new}
         with _Transaction(self._connection) as connection:
             if added:
-                with _registered(connection, "added", _table(added)):
+                with _registered(connection, "added", rows_of(added)):
                     connection.execute(_INSERT)
             if erased:
-                with _registered(connection, "erased", _erased(erased)):
-                    connection.execute(_ERASE)
+                with _registered(connection, "erasures", erasures_of(erased)):
+                    connection.execute("INSERT INTO erased BY NAME SELECT * FROM erasures")
             for partition, offset in nexts.items():
                 connection.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", [partition, topic_id, offset])
-        self._count(added, erased)
+        self._count(added)
 
     def cut(self, partition: int, offset: int) -> None:
         """Forget what a partition holds from an offset on: it will be fed again."""
         with _Transaction(self._connection) as connection:
             connection.execute("DELETE FROM rows WHERE partition = ? AND label_offset >= ?", [partition, offset])
+            connection.execute("DELETE FROM erased WHERE partition = ? AND label_offset >= ?", [partition, offset])
             connection.execute(
                 "UPDATE positions SET next_offset = least(next_offset, ?) WHERE partition = ?", [offset, partition]
             )
@@ -147,8 +134,23 @@ class Store:
         """Forget a partition."""
         with _Transaction(self._connection) as connection:
             connection.execute("DELETE FROM rows WHERE partition = ?", [partition])
+            connection.execute("DELETE FROM erased WHERE partition = ?", [partition])
             connection.execute("DELETE FROM positions WHERE partition = ?", [partition])
             connection.execute("DELETE FROM pruned WHERE partition = ?", [partition])
+        self._counts.pop(partition, None)
+
+    def erase(self, partition: int, below: int) -> None:
+        """Delete the rows that were erased below an offset; below it all must be settled.
+
+        Until then they are in the file, and in no answer that keeps to `NOT_ERASED`: a batch brings the store ahead of
+        where a trigger fires, and what is erased later belongs to the snapshot of an earlier offset.
+        """
+        settled = {"partition": partition, "below": below}
+        if not self.query("SELECT 1 FROM erased WHERE partition = $partition AND label_offset < $below", settled):
+            return
+        with _Transaction(self._connection) as connection:
+            connection.execute(_ERASE, settled)
+            connection.execute("DELETE FROM erased WHERE partition = $partition AND label_offset < $below", settled)
         self._counts.pop(partition, None)
 
     def prune(self, partition: int, workload: Workload, below: int) -> None:
@@ -178,7 +180,7 @@ class Store:
             yield some
 
     def counts(self, partition: int) -> Counter[Held]:
-        """Return the rows of all that a partition holds by workload, label and split.
+        """Return the rows of all that a partition holds by workload, label and split, what is to be erased too.
 
         They are counted once and then kept with every batch, so that asking costs the same however many rows there
         are; after a deletion they are counted again.
@@ -195,13 +197,11 @@ class Store:
         held = self.counts(partition)
         return {label: held[workload.name, label, Split.TRAIN.value] for label in workload.labels}
 
-    def _count(self, added: Sequence[Labelled], erased: Sequence[Labelled]) -> None:
+    def _count(self, added: Sequence[Labelled]) -> None:
         for item in added:
             if item.partition in self._counts:
                 record = item.record
                 self._counts[item.partition][record.workload, record.label, record.split.value] += 1
-        for item in erased:
-            self._counts.pop(item.partition, None)
 
     def _next(self, partition: int) -> int:
         position = self.position(partition)
@@ -279,45 +279,3 @@ def _registered(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Tabl
         yield
     finally:
         connection.unregister(name)
-
-
-def _table(items: Sequence[Labelled]) -> pa.Table:
-    """Return the rows of labels, column by column: a dictionary a row would take five times as long."""
-    records = [item.record for item in items]
-    times = pa.array([record.event_time for record in records], pa.timestamp("us", tz="UTC"))
-    columns: dict[str, Any] = {
-        "partition": [item.partition for item in items],
-        "label_offset": [item.offset for item in items],
-        "workload": [record.workload for record in records],
-        "record_id": [record.record_id for record in records],
-        "cluster_id": [record.cluster_id for record in records],
-        "text": [record.text for record in records],
-        "label": [record.label for record in records],
-        "vote": [record.kind is LabelKind.VOTE for record in records],
-        "split": [record.split.value for record in records],
-        "client": [record.client for record in records],
-        "source": [record.source for record in records],
-        "class_probabilities": [_json(record.class_probabilities) for record in records],
-        "propensity": [record.propensity for record in records],
-        "provenance": [record.provenance.value for record in records],
-        "teacher_model": [record.teacher_model for record in records],
-        "prompt_sha256": [record.prompt_sha256 for record in records],
-        "event_time": times.cast(pa.timestamp("us")),
-    }
-    return pa.table([pa.array(columns[field.name], field.type) for field in _ARROW], schema=_ARROW)
-
-
-def _erased(items: Sequence[Labelled]) -> pa.Table:
-    columns: dict[str, list[Any]] = {
-        "partition": [item.partition for item in items],
-        "label_offset": [item.offset for item in items],
-        "workload": [item.record.workload for item in items],
-        "record_id": [item.record.record_id for item in items],
-    }
-    return pa.table([pa.array(columns[field.name], field.type) for field in _ERASED], schema=_ERASED)
-
-
-def _json(soft: Mapping[str, float] | None) -> str | None:
-    return (
-        None if soft is None else orjson.dumps(soft).decode()
-    )  # thousands of its bytes, kept, take four times as long

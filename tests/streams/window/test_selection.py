@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from schemas.manifest import rows_digest
 from schemas.records import LabelKind, LabelRecord, Split
 from schemas.workload import Workload
+from streams.window.columns import Labelled
 from streams.window.selection import Row, class_limits, select, training_limits
 from streams.window.snapshot import as_columns
-from streams.window.store import Labelled, Store
+from streams.window.store import Store
 from tests.streams.doubles import PARTITION, START, label, workload
 
 LABELS = ("earnings", "mergers", "other")
