@@ -278,6 +278,8 @@ class Window(Section):
 
     rows: Positive = 3_000  # training rows at most
     quota: Positive = 1_000  # training rows per class at most
+    source_rows: Positive | None = None  # training rows of one source in a class at most; None: no cap
+    cluster_rows: Positive = 1  # training rows of one near-duplicate cluster at most
     age_days: Positive = 180
 
 

@@ -20,6 +20,7 @@ class Standing:
     since: datetime | None = None  # the last request, or the first label where none was made
     in_flight: str | None = None  # the request whose run has not ended
     refused_at: int = 0  # new labels when there was last too little to learn from
+    requested_at: tuple[int, ...] = ()  # the `labels` offset of each request
 
     def cooling_until(self, cooldown_hours: float) -> datetime | None:
         """Return the earliest time of the next request; None: no request was made, or no cooldown is set."""

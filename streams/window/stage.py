@@ -18,7 +18,7 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 import duckdb
@@ -39,10 +39,11 @@ from streams.transaction import WorkerFailed
 from streams.triggers import age, count
 from streams.triggers.policy import Standing, due, enough, first_fired, held_back
 from streams.window import job, metrics, snapshot
+from streams.window.columns import Labelled
 from streams.window.gauges import Gauges
 from streams.window.selection import select, training_limits
 from streams.window.standing import ENDED, with_label, with_request, with_run
-from streams.window.store import Labelled, Store
+from streams.window.store import Store
 
 LOG: Final = logging.getLogger("millrace.window")
 BATCH_RECORDS: Final = 5_000
@@ -83,6 +84,8 @@ class WindowStage:
         """
         self._workloads, self._framing = workloads, framing
         self._snapshots = settings.artefacts_dir / "snapshots"
+        for folder in snapshot.sweep(self._snapshots, datetime.now(UTC)):
+            LOG.info("removed %s, which a kill left half-written", folder)
         self._store = Store(settings.state_dir / "window" / "window.duckdb")
         self._standings: dict[Place, Standing] = {}
         self._positions: dict[int, int] = {}
@@ -231,8 +234,9 @@ class WindowStage:
             return
         rows = select(self._store, workload, partition, below, limits)
         taken = snapshot.write(
-            self._snapshots, workload, rows, epoch=standing.epoch + 1, partition=partition, below=below
-        )
+            self._snapshots, workload, rows, epoch=standing.epoch + 1, partition=partition, below=below,
+            earlier=standing.requested_at,
+        )  # fmt: skip
         champion = turn.champions.get(place)
         request = job.request(workload, taken, verdicts, fired, champion=champion, time=now)
         turn.outputs.append(Output(topics.RETRAIN_REQUESTS, partition, workload.name, request))
@@ -299,6 +303,8 @@ class WindowStage:
 
     def _prune(self) -> None:
         for partition, below in self._positions.items():
+            with _disk():
+                self._store.erase(partition, below)
             for name in {place[1] for place in self._standings if place[0] == partition}:
                 workload = self._workloads.get(name)
                 if workload is not None:

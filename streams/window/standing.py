@@ -24,7 +24,12 @@ def with_request(standing: Standing, request: RetrainRequest) -> Standing:
     """Begin a new epoch: its run is in flight, and the labels below its offset are spent."""
     if request.epoch <= standing.epoch:
         return standing
-    return Standing(epoch=request.epoch, since=request.time, in_flight=request.request_id)
+    return Standing(
+        epoch=request.epoch,
+        since=request.time,
+        in_flight=request.request_id,
+        requested_at=(*standing.requested_at, request.labels_offset),
+    )
 
 
 def with_run(standing: Standing, run: TrainingRun) -> Standing:

@@ -58,6 +58,7 @@ def test_init__names_every_key_with_its_default(tmp_path: Path):
         "caps.client",
         "caps.api_key",
         "caps.cluster",
+        "window.source_rows",
         "teacher.api_key_env",
         "price.prompt_per_million",
         "price.completion_per_million",
