@@ -31,9 +31,9 @@ def days(entry: str) -> Days:
     """
     if entry in WEEKDAYS:
         return Days(date.min, date.max, WEEKDAYS.index(entry))
-    first, _, last = entry.partition("..")
+    first, dots, last = entry.partition("..")
     try:
-        found = Days(date.fromisoformat(first), date.fromisoformat(last or first))
+        found = Days(date.fromisoformat(first), date.fromisoformat(last if dots else first))
     except ValueError:
         raise ValueError(
             f"{entry!r} is no day; write a date (2026-12-24), a range (2026-12-20..2027-01-02) or one of {WEEKDAYS}"

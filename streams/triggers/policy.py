@@ -68,6 +68,14 @@ def asking(found: Sequence[TriggerVerdict], triggers: Triggers) -> TriggerVerdic
 
 def held_back(standing: Standing, now: datetime, triggers: Triggers, *, may_train: bool) -> str | None:
     """Return in one sentence why no request may be made now, or None."""
+    why = waits_for(standing, now, triggers, may_train=may_train)
+    if why is None and triggers.mode != "auto":
+        why = f'The mode is "{triggers.mode}": nothing is asked for.'
+    return why
+
+
+def waits_for(standing: Standing, now: datetime, triggers: Triggers, *, may_train: bool) -> str | None:
+    """Return in one sentence what a request would have to wait for in any mode, or None."""
     if not may_train:
         return "The teacher's terms are not said to allow training on its answers (teacher.may_train)."
     if standing.runs(now, triggers.max_run_age_hours):
@@ -78,8 +86,6 @@ def held_back(standing: Standing, now: datetime, triggers: Triggers, *, may_trai
     entry = frozen(triggers.freeze, now)
     if entry is not None:
         return f"The calendar is frozen today ({entry})."
-    if triggers.mode != "auto":
-        return f'The mode is "{triggers.mode}": nothing is asked for.'
     return None
 
 

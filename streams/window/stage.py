@@ -37,6 +37,7 @@ from streams.label.endings import dead_letter
 from streams.stage import Message, Output, Reader, Settlement
 from streams.transaction import WorkerFailed
 from streams.triggers import cost, policy
+from streams.triggers.board import Board
 from streams.triggers.policy import Standing
 from streams.window import job, metrics, snapshot
 from streams.window.gauges import Gauges
@@ -89,6 +90,7 @@ class WindowStage:
         self._champions: dict[Place, ChampionSpec | None] = {}
         self._topic_ids: dict[int, str] = {}
         self._gauges = Gauges(workloads, self._store)
+        self._board = Board(settings.state_dir, workloads)
         self._pruned: datetime | None = None
         for workload in workloads.values():
             if not workload.teacher.may_train:
@@ -117,6 +119,7 @@ class WindowStage:
         self._forget(partition)
         self._store.drop(partition)
         self._gauges.forget(partition)
+        self._board.forget(partition)
 
     async def process(self, messages: Sequence[Message]) -> Settlement:
         """Take a batch in and ask for the retrains that fall due in it.
@@ -135,6 +138,7 @@ class WindowStage:
     async def tick(self, now: datetime) -> dict[int, Settlement]:
         """Ask for the retrains that fall due by time: a last request too old, a cooldown that is over."""
         await asyncio.to_thread(self._gauges.tell, self._standings)
+        await asyncio.to_thread(self._board.tell, self._standings, now)
         if self._pruned is None or now - self._pruned >= PRUNE_EVERY:
             await asyncio.to_thread(self._prune)
             self._pruned = now
