@@ -20,7 +20,7 @@ from deploy.kafka.admin import positions_of
 from schemas.records import Record
 from schemas.topics import CURATED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Workload
-from streams import app
+from streams import app, garbage
 from streams.settings import WorkerSettings
 from streams.stage import Message, Output, Reader, Settlement
 
@@ -95,6 +95,7 @@ def main() -> None:
     _position(settings)
     app.AGENTS[NAME] = (app.curate, f"{__name__}:PassThrough")
     setattr(app, "Framing", AsItIs)  # noqa: B010 - the one part of the worker that is another here
+    garbage.collect_by_the_clock()  # as the worker does
     asyncio.run(app.work(settings, [NAME]))
 
 

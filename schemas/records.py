@@ -226,6 +226,21 @@ class LabelRecord(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GoldLabel(Record):
+    """A label that a person gave to a text, so that the teacher can be judged; students never learn from it."""
+
+    gold_id: str  # Hash of workload, text and annotator: an annotator's later label of a text replaces the earlier.
+    workload: str
+    text: str  # Redacted and normalised.
+    text_key: str  # Hash of the text's dedupe form: joins it with labels.
+    label: str
+    annotator: str  # Who gave the label: a name or a pseudonym.
+    time: datetime  # When it was added.
+    file: str = ""  # Name of the file it came from.
+    line: int = 0  # Its line there.
+
+
+@dataclass(frozen=True, kw_only=True)
 class Header(Record):
     """One Kafka header as it arrived."""
 
