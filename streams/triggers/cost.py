@@ -2,8 +2,9 @@
 
 The share of audited answers that the student in production misses, d, is expected to fall as a power of the rows it
 learns from (Hestness et al., "Deep Learning Scaling is Predictable, Empirically", 2017: exponents of 0.07 to 0.35 over
-their tasks): a window that had `rows` and gains `new` is expected to mend d (1 - (rows / (rows + new))^0.2). Where a
-trigger proved that d went beyond its limit, the excess is expected to go too. Worth: mended share x requests x answer.
+their tasks): a window that had `rows` and gains `new` is expected to mend d (1 - (rows / (rows + new))^0.2). What is
+proven of d beyond its limit (the lower end of its confidence sequence, so that luck of a few audits asks for nothing)
+is expected to go, if that is more. Worth: mended share x requests x answer.
 It is a forecast, not a promise: the gate measures what the new student is really worth.
 """
 
@@ -12,20 +13,23 @@ from __future__ import annotations
 from typing import Final
 
 from schemas.events import TriggerVerdict
-from schemas.rules.sequences import Counts
+from schemas.rules.sequences import Counts, lower_bound
 from schemas.workload import Cost
 
 NAME: Final = "cost"
 _EXPONENT: Final = 0.2  # the middle of the published range
 
 
-def verdict(cost: Cost, audits: Counts, *, limit: float | None, rows: int, new_labels: int) -> TriggerVerdict | None:
+def verdict(
+    cost: Cost, audits: Counts, *, limit: float | None, alpha: float, rows: int, new_labels: int
+) -> TriggerVerdict | None:
     """Return whether a retrain pays, or None where nothing can be said: it then holds nothing back.
 
     Args:
         cost: the workload's prices; without them nothing can be said.
         audits: audited answers, `ones` being those the student missed; without any nothing can be said.
         limit: the share it may miss, where that is limited.
+        alpha: the chance at which an excess over the limit counts as proven.
         rows: training rows the snapshot would hold.
         new_labels: labels since the last request.
     """
@@ -34,7 +38,7 @@ def verdict(cost: Cost, audits: Counts, *, limit: float | None, rows: int, new_l
     missed = audits.mean
     old = max(rows - new_labels, 1)
     by_rows = missed * (1 - (old / (old + new_labels)) ** _EXPONENT)
-    mended = max(by_rows, missed - limit if limit is not None else 0.0)
+    mended = max(by_rows, lower_bound(audits, alpha) - limit if limit is not None else 0.0)
     worth = mended * cost.requests_per_day * cost.days * cost.answer
     price = cost.run + cost.label * new_labels
     pays = worth >= price

@@ -13,7 +13,7 @@ from typing import Final
 
 from schemas.events import TriggerVerdict
 from schemas.records import LabelRecord
-from schemas.rules.sequences import Counts
+from schemas.rules.sequences import Counts, exceeds
 from schemas.workload import Triggers, Workload
 from streams.triggers import audits, confidence, count, input_drift, label_mix
 from streams.triggers.looks import LEAST_EFFECTIVE, size
@@ -64,7 +64,12 @@ def is_watching(triggers: Triggers) -> bool:
 def with_label(watch: Watch, workload: Workload, record: LabelRecord) -> Watch:
     """Take a label in and look, if it is time to."""
     seen = _seen(workload, record)
-    return watch if seen is None else _looked(_added(watch, workload, seen), workload.triggers)
+    return watch if seen is None else with_seen(watch, workload, seen)
+
+
+def with_seen(watch: Watch, workload: Workload, seen: Seen) -> Watch:
+    """Take in what is seen of a label and look, if it is time to."""
+    return _looked(_added(watch, workload, seen), workload.triggers)
 
 
 def with_past_label(watch: Watch, workload: Workload, record: LabelRecord) -> Watch:
@@ -110,21 +115,16 @@ def _added(watch: Watch, workload: Workload, seen: Seen) -> Watch:
             audited, student = Counts(), seen.student
             told.pop(audits.DISAGREEMENT, None)
         audited = audited.plus(float(not seen.agrees))
-        if triggers.disagreement is not None and not seen.agrees:  # only a miss raises the capital
-            found = audits.disagreement(audited, alpha=triggers.alpha, limit=triggers.disagreement)
-            _keep(told, found)
+        limit = triggers.disagreement
+        if limit is not None and not seen.agrees and exceeds(audited, limit, triggers.alpha):  # only a miss raises it
+            told.setdefault(audits.DISAGREEMENT, audits.disagreement(audited, alpha=triggers.alpha, limit=limit))
     if seen.confidence is not None and triggers.doubt is not None:
         doubted = seen.confidence < audits.IN_DOUBT
         doubts = doubts.plus(float(doubted))
-        if doubted:
-            _keep(told, audits.doubt(doubts, alpha=triggers.alpha, limit=triggers.doubt))
+        if doubted and exceeds(doubts, triggers.doubt, triggers.alpha):
+            told.setdefault(audits.DOUBT, audits.doubt(doubts, alpha=triggers.alpha, limit=triggers.doubt))
     recent = (watch.recent or Sample.empty(len(workload.labels))).plus(seen)
     return replace(watch, recent=recent, told=told, audits=audited, student=student, doubts=doubts)
-
-
-def _keep(told: dict[str, TriggerVerdict], verdict: TriggerVerdict) -> None:
-    if verdict.fired:
-        told.setdefault(verdict.trigger, verdict)
 
 
 def _looked(watch: Watch, triggers: Triggers) -> Watch:

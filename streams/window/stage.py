@@ -353,8 +353,9 @@ def _checks(standing: Standing, workload: Workload, limits: Mapping[str, int]) -
     """Return what a request must pass last: enough rows, and where prices are given, worth its price."""
     triggers, audited = workload.triggers, standing.watch.audits
     worth = cost.verdict(
-        triggers.cost, audited, limit=triggers.disagreement, rows=sum(limits.values()), new_labels=standing.new_labels
-    )
+        triggers.cost, audited, limit=triggers.disagreement, alpha=triggers.alpha,
+        rows=sum(limits.values()), new_labels=standing.new_labels,
+    )  # fmt: skip
     return [policy.enough(limits, triggers.least_rows), *([worth] if worth is not None else [])]
 
 

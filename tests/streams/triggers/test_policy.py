@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.events import TriggerVerdict
-from schemas.rules.sequences import Counts
+from schemas.rules.sequences import Counts, lower_bound
 from schemas.workload import Asking, Cost, Triggers
 from streams.triggers import cost
 from streams.triggers.policy import ASKING, Standing, asking, held_back, looks_in_time, waits_for
@@ -105,7 +105,7 @@ PRICES = Cost(run=10.0, answer=0.01, requests_per_day=1_000, days=30)
 @pytest.mark.parametrize(("prices", "audits"), [(Cost(), Counts(5, 0, 5)), (PRICES, Counts())])
 def test_cost__nothing_to_say(prices: Cost, audits: Counts) -> None:
     """Without prices, or without audits of a student in production, cost holds nothing back."""
-    assert cost.verdict(prices, audits, limit=0.1, rows=1_000, new_labels=500) is None
+    assert cost.verdict(prices, audits, limit=0.1, alpha=0.01, rows=1_000, new_labels=500) is None
 
 
 @given(st.integers(0, 200), st.integers(1, 200), st.integers(1, 5_000), st.integers(1, 5_000))
@@ -113,7 +113,9 @@ def test_cost__more_to_mend_is_never_worth_less(missed: int, more: int, rows: in
     """Worth grows with what the student misses and with new labels; the price does not."""
 
     def worth(ones: int, labels: int) -> float:
-        verdict = cost.verdict(PRICES, Counts(400 - ones, 0, ones), limit=None, rows=rows, new_labels=labels)
+        verdict = cost.verdict(
+            PRICES, Counts(400 - ones, 0, ones), limit=None, alpha=0.01, rows=rows, new_labels=labels
+        )
         assert verdict is not None
         assert verdict.fired == (verdict.numbers["statistic"] >= verdict.numbers["threshold"] == 10.0)
         return verdict.numbers["statistic"]
@@ -122,20 +124,30 @@ def test_cost__more_to_mend_is_never_worth_less(missed: int, more: int, rows: in
     assert worth(missed, new + more) >= worth(missed, new)
 
 
-def test_cost__excess_over_the_limit_is_worth_mending() -> None:
-    """A student that misses 30 % where 10 % are allowed: the 20 points are expected back, whatever the rows."""
-    verdict = cost.verdict(PRICES, Counts(70, 0, 30), limit=0.1, rows=100_000, new_labels=10)
+def test_cost__proven_excess_over_the_limit_is_worth_mending() -> None:
+    """A student that misses 30 % where 10 % are allowed: what is proven beyond the limit is expected back."""
+    audits = Counts(700, 0, 300)
+    verdict = cost.verdict(PRICES, audits, limit=0.1, alpha=0.01, rows=100_000, new_labels=10)
 
     assert verdict is not None
-    assert verdict.numbers["mended"] == pytest.approx(0.2)
-    assert verdict.numbers["statistic"] == pytest.approx(0.2 * 1_000 * 30 * 0.01)
+    assert verdict.numbers["mended"] == pytest.approx(lower_bound(audits, 0.01) - 0.1)
+    assert 0.14 < verdict.numbers["mended"] < 0.2
+    assert verdict.numbers["statistic"] == pytest.approx(verdict.numbers["mended"] * 1_000 * 30 * 0.01)
     assert verdict.fired
+
+
+def test_cost__luck_is_not_worth_a_run() -> None:
+    """Three misses in ten audits prove nothing beyond a limit of 20 %."""
+    verdict = cost.verdict(PRICES, Counts(7, 0, 3), limit=0.2, alpha=0.01, rows=100_000, new_labels=10)
+
+    assert verdict is not None
+    assert not verdict.fired
 
 
 def test_cost__labels_have_a_price() -> None:
     """The price holds the run and the new labels."""
     prices = PRICES.model_copy(update={"label": 0.5})
-    verdict = cost.verdict(prices, Counts(90, 0, 10), limit=0.1, rows=1_000, new_labels=100)
+    verdict = cost.verdict(prices, Counts(90, 0, 10), limit=0.1, alpha=0.01, rows=1_000, new_labels=100)
 
     assert verdict is not None
     assert verdict.numbers["threshold"] == 60.0
