@@ -33,6 +33,7 @@ COMMANDS: Final = MappingProxyType(
         "router": ("deploy.router", "answer requests with teacher or student, and capture them"),
         "dispatcher": ("trainers.dispatcher", "turn retrain requests into jobs"),
         "rollout": ("deploy.router.rollout", "show, hold, resume, abort or promote a rollout"),
+        "triggers": ("deploy.triggers", "why a retrain was asked for, and why none is asked for now"),
         "verify": ("deploy.verify", "count every record in the topics: is one lost?"),
         "trace": ("deploy.verify.trace", "follow one record through the topics"),
         "gold": ("deploy.gold", "take in human labels; judge teacher and student by them"),
