@@ -24,7 +24,7 @@ def label_mix(mix: Mapping[str, Figure]) -> str:
             axes.plot([figure.low, figure.high], [place, place], color=TUNED, linewidth=2, solid_capstyle="butt")
             axes.text(figure.high + most * 0.02, place, f"{figure.value:.1%}", va="center", fontsize=8, color=SOFT)
         axes.set_xlim(0, most * 1.16)
-        axes.set_xlabel("share of the recorded answers, with 95 % intervals")
+        axes.set_xlabel("share of the answers, with 95 % intervals")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0 if most > 0.05 else 1))
         _rows(axes, [short(label) for label, _ in shown])
 
@@ -44,11 +44,11 @@ def trade(takeover: Takeover) -> str:
         axes.axhline(takeover.wished, color=BASELINE, linewidth=1.2, linestyle=(0, (4, 3)))
         lowest = min([takeover.wished, *(point.agreement.low for point in takeover.curve if point.coverage > 0.1)])
         axes.set_ylim(max(0.0, lowest - 0.05), 1.005)
-        axes.text(0.0, takeover.wished, f"wished: {takeover.wished:.0%}", va="bottom", fontsize=8.5, color=BASELINE)
+        axes.text(0.012, takeover.wished, f"wished: {takeover.wished:.0%}", va="bottom", fontsize=8.5, color=BASELINE)
         _chosen(axes, takeover)
         axes.set_xlim(0, 1.0)
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.set_xlabel("share of the requests that the student answers")
         axes.set_ylabel("agreement on those")
         axes.grid()
