@@ -47,9 +47,9 @@ def main(
     if not found.requests:
         raise BadInput("FILE", source, _nothing(found.refused.total(), found.ineligible.total(), found.first_refused))
     figures = day_one(found, mine, Asked(source, now, made_up_times, wished, price_per_1000))
-    beside = out.with_suffix(".json")
+    beside, values = out.with_suffix(".json"), figures.to_json()
     write_page(figures, mine, out)
-    beside.write_bytes(figures.to_json())
+    beside.write_bytes(values)
     print(summary(figures))
     print(f"{out}   {beside}")
 

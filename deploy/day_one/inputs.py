@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 import orjson
 
@@ -22,7 +22,8 @@ from schemas.topics import PARTITIONS, TRAFFIC
 from streams.stage import Message
 
 
-class Unreadable(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Unreadable:
     """A row that could not be used: by its number in the file, with the reason."""
 
     row: int

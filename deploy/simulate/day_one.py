@@ -7,15 +7,19 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, Final, NamedTuple, cast
 
 import orjson
 
 from deploy.simulate.forms import Wire
+from schemas.errors import SettingsError
+
+_NEEDED: Final = ("jinja2", "matplotlib", "pyarrow", "rensa", "sklearn")
 
 
 class Line(NamedTuple):
@@ -47,7 +51,14 @@ class Wanted(NamedTuple):
 
 
 def report(wanted: Wanted, lines: Iterable[Line]) -> None:
-    """Write the report of these rows, and end as its program ends."""
+    """Write the report of these rows, and end as its program ends.
+
+    Raises:
+        SettingsError: a package that the program needs is not installed.
+    """
+    missing = next((name for name in _NEEDED if importlib.util.find_spec(name) is None), None)
+    if missing is not None:
+        raise SettingsError("--report", missing, "is not installed; install millrace[replay,report,streams,trainers]")
     command = [sys.executable, "-m", "deploy.day_one", *wanted.arguments()]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as program:
         try:
