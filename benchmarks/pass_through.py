@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, cast
 
@@ -21,18 +20,18 @@ from deploy.kafka.admin import positions_of
 from schemas.records import Record
 from schemas.topics import CURATED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Workload
-from streams import app
+from streams import app, garbage
 from streams.settings import WorkerSettings
 from streams.stage import Message, Output, Reader, Settlement
 
 NAME: Final = "pass"
 
 
-@dataclass(frozen=True)
 class Bytes(Record):
     """A value that is written as it is."""
 
-    value: bytes
+    def __init__(self, value: bytes) -> None:
+        self.value = value
 
 
 class AsItIs(Framing):
@@ -64,10 +63,13 @@ class PassThrough:
 
     async def process(self, messages: Sequence[Message]) -> Settlement:
         """Forward each message."""
-        return Settlement([
-            Output(CURATED, message.partition, (message.key or b"").decode(), Bytes(message.value or b""))
-            for message in messages
-        ])  # fmt: skip
+        names = {key: (key or b"").decode() for key in {message[3] for message in messages}}
+        return Settlement(
+            [
+                Output(CURATED, partition, names[key], Bytes(value or b""))
+                for _, partition, _, key, value, _, _ in messages
+            ]
+        )
 
     def poison(self, message: Message, error: Exception, attempts: int) -> Settlement:
         """Fail: bytes cannot be poison."""
@@ -93,6 +95,7 @@ def main() -> None:
     _position(settings)
     app.AGENTS[NAME] = (app.curate, f"{__name__}:PassThrough")
     setattr(app, "Framing", AsItIs)  # noqa: B010 - the one part of the worker that is another here
+    garbage.collect_by_the_clock()  # as the worker does
     asyncio.run(app.work(settings, [NAME]))
 
 

@@ -19,3 +19,12 @@ def real_texts(name: str, column: str = "text") -> list[str]:
         return []
     with gzip.open(file, "rt", encoding="utf-8", newline="") as opened:
         return [text for row in csv.DictReader(opened) if (text := normalise(row[column]))]
+
+
+def real_rows(name: str) -> list[tuple[str, str]]:
+    """Return (normalised text, label) of each distinct text of a labelled data set; nothing where it is absent."""
+    file = FOLDER / name / "data.csv.gz"
+    if not file.exists():
+        return []
+    with gzip.open(file, "rt", encoding="utf-8", newline="") as opened:
+        return list({normalise(row["text"]): row["label"] for row in csv.DictReader(opened) if row["text"]}.items())

@@ -66,10 +66,10 @@ _NOTHING: Final = "nothing"
 
 def cpu_us_by_step(ground: Ground, wires: Sequence[Wire]) -> dict[str, float]:
     """Return the CPU microseconds a record of each step, and of the glue between them: medians over whole batches."""
-    garbage.collect_seldom()  # as the worker does
+    garbage.collect_by_the_clock()  # as the worker does
     with ground.laid() as settings:
         batches = [wires[start : start + BATCH_RECORDS] for start in range(0, len(wires), BATCH_RECORDS)]
-        garbage.collect_seldom()  # as the worker does; and what the benchmark holds is left out of every look
+        garbage.collect_by_the_clock()  # as the worker does; and what the benchmark holds is left out of every look
         clocked, whole = _measured(settings, [batch for batch in batches if len(batch) == BATCH_RECORDS])
     us = 1e6 / BATCH_RECORDS
     steps = {step: statistics.median(batch[step] for batch in clocked) * us for step in STEPS}

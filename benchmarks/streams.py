@@ -27,6 +27,7 @@ from schemas.topics import PARTITIONS
 from streams.curate.stage import BATCH_RECORDS
 
 _WORKERS: Final = (1, 2)
+_PASSED: Final = 20  # times the records: 20,000 are one batch of a pass-through
 _MOST_DIFFERING: Final = 0.005  # near duplicates found by another sketch, and what follows from each
 
 Laps = dict[str, list[Lap]]  # by contender, in the order of the rounds
@@ -56,7 +57,9 @@ def main(rounds: int, records: int, workloads: int, seed: int) -> None:
 
         curating = _rounds(rounds, "curate", curate)
         _require_same(curating)
-        passing = _rounds(rounds, "pass", lambda one: lap(place, one, wires * 3, workloads=workloads, passing=True))
+        passing = _rounds(
+            rounds, "pass", lambda one: lap(place, one, wires * _PASSED, workloads=workloads, passing=True)
+        )
         crowds = [_crowds(place, apart, number) for number in range(rounds)]
     _print_table("full curation", curating)
     _print_table("pass-through", passing)

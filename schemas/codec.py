@@ -81,11 +81,12 @@ def decode(record: type[R], data: bytes, schema_of_id: SchemaOfId | None = None)
     """
     reader = writer_schema(record).parsed
     try:
-        writer, body = _writer_of(record, data, schema_of_id)
-        stream = io.BytesIO(body)
+        writer, start = _writer_of(record, data, schema_of_id)
+        stream = io.BytesIO(data)
+        stream.seek(start)
         datum = fastavro.schemaless_reader(stream, writer, None if writer is reader else reader)
-        if stream.tell() != len(body):
-            raise ValueError(f"{len(body) - stream.tell()} bytes are left over")
+        if stream.tell() != len(data):
+            raise ValueError(f"{len(data) - stream.tell()} bytes are left over")
         return _made(record, cast("dict[str, Any]", datum))
     except _MISFITS as error:
         detail = f"bytes do not fit {record.__name__}: {type(error).__name__}: {str(error)[:200]}"
@@ -140,21 +141,22 @@ def _converted(record: type[Record], values: dict[str, Any], make: Callable[...,
     return values
 
 
-def _writer_of(record: type[Record], data: bytes, schema_of_id: SchemaOfId | None) -> tuple[dict[str, Any], bytes]:
+def _writer_of(record: type[Record], data: bytes, schema_of_id: SchemaOfId | None) -> tuple[dict[str, Any], int]:
+    """Return the schema that bytes were written with, and where their body begins."""
     if data[:2] == SINGLE_OBJECT:
-        schema = _landed(record).get(bytes(data[:10]))
+        schema = _landed(record).get(data[:10])
         if schema is None:
             raise RecordRejected(
                 DeadLetterReason.BAD_SCHEMA, f"no {record.__name__} schema has the fingerprint {data[2:10].hex()}"
             )
-        return schema.parsed, data[10:]
+        return schema.parsed, 10
     schema_id = confluent_id(data)
     if schema_id is not None:
         if schema_of_id is None:
             raise RecordRejected(
                 DeadLetterReason.BAD_SCHEMA, "Confluent framing, but no schema registry is configured (registry_url)"
             )
-        return _parse(schema_of_id(schema_id)).parsed, data[5:]
+        return _parse(schema_of_id(schema_id)).parsed, 5
     raise RecordRejected(DeadLetterReason.BAD_ENCODING, f"no known framing starts with {data[:2].hex()!r}")
 
 

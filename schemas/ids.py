@@ -10,8 +10,8 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://millrace.invalid/ids")
 
 def digest(*parts: object) -> str:
     """Return 32 hex characters over the parts; parts cannot run into each other."""
-    encoded = [str(part).encode() for part in parts]
-    return blake2b(b"".join([b"%d:%b" % (len(part), part) for part in encoded]), digest_size=16).hexdigest()
+    encoded = [b"%d:%b" % (len(part), part) for part in map(str.encode, map(str, parts))]
+    return blake2b(b"".join(encoded), digest_size=16).hexdigest()
 
 
 def record_id(workload: str, given: str | None, partition: int, offset: int) -> str:

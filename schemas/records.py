@@ -20,10 +20,10 @@ class Record:
         """Return a record of the values of all its fields, unchecked.
 
         For the hot path: a frozen class's own `__init__` sets each field through `object.__setattr__`, 5.5 us for a
-        curated record; this takes 1 us.
+        curated record; this takes 0.5 us.
         """
         made = cls.__new__(cls)
-        vars(made).update(values)
+        object.__setattr__(made, "__dict__", values)
         return made
 
 
@@ -214,6 +214,21 @@ class LabelRecord(Record):
     propensity: float = 1.0  # Probability with which the record was chosen for a label.
     rollout_id: str | None = None
     attributes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldLabel(Record):
+    """A label that a person gave to a text, so that the teacher can be judged; students never learn from it."""
+
+    gold_id: str  # Hash of workload, text and annotator: an annotator's later label of a text replaces the earlier.
+    workload: str
+    text: str  # Redacted and normalised.
+    text_key: str  # Hash of the text's dedupe form: joins it with labels.
+    label: str
+    annotator: str  # Who gave the label: a name or a pseudonym.
+    time: datetime  # When it was added.
+    file: str = ""  # Name of the file it came from.
+    line: int = 0  # Its line there.
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -212,6 +212,22 @@ class Splits(Section):
         return self
 
 
+class Select(Section):
+    """Which records the teacher is asked for a label; recorded answers and audited records always become labels."""
+
+    policy: Literal["everything", "uniform", "active"] = "everything"
+    train_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0  # of the records of training clusters
+    evaluation_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0  # of the others: uniform under every policy
+
+    @model_validator(mode="after")
+    def _everything_has_no_share(self) -> Self:
+        if self.policy == "everything" and min(self.train_share, self.evaluation_share) < 1:
+            raise ValueError('policy = "everything" takes no shares below 1; say policy = "uniform" or "active"')
+        if self.policy == "active" and self.train_share == 1:
+            raise ValueError('policy = "active" needs a train_share below 1: there is nothing to choose')
+        return self
+
+
 class Window(Section):
     """What is learnt from."""
 
@@ -300,6 +316,7 @@ class Workload(Section):
     enrich: Enrich = Enrich()
     teacher: Teacher = Teacher()
     harvest: Harvest = Harvest()
+    select: Select = Select()
     splits: Splits = Splits()
     window: Window = Window()
     triggers: Triggers = Triggers()

@@ -141,7 +141,7 @@ def main(stages: str, bootstrap_servers: str | None) -> None:
         raise SettingsError("stages", stages, f"choose from {', '.join(AGENTS)}")
     settings = WorkerSettings.load(bootstrap_servers=bootstrap_servers)
     logs.start(settings, "worker")
-    garbage.collect_seldom()
+    garbage.collect_by_the_clock()
     asyncio.run(work(settings, names))
 
 

@@ -270,16 +270,16 @@ class Membership:
         """Return what is sound of consumed records; a rebalance served on the way may have taken some of them."""
         messages: list[Message] = []
         ours: dict[Place, bool] = {}
+        topics = self._topics
         for one in raw:
             if one.error() is not None:
                 self._sound(one)
                 continue
-            place = (one.topic(), one.partition())
-            still = ours.get(place)
-            if still is None:
-                still = ours[place] = self.owned(place) and before.get(place) == self.epochs[place]
-            if still:
-                messages.append(to_message(self._topics[place[0]], one))
+            place = (name := one.topic(), one.partition())
+            if place not in ours:
+                ours[place] = self.owned(place) and before.get(place) == self.epochs[place]
+            if ours[place]:
+                messages.append(to_message(topics[name], one))
         epochs = {place: self.epochs[place] for place, still in ours.items() if still}
         return Taken(messages, self.metadata(), epochs)
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Sequence
+from operator import itemgetter
+from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from schemas.records import DeadLetter
+from schemas.topics import DEAD_LETTERS as DEAD_LETTERS_TOPIC
 from schemas.topics import TRAFFIC
 from streams.stage import Output
+
+_TOPIC: Final = itemgetter(0)  # of an output
 
 RECORDS = Counter("millrace_stage_records", "Records written by a stage, by topic.", ["stage", "outcome"])
 CONSUMED = Counter("millrace_stage_consumed_records", "Records consumed and settled by a stage.", ["stage"])
@@ -47,13 +52,15 @@ def tell_settled(stage: str, outputs: Sequence[Output], consumed: int) -> None:
     if consumed:
         CONSUMED.labels(stage).inc(consumed)
         BATCH.labels(stage).observe(consumed)
-    for topic, count in Tally(output.topic.name for output in outputs).items():
-        RECORDS.labels(stage, topic).inc(count)
-    for output in outputs:
-        if isinstance(output.record, DeadLetter):
-            DEAD_LETTERS.labels(stage, output.record.reason).inc()
-        elif output.topic is TRAFFIC:
-            REKEYED.labels(stage).inc()
+    written = Tally(map(_TOPIC, outputs))
+    for topic, count in written.items():
+        RECORDS.labels(stage, topic.name).inc(count)
+    if TRAFFIC in written:
+        REKEYED.labels(stage).inc(written[TRAFFIC])
+    if DEAD_LETTERS_TOPIC in written:
+        for output in outputs:
+            if isinstance(output.record, DeadLetter):
+                DEAD_LETTERS.labels(stage, output.record.reason).inc()
 
 
 def tell_lag(stage: str, place: tuple[str, int], records: int, seconds: float) -> None:

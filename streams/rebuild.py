@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -118,8 +119,13 @@ class OwnTopics:
 
 def to_message(topic: Topic, raw: Any) -> Message:
     """Return a consumed record as a stage sees it."""
-    _, milliseconds = raw.timestamp()
+    headers = raw.headers()
     return Message(
-        topic, raw.partition(), raw.offset(), raw.key(), raw.value(), tuple(raw.headers() or ()),
-        datetime.fromtimestamp(milliseconds / 1000, UTC),
+        topic, raw.partition(), raw.offset(), raw.key(), raw.value(), tuple(headers) if headers else (),
+        _moment(raw.timestamp()[1]),
     )  # fmt: skip
+
+
+@lru_cache(maxsize=1_024)  # the records of one producer's batch share their append time
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -25,13 +25,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import TopicPartition
 
 from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from schemas.errors import Unavailable
-from schemas.records import DeadLetter
+from schemas.topics import DEAD_LETTERS
 from streams import metrics
 from streams.accounting import ACCOUNTED, residual
 from streams.batch import Batch
@@ -51,6 +52,8 @@ _TICK_SECONDS: Final = 1.0
 _LAG_SECONDS: Final = 5.0
 _LONGEST_WAIT_SECONDS: Final = 5.0  # between two attempts while something outside does not answer
 _ABORTS: Final = 20  # of one batch whose partitions stayed ours: then a fresh process may do better
+
+_PARTITION: Final = itemgetter(1)  # of a message
 
 T = TypeVar("T")
 log = logging.getLogger("millrace.worker.source")
@@ -342,8 +345,8 @@ class Source:
         raise WorkerFailed(f"{self.stage.name}: {_ABORTS} transactions of one batch were aborted")
 
     def _mind_breakers(self, messages: Sequence[Message], outputs: Sequence[Output]) -> None:
-        settled = Counter(message.partition for message in messages)
-        dead = Counter(output.partition for output in outputs if isinstance(output.record, DeadLetter))
+        settled = Counter(map(_PARTITION, messages))
+        dead = Counter(output.partition for output in outputs if output.topic is DEAD_LETTERS)
         for number, closed in self._breakers.settled(settled, dead, time.monotonic()).items():
             metrics.BREAKER.labels(self.stage.name, str(number)).set(not closed)
             what = "goes on" if closed else "pauses: more than half of its records became dead letters"

@@ -19,6 +19,7 @@ from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from deploy.edge.kafka import producer as producer_config
 from deploy.edge.kafka import topic_name
 from schemas.errors import MillraceError
+from schemas.topics import Topic
 from streams import metrics
 from streams.settings import WorkerSettings
 from streams.stage import Output
@@ -45,9 +46,9 @@ class WorkerFailed(MillraceError):
 
 @dataclass(slots=True)
 class Encoded:
-    """Outputs as bytes: without headers by topic and partition, for `produce_batch`; with headers one by one."""
+    """Outputs as bytes: without headers by topic and partition, as `produce_batch` takes them; others one by one."""
 
-    batches: dict[tuple[str, int], list[tuple[bytes, bytes]]] = field(default_factory=dict)  # key and value
+    batches: dict[tuple[str, int], list[dict[str, Any]]] = field(default_factory=dict)  # key and value
     single: list[tuple[str, int, bytes, bytes, tuple[tuple[str, bytes], ...]]] = field(default_factory=list)
 
 
@@ -81,18 +82,22 @@ class Transactions:
         Raises:
             OutputRefused: one is larger than its topic takes.
         """
-        encoded = Encoded()
-        names = {topic: topic_name(self._settings, topic) for topic in {output.topic for output in outputs}}
-        keys = {workload: workload.encode() for workload in {output.workload for output in outputs}}
-        for topic, partition, workload, record, headers in outputs:
-            key, value = keys[workload], self._framing.encode(topic, record)
-            size = len(key) + len(value) + sum(len(name) + len(header) for name, header in headers)
-            if size + _OVERHEAD_BYTES > topic.max_bytes:
-                raise OutputRefused(f"an output to {topic.name} has {size} bytes; {topic.max_bytes} are allowed")
-            if headers:  # produce_batch cannot carry them
-                encoded.single.append((names[topic], partition, key, value, headers))
-            else:
-                encoded.batches.setdefault((names[topic], partition), []).append((key, value))
+        encoded, encode = Encoded(), self._framing.encode
+        keys = {workload: workload.encode() for workload in {output[2] for output in outputs}}
+        for (topic, partition), each in _by_place(outputs).items():
+            name, most = topic_name(self._settings, topic), topic.max_bytes - _OVERHEAD_BYTES
+            batch: list[dict[str, Any]] = []
+            for _, _, workload, record, headers in each:
+                key, value = keys[workload], encode(topic, record)
+                size = len(key) + len(value) + (_size(headers) if headers else 0)
+                if size > most:
+                    raise OutputRefused(f"an output to {topic.name} has {size} bytes; {most} are allowed")
+                if headers:  # produce_batch cannot carry them
+                    encoded.single.append((name, partition, key, value, headers))
+                else:
+                    batch.append({"key": key, "value": value})
+            if batch:
+                encoded.batches[name, partition] = batch
         return encoded
 
     def settle(self, outputs: Encoded, offsets: Sequence[TopicPartition], metadata: Any) -> None:
@@ -118,7 +123,7 @@ class Transactions:
 
     def _produce(self, outputs: Encoded) -> None:
         for (topic, partition), batch in outputs.batches.items():
-            self._produce_batch(topic, partition, [{"key": key, "value": value} for key, value in batch])
+            self._produce_batch(topic, partition, batch)
         for topic, partition, key, value, headers in outputs.single:
             self._produce_one(topic, partition, key, value, headers)
 
@@ -130,11 +135,12 @@ class Transactions:
                 raise BufferError(f"{topic}: {len(messages)} records given, {taken} taken, {len(refused)} refused")
             if not refused:
                 return
-            other = [m["_error"] for m in refused if m["_error"].name() != "_QUEUE_FULL"]
+            errors = [message.pop("_error") for message in refused]  # after an abort the same batch comes again
+            other = [error for error in errors if error.name() != "_QUEUE_FULL"]
             if other:
                 raise KafkaException(other[0])
             self._wait_for_room()
-            messages = [{"key": message["key"], "value": message["value"]} for message in refused]
+            messages = refused
 
     def _produce_one(
         self, topic: str, partition: int, key: bytes, value: bytes, headers: tuple[tuple[str, bytes], ...]
@@ -184,3 +190,19 @@ class Transactions:
 
     def _count(self, cause: Any) -> None:
         metrics.ERRORS.labels(self._stage, cause.name()).inc()
+
+
+def _by_place(outputs: Sequence[Output]) -> dict[tuple[Topic, int], list[Output]]:
+    """Return the outputs by topic and partition; the order within a partition stays."""
+    places: dict[tuple[Topic, int], list[Output]] = {}
+    for output in outputs:
+        place = output[:2]
+        if place in places:
+            places[place].append(output)
+        else:
+            places[place] = [output]
+    return places
+
+
+def _size(headers: Sequence[tuple[str, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)

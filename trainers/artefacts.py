@@ -27,7 +27,7 @@ from deploy.edge.base_models import base_digest
 from schemas.errors import ContractError
 from schemas.job import JobSpec
 from schemas.manifest import MANIFEST, AdapterManifest, FileDigest, canonical
-from trainers.calibration import to_probabilities
+from schemas.rules.calibration import to_probabilities
 from trainers.snapshot import Floats
 from trainers.students.encoder import HEAD, POOLING, TARGETS, EncoderStudent, load_student
 

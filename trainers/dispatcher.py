@@ -200,16 +200,17 @@ class Dispatcher:
             await self._end(run, RunState.FAILED, str(error))
             return
         line = last_line(run.folder)
+        loss = None if line is None else line.loss
         sequence = self._known.sequences.get(request.workload, 0) + 1
         fresh = event.event_id not in self._known.events
         await self._end(
             run, RunState.SUCCEEDED, event.decision.outcome, numbered(event, sequence) if fresh else None,
-            event_id=event.event_id, phase="done", loss=line and line.loss, numbers=_headline(event),
+            event_id=event.event_id, phase="done", loss=loss, numbers=_headline(event),
         )  # fmt: skip
         if fresh:
             self._known.sequences[request.workload] = sequence
             self._known.events.add(event.event_id)
-        metrics.show_loss(request.workload, line and line.loss)
+        metrics.show_loss(request.workload, loss)
         metrics.show_event(event)
 
     async def _end(

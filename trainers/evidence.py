@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
@@ -39,11 +40,12 @@ from schemas.rules.intervals import METHOD, Interval
 from trainers.artefacts import Published
 from trainers.evaluate import Comparison, Evaluator, Scores
 from trainers.gate import POLICY, GateVerdict
-from trainers.snapshot import Floats, Rows, Snapshot
+from trainers.snapshot import Floats, Ints, Rows, Snapshot
 
 EVIDENCE: Final = "evidence.json"
 FAILED: Final = "failed.json"
 PREDICTIONS: Final = "predictions.parquet"
+SUSPECTS: Final = "suspects.parquet"
 FORMAT: Final = "millrace-evidence/1"
 
 
@@ -170,9 +172,35 @@ def write_predictions(folder: Path, labels: list[str], test: Rows, students: Map
         "teacher": [labels[number] for number in test.labels],
     }
     columns |= {role: [labels[number] for number in found.argmax(axis=1)] for role, found in students.items()}
-    temporary = folder / f".{PREDICTIONS}"
-    parquet.write_table(pa.table(columns), temporary)
-    temporary.rename(folder / PREDICTIONS)
+    _write_table(folder / PREDICTIONS, columns)
+
+
+def write_suspects(folder: Path, labels: list[str], train: Rows, suspect: Ints, out_of_fold: Floats) -> None:
+    """Write the training rows whose label looks wrong, the least probable label first.
+
+    Args:
+        folder: of the run.
+        labels: of the job.
+        train: the training rows.
+        suspect: which of them (suspects,).
+        out_of_fold: class probabilities by models that never saw the row (rows, labels).
+    """
+    told = out_of_fold[suspect]
+    columns = {
+        "record_id": [train.record_ids[row] for row in suspect],
+        "text": [train.texts[row] for row in suspect],
+        "teacher": [labels[number] for number in train.labels[suspect]],
+        "teacher_probability": told[np.arange(len(suspect)), train.labels[suspect]],
+        "likelier": [labels[number] for number in told.argmax(axis=1)],
+        "likelier_probability": told.max(axis=1),
+    }
+    _write_table(folder / SUSPECTS, columns)
+
+
+def _write_table(file: Path, columns: Mapping[str, Any]) -> None:
+    temporary = file.with_name(f".{file.name}")
+    parquet.write_table(pa.table(dict(columns)), temporary)
+    temporary.rename(file)
 
 
 def write_failure(folder: Path, error: MillraceError) -> None:

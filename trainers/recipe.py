@@ -1,9 +1,9 @@
 """The one training program: `python -m trainers.recipe --job job.json --out FOLDER --artefacts DIR`.
 
-Load the snapshot, fit the baseline, score the untuned base, train the encoder student, evaluate, gate, export, write
-the evidence. Runs on a bare GPU machine (torch, transformers, peft, scikit-learn, pyarrow) or on a CPU. It speaks to
-no broker: `evidence.json` is its result, `failed.json` says that trying again is of no use, `progress.jsonl`
-how far it is.
+Load the snapshot, fit the baseline, score the untuned base, list suspect labels, train the encoder student, evaluate,
+gate, export, write the evidence. Runs on a bare GPU machine (torch, transformers, peft, scikit-learn, pyarrow) or on a
+CPU. It speaks to no broker: `evidence.json` is its result, `failed.json` says that trying again is of no use,
+`progress.jsonl` how far it is.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from schemas.errors import BadInput, ContractError, MillraceError
 from schemas.events import BaseModel, Lineage, StudentForm
 from schemas.ids import digest
 from schemas.job import ChampionSpec, JobSpec
+from schemas.rules.calibration import to_probabilities
 from trainers import evidence
 from trainers.artefacts import device_name, publish_adapter, verify_adapter
-from trainers.calibration import to_probabilities
 from trainers.evaluate import Evaluator
 from trainers.gate import Evidence, decide
 from trainers.progress import Progress
 from trainers.snapshot import Floats, load_snapshot
 from trainers.students.encoder import EncoderStudent, UntunedBase, load_student
 from trainers.students.linear import LinearStudent
+from trainers.suspects import out_of_fold, suspects
 
 
 def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress) -> None:
@@ -62,7 +63,13 @@ def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress) -> None:
     }
     progress.say("base", message=untuned.name)
 
-    # 3 The student.
+    # 3 Training labels that look wrong: listed, not dropped, for a drop costs where the teacher is right.
+    doubted = out_of_fold(baseline.features(train.texts), train.labels, len(job.labels), job.student.seed)
+    suspect = suspects(doubted, train.labels)
+    evidence.write_suspects(out, job.labels, train, suspect, doubted)
+    progress.say("suspects", message=f"{len(suspect)} of {len(train)} training labels look wrong")
+
+    # 4 The student.
     progress.say("train", message=f"on {device_name(device)}")
     tuned = EncoderStudent(base, len(job.labels), job.student, device)
     tuned.fit(train, validation, progress)
@@ -70,7 +77,7 @@ def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress) -> None:
     if job.champion:
         students["champion"] = _champion(job.champion, job, test.texts, device)
 
-    # 4 All of them on the same rows and draws.
+    # 5 All of them on the same rows and draws.
     evaluator = Evaluator(test, len(job.labels), job.student.seed)
     scores = {role: evaluator.scores(found) for role, found in students.items()}
     metrics = {role: evidence.metrics_of(role, found, evaluator, job.labels) for role, found in scores.items()}
@@ -84,7 +91,7 @@ def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress) -> None:
         shown = f"macro-F1 {f1.value:.3f} ({f1.low:.3f} to {f1.high:.3f}), agreement {found.agreement.value:.3f}"
         progress.say("evaluate", message=f"{role:<8} {shown}")
 
-    # 5 The gate.
+    # 6 The gate.
     verdict = decide(
         job.gate,
         job.labels,
@@ -98,11 +105,11 @@ def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress) -> None:
     )
     progress.say("gate", message=f"{verdict.outcome}: " + "; ".join(reason.text for reason in verdict.reasons))
 
-    # 6 The artefact: written, reloaded, compared, renamed.
+    # 7 The artefact: written, reloaded, compared, renamed.
     published = publish_adapter(tuned, job, base, test.texts, artefacts)
     progress.say("export", message=published.manifest.model_version)
 
-    # 7 The evidence, last: it says that the run is finished.
+    # 8 The evidence, last: it says that the run is finished.
     champion = (job.champion.version, metrics["champion"]) if job.champion else None
     compared = against.get("champion", against["baseline"])
     shown_metrics = [metric for role in ("baseline", "base", "tuned") for metric in metrics[role]]
@@ -138,6 +145,7 @@ def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress) -> None:
                 "labels": job.labels,
                 "counts": {role: evaluator.confusion(found) for role, found in students.items()},
             },
+            "suspects": len(suspect),
             "mcnemar_p": {role: comparison.mcnemar_p for role, comparison in against.items()},
         },
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from schemas.errors import DeadLetterReason, RecordRejected
@@ -11,6 +11,7 @@ from schemas.rules import chat
 from schemas.workload import Limits, Workload
 from streams.curate.decode import depth, longest_string, parsed
 
+_DAY_SECONDS: Final = 86_400
 _NO_QUESTION: Final = frozenset({"messages"})  # reasons that leave nothing to judge; others only bar a student
 
 
@@ -63,9 +64,10 @@ def check_time(event: datetime, arrival: datetime, limits: Limits) -> None:
     Raises:
         RecordRejected: too old, or in the future.
     """
-    if event > arrival + timedelta(seconds=limits.future_seconds):
+    ahead = (event - arrival).total_seconds()
+    if ahead > limits.future_seconds:
         raise RecordRejected(DeadLetterReason.IN_FUTURE, f"event_time is more than {limits.future_seconds} s ahead")
-    if event < arrival - timedelta(days=limits.age_days):
+    if -ahead > limits.age_days * _DAY_SECONDS:
         raise RecordRejected(DeadLetterReason.TOO_OLD, f"event_time is more than {limits.age_days} days back")
 
 

@@ -2,7 +2,8 @@
 
 A recorded answer is harvested where the workload allows it, an audited duplicate takes its cluster's label, and the
 teacher is asked for the rest. Answers are kept until their batch is settled, so that a batch that comes again is not
-billed again. No budget, no choice of records, no cache over batches.
+billed again. Of the records that would cost a call those are asked that selection/ chooses. No budget, no cache over
+batches.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from streams.label.harvest import Path, harvested, path_of
 from streams.label.metrics import ENDED, LABELS
 from streams.label.probabilities import class_probabilities
 from streams.label.prompt import Prompt, coded_prompt, label_of, plain_prompt
+from streams.label.selection.chooser import Chooser
 from streams.label.teacher import Answer, TeacherClient
 from streams.stage import Message, Output, Reader, Settlement
 from streams.transaction import WorkerFailed
@@ -66,21 +68,25 @@ class LabelStage:
         self._teachers = {name: TeacherClient(each, settings.allowed_hosts) for name, each in workloads.items()}
         horizon = max((each.duplicates.horizon for each in workloads.values()), default=1)
         self._clusters = ClusterLabels(horizon)
+        self._chooser = Chooser(workloads)
         self._kept: dict[tuple[int, int], Ending] = {}  # by place in `curated`: answered, not yet settled
 
     def assign(self, partition: int, reader: Reader) -> None:
         """Read the labels of the partition's clusters back."""
         self._clusters.forget(partition)
+        self._chooser.forget(partition)
         for message in reader.read(topics.LABELS, partition):
             if message.value is None:
                 continue
             record = self._framing.decode(LabelRecord, message.value)
+            self._chooser.learn(partition, record)
             if record.kind is not LabelKind.ERASURE:
                 self._clusters.add(partition, {record.cluster_id: record.label})
 
     def revoke(self, partition: int) -> None:
         """Forget the partition's clusters and unsettled answers."""
         self._clusters.forget(partition)
+        self._chooser.forget(partition)
         for place in [place for place in self._kept if place[0] == partition]:
             del self._kept[place]
 
@@ -100,6 +106,7 @@ class LabelStage:
                 ended[index] = item
             else:
                 (waiting if item.path is Path.CLUSTER else alone)[index] = item
+        ended |= await self._select(alone)
         fresh: dict[int, dict[str, str]] = {}
         ended |= await self._finish(alone, fresh)
         while waiting:  # the first duplicate of a cluster without a label asks; the others then take what it got
@@ -140,6 +147,24 @@ class LabelStage:
         if path is Path.DROP_STUDENT:
             return discarded(message, record, DiscardReason.ANSWERED_BY_STUDENT, path.value)
         return _Item(message, record, workload, path)
+
+    async def _select(self, items: dict[int, _Item]) -> dict[int, Output]:
+        """Take the records out of `items` that are not worth a call; say of those that are, why and how likely."""
+        costly = {index: item for index, item in items.items() if _is_choosable(item)}
+        if not costly:
+            return {}
+        await asyncio.to_thread(self._chooser.refit)
+        ended: dict[int, Output] = {}
+        choices = self._chooser.choices([(item.message.partition, item.record) for item in costly.values()])
+        for (index, item), choice in zip(costly.items(), choices, strict=True):
+            if choice.chosen:
+                chance = choice.propensity * (1.0 if item.record.propensity is None else item.record.propensity)
+                record = replace(item.record, selection_reason=choice.reason, propensity=chance)
+                items[index] = replace(item, record=record)
+            else:
+                del items[index]
+                ended[index] = discarded(item.message, item.record, DiscardReason.NOT_SELECTED, choice.told())
+        return ended
 
     def _readable_id(self, message: Message) -> str | None:
         """Return the id of a message that our own code failed on, where at least that can be read."""
@@ -231,10 +256,18 @@ class LabelStage:
     ) -> None:
         for partition, labels in fresh.items():
             self._clusters.add(partition, labels)
+        for output in outputs:
+            if isinstance(output.record, LabelRecord):
+                self._chooser.learn(output.partition, output.record)
         for message in messages:
             self._kept.pop((message.partition, message.offset), None)
         for output in outputs:
             count(output)
+
+
+def _is_choosable(item: _Item) -> bool:
+    """Tell whether selection decides on a record: it would cost a call, and no audit chose it before."""
+    return item.path is Path.TEACHER and not item.record.audit and item.workload.select.policy != "everything"
 
 
 def _worst(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -9,6 +9,7 @@ import sys
 from deploy.edge.settings import Settings
 from deploy.verify.__main__ import verify
 from deploy.verify.accounts import Account, Place
+from deploy.verify.topics import Cluster
 from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, TRAFFIC
 from tests.faults.conftest import Tell
 from tests.faults.topics import messages
@@ -49,6 +50,8 @@ def assert_nothing_lost_or_doubled(settings: Settings, sent: int, tell: Tell) ->
     tell(done.stdout.rstrip())
     assert done.returncode == 0, done.stdout + done.stderr
     account = curated(settings)
+    if account.inputs != sent:
+        tell(f"sent {sent}, but traffic holds from and to, by partition: {Cluster(settings).marks(TRAFFIC.name)}")
     assert (account.inputs, ended(account), account.in_flight, account.residual) == (sent, sent, 0, 0)
     _assert_decided_as_undisturbed(settings, tell)
     return account

@@ -15,8 +15,8 @@ from tests.faults.workers import Worker, ending, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.faults]
 
-ROUNDS: Final = 4  # with starts and stops, somewhat over a minute; every round is two rebalances
-APART_SECONDS: Final = 7.0  # longer than the session timeout of 6 s, so that every membership has settled
+ROUNDS: Final = 4  # two rebalances each, over a good two minutes
+APART_SECONDS: Final = 20.0  # the session timeout is 6 s: every membership has settled by then
 
 
 def test_worker__added_and_removed_again_and_again__loses_and_doubles_nothing(topics: Settings, tell: Tell) -> None:

@@ -70,11 +70,15 @@ class Traffic:
         for planted in itertools.islice(self._drawn, count):
             self._produce(planted)
         assert self._client.flush(ACK_SECONDS) == 0
+        assert len({sent.place for sent in self.sent}) == len(self.sent), "two records acknowledged at one place"
 
     def _produce(self, planted: Planted) -> None:
         def delivered(error: KafkaError | None, message: Message) -> None:
             assert error is None, error
-            self.sent.append(Sent((message.partition() or 0, message.offset() or 0), planted))
+            offset = message.offset()
+            assert offset is not None, "acknowledged without a place"
+            assert offset >= 0, "acknowledged without a place"
+            self.sent.append(Sent((message.partition() or 0, offset), planted))
 
         wire = planted.wire
         partition = partition_of(wire.workload, PARTITIONS)

@@ -49,6 +49,9 @@ def test_typo_under_a_source__is_named_with_a_suggestion():
         (b"[audit]\nshare = 0.0\n", "audit.share", "greater than 0"),
         (b'[privacy]\nkinds = ["mail"]\n', "privacy.kinds.0", "'email', 'phone'"),
         (b'[privacy]\nkinds = ["name"]\n', "privacy.kinds", 'say names = "redact"'),
+        (b"[select]\ntrain_share = 0.3\n", "select", 'say policy = "uniform"'),
+        (b'[select]\npolicy = "active"\n', "select", "needs a train_share below 1"),
+        (b'[select]\npolicy = "uniform"\nevaluation_share = 0\n', "select.evaluation_share", "greater than 0"),
         (b'[privacy.sources.wire]\nnames = "hide"\n', "privacy.sources.wire.names", "'keep' or 'redact'"),
     ],
 )

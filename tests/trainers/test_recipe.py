@@ -12,9 +12,9 @@ from pyarrow import parquet
 
 from schemas.job import ChampionSpec, JobSpec
 from schemas.manifest import ROWS, AdapterManifest
+from schemas.rules.calibration import to_probabilities
 from tests.trainers.conftest import evidence_of
 from trainers.artefacts import version_of
-from trainers.calibration import to_probabilities
 from trainers.students.encoder import load_student
 
 MakeJob = Callable[..., JobSpec]
@@ -48,6 +48,21 @@ def test_recipe__finished_leaves_a_nomination_that_answers_from_disk_as_its_prob
         one for one in evidence["evaluation"]["metrics"] if (one["role"], one["name"]) == ("tuned", "agreement")
     )
     assert abs(sum(right) / len(right) - agreement["value"]) < 1e-9
+
+
+def test_recipe__lists_the_labels_that_look_wrong(make_job: MakeJob, run_recipe: RunRecipe) -> None:
+    """Suspect training labels stand beside the evidence with their numbers; all rows are trained on all the same."""
+    job = make_job()
+    code, out, said = run_recipe(job)
+    assert code == 0, said
+
+    listed = parquet.read_table(out / "suspects.parquet").to_pylist()
+    trained = {row["record_id"] for row in parquet.read_table(Path(job.snapshot_uri) / ROWS).to_pylist()}
+
+    assert len(listed) == evidence_of(out)["suspects"]
+    assert {row["record_id"] for row in listed} <= trained
+    assert all(row["likelier"] != row["teacher"] for row in listed)
+    assert all(row["likelier_probability"] > row["teacher_probability"] for row in listed)
 
 
 def test_recipe__same_seed_gives_the_same_adapter(make_job: MakeJob, run_recipe: RunRecipe) -> None:

@@ -22,7 +22,7 @@ from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassificatio
 
 from schemas.errors import SettingsError
 from schemas.job import StudentSpec
-from trainers.calibration import fit_temperature, to_probabilities
+from schemas.rules.calibration import fit_temperature, to_probabilities
 from trainers.losses import distillation_loss
 from trainers.progress import Progress
 from trainers.snapshot import Floats, Ints, Rows
@@ -163,7 +163,7 @@ class EncoderStudent:
             progress.say("train", message=f"epoch {epoch}: agreement on validation {agreement:.3f}")
             if agreement > best:
                 best, kept = agreement, {name: p.detach().clone() for name, p in weights.items()}
-                self.temperature = fit_temperature(logits, validation.labels)
+                self.temperature = fit_temperature(logits, validation.labels, validation.weights)
         with torch.no_grad():
             for name, p in weights.items():
                 p.copy_(kept[name])

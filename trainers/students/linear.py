@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion
 
-from trainers.calibration import fit_temperature, to_probabilities
+from schemas.rules.calibration import fit_temperature, to_probabilities
 from trainers.progress import Progress
 from trainers.snapshot import Floats, Rows
 
@@ -53,7 +53,11 @@ class LinearStudent:
             if agreement > best:
                 best, self._head = agreement, (model.coef_.copy(), model.intercept_.copy())
         self._classes = np.unique(train.labels)
-        self._temperature = fit_temperature(self._logits(validation.texts), validation.labels)
+        self._temperature = fit_temperature(self._logits(validation.texts), validation.labels, validation.weights)
+
+    def features(self, texts: Sequence[str]) -> Any:
+        """Return texts as the fitted n-grams see them (texts, n-grams), sparse."""
+        return self._features.transform(texts)
 
     def probabilities(self, texts: Sequence[str]) -> Floats:
         """Return calibrated class probabilities (texts, labels)."""

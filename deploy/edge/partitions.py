@@ -1,0 +1,94 @@
+"""Reads a partition of one of our topics as it stands now, read_committed, for commands that people call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
+
+from deploy.edge.kafka import librdkafka, topic_name
+from deploy.edge.settings import Settings
+from schemas.errors import ContractError, Unavailable
+from schemas.topics import Topic
+
+_SECONDS: Final = 15.0
+_READ: Final = 1_000
+_TURN_SECONDS: Final = 0.05  # a turn that brings fewer than _READ waits for all of it
+_ELECTIONS: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+
+
+def read_partition(
+    settings: Settings, reader: str, topic: Topic, partition: int, start: int = 0, end: int | None = None
+) -> Iterator[Any]:
+    """Yield the messages of a partition from `start`, or what is kept, to below `end`, or what stands there now.
+
+    Args:
+        settings: the cluster and the prefix.
+        reader: who reads, for the cluster's quotas and access lists: no group is ever joined, no offset committed.
+        topic: of the catalogue.
+        partition: its number.
+        start: first offset.
+        end: offset to stop below.
+
+    Raises:
+        ContractError: the topic is missing.
+        Unavailable: the cluster does not answer.
+    """
+    place = TopicPartition(topic_name(settings, topic), partition)
+    consumer = _consumer(settings, reader)
+    try:
+        low, high = _marks(settings, consumer, place)
+        place.offset, stop = max(start, low), high if end is None else min(end, high)
+        if place.offset < stop:
+            consumer.assign([place])
+            yield from _until(consumer, stop)
+    finally:
+        consumer.close()
+
+
+def _marks(settings: Settings, consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    try:
+        known = consumer.list_topics(place.topic, timeout=_SECONDS).topics[place.topic]
+        if known.error is not None:
+            raise ContractError(f"{place.topic}: {known.error.str()}: run `millrace topics apply`")
+        return _watermarks(consumer, place)
+    except KafkaException as error:
+        raise Unavailable(f"no answer from {settings.bootstrap_servers}: {error.args[0].str()}") from error
+
+
+def _elects(error: BaseException) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in _ELECTIONS
+
+
+@retry(retry=retry_if_exception(_elects), stop=stop_after_delay(_SECONDS), wait=wait_fixed(0.2), reraise=True)
+def _watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """Return the first and the next offset; a partition that is just made or moved has no leader for a moment."""
+    return consumer.get_watermark_offsets(place, timeout=_SECONDS)
+
+
+def _consumer(settings: Settings, reader: str) -> Consumer:
+    return Consumer(
+        librdkafka(settings)
+        | {
+            "group.id": f"{settings.topic_prefix}millrace-{reader}",  # asked for; never joined
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",  # what retention takes in the meantime is passed over
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+        }
+    )
+
+
+def _until(consumer: Consumer, stop: int) -> Iterator[Any]:
+    """Yield messages below `stop`; a transaction's marker or an aborted record may be the last before it."""
+    while True:
+        for raw in consumer.consume(_READ, _TURN_SECONDS):
+            error = raw.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its codes are named so
+                raise Unavailable(f"{raw.topic()}: {error.str()}")
+            if (raw.offset() or 0) >= stop:
+                return
+            if error is None:
+                yield raw

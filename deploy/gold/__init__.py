@@ -1,0 +1,1 @@
+"""Human labels: take them in, and judge the teacher and a student by them."""

@@ -1,0 +1,112 @@
+"""Gold on its topic: human labels in, and read back beside what the worker wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from confluent_kafka import KafkaException, Producer
+
+from deploy.edge.framing import Framing
+from deploy.edge.kafka import producer, topic_name
+from deploy.edge.partitions import read_partition
+from deploy.edge.privacy import redactors
+from deploy.edge.settings import Settings
+from deploy.gold.rows import GoldRow
+from schemas import ids
+from schemas.errors import ContractError, RecordRejected, Unavailable
+from schemas.records import DiscardedRecord, GoldLabel, LabelRecord, Record
+from schemas.rules.normalise import normalise, text_key
+from schemas.rules.partition import partition_of
+from schemas.topics import DISCARDED, GOLD, LABELS, PARTITIONS, Topic
+from schemas.workload import Workload
+
+_SECONDS: Final = 30.0
+
+R = TypeVar("R", bound=Record)
+
+
+def gold_labels(rows: Sequence[GoldRow], workload: Workload, file: str, time: datetime) -> list[GoldLabel]:
+    """Return the records of rows, their texts redacted and normalised as the worker does it.
+
+    Raises:
+        SettingsError: the redaction's key is not set, or its model of names is not installed.
+    """
+    redactor = redactors({workload.name: workload})[workload.name]
+    redacted = redactor.redact_all([normalise(row.text) for row in rows], [""] * len(rows))
+    return [
+        GoldLabel(
+            gold_id=ids.digest("gold", workload.name, one.text, row.annotator),
+            workload=workload.name,
+            text=one.text,
+            text_key=text_key(workload.name, one.text),
+            label=row.label,
+            annotator=row.annotator,
+            time=time,
+            file=file,
+            line=row.line,
+        )
+        for row, one in zip(rows, redacted, strict=True)
+    ]
+
+
+def write(settings: Settings, found: Sequence[GoldLabel]) -> None:
+    """Write records, all or none: in one transaction.
+
+    Raises:
+        Unavailable: the cluster did not take them; nothing of the file is there.
+    """
+    framing = Framing(settings)
+    framing.register([GOLD])
+    client = Producer(producer(settings) | {"transactional.id": f"{settings.topic_prefix}millrace-gold"})
+    refused: list[str] = []
+
+    def delivered(error: Any, _message: Any) -> None:
+        if error is not None:
+            refused.append(error.str())
+
+    try:
+        client.init_transactions(_SECONDS)
+        client.begin_transaction()
+        for one in found:
+            partition = partition_of(one.workload, PARTITIONS)
+            value = framing.encode(GOLD, one)
+            client.produce(
+                topic_name(settings, GOLD), value, one.workload.encode(), partition, on_delivery=delivered
+            )  # fmt: skip
+            client.poll(0)
+        if client.flush(_SECONDS) or refused:
+            client.abort_transaction(_SECONDS)
+            raise Unavailable(f"the cluster did not take the labels: {(refused or ['no answer'])[0]}")
+        client.commit_transaction(_SECONDS)
+    except (KafkaException, BufferError) as error:
+        raise Unavailable(f"no answer from {settings.bootstrap_servers}, nothing was added: {error}") from error
+
+
+class Topics:
+    """What stands in the topics of one workload."""
+
+    def __init__(self, settings: Settings, workload: str) -> None:
+        self._settings, self._workload, self._framing = settings, workload, Framing(settings)
+
+    def gold(self) -> Iterator[GoldLabel]:
+        """Yield human labels, oldest first."""
+        return (record for record in self._read(GOLD, GoldLabel) if record.workload == self._workload)
+
+    def labels(self) -> Iterator[LabelRecord]:
+        """Yield labels, oldest first."""
+        return (record for record in self._read(LABELS, LabelRecord) if record.workload == self._workload)
+
+    def discarded(self) -> Iterator[DiscardedRecord]:
+        """Yield what ended early, oldest first."""
+        return (record for record in self._read(DISCARDED, DiscardedRecord) if record.workload == self._workload)
+
+    def _read(self, topic: Topic, record: type[R]) -> Iterator[R]:
+        partition = partition_of(self._workload, PARTITIONS)
+        for raw in read_partition(self._settings, "gold", topic, partition):
+            try:
+                yield self._framing.decode(record, raw.value() or b"")
+            except RecordRejected as error:
+                where = f"{topic.name}/{partition} at offset {raw.offset()}"
+                raise ContractError(f"{where} is no record of its topic: {error.detail}") from error
