@@ -8,6 +8,7 @@ the most that they can have in common. Where every row is its own cluster, n' = 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -36,10 +37,7 @@ class Figure:
 
 def effective_n(clusters: Sequence[Hashable]) -> float:
     """Return how many independent rows the rows of these clusters are worth; 0 without rows."""
-    sizes: dict[Hashable, int] = {}
-    for cluster in clusters:
-        sizes[cluster] = sizes.get(cluster, 0) + 1
-    return len(clusters) ** 2 / sum(size * size for size in sizes.values()) if sizes else 0.0
+    return len(clusters) ** 2 / sum(size * size for size in Counter(clusters).values()) if len(clusters) else 0.0
 
 
 def share(hits: Flags, clusters: Sequence[Hashable], level: float = 0.95) -> Figure:

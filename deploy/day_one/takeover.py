@@ -1,11 +1,12 @@
 """How many requests a student could take over at a wished agreement: chosen on some rows, told on others. Pure.
 
-The student answers where its confidence reaches a threshold. Thresholds are tried from the strictest to the loosest on
-the rows to choose by; each is kept while the agreement of what it lets through lies above the wished one with
-confidence 1 - ALPHA (a lower bound as in bounds.py), and the first that fails ends the search. Tested in a fixed
-sequence, the chosen one is too loose with probability ALPHA at most, however many were tried (fixed-sequence testing
-as in Learn then Test, Angelopoulos et al. 2021). The lowest threshold that only seems to do on those rows, without a
-bound, misses its target about every second time. What is told of it rests on test rows alone.
+The student answers where its confidence reaches a threshold. Thresholds are tried from strict to loose on the rows to
+choose by, from each of STARTS places on, and each is kept while the agreement of what it lets through lies above the
+wished one by a lower bound (bounds.py) at ALPHA / STARTS; the first that fails ends the walk. The loosest that was kept
+is too loose with probability ALPHA at most, however many were tried (fixed-sequence testing with several starts, as in
+Learn then Test, Angelopoulos et al. 2021). A single start at the strictest place has so few rows that two chance
+errors end it. The lowest threshold that only seems to do on those rows, without a bound, misses its target about every
+second time. What is told of it rests on test rows alone.
 """
 
 from __future__ import annotations
@@ -23,8 +24,7 @@ from deploy.day_one.student import Said
 
 ALPHA: Final = 0.05
 STEPS: Final = 40  # thresholds that are tried: each lets through 2.5 % of the rows more than the one before
-# The first threshold lets through so many times the rows that all right would just do, so that one error is forgiven.
-_START: Final = 2.0
+STARTS: Final = 4  # places where a walk begins, spread over the thresholds that let enough rows through
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Threshold:
 
     confidence: float
     agreement: float  # of what it lets through, on the rows to choose by
-    lower: float  # bound of that agreement
+    lower: float  # bound of that agreement, at ALPHA / STARTS
     n: int  # rows let through
     effective_n: float
 
@@ -67,19 +67,27 @@ def choose(confidence: Floats, agreed: Flags, clusters: Sequence[Hashable], wish
         clusters: of each row.
         wished: least agreement of what is answered, above 0 and below 1.
     """
-    least = _START * log(ALPHA) / log(wished)
-    chosen: Threshold | None = None
-    for limit in _limits(confidence):
-        through = np.flatnonzero(confidence >= limit).tolist()
-        effective = effective_n([clusters[row] for row in through])
-        if effective < least:
-            continue
-        agreement = float(agreed[through].mean())
-        bound = lower(agreement, effective, ALPHA)
-        if bound < wished:
-            break
-        chosen = Threshold(limit, agreement, bound, len(through), effective)
-    return chosen
+    least = log(ALPHA / STARTS) / log(wished)  # rows: with fewer, the bound is too low even where all of them agree
+    tried = [one for one in (_let(limit, confidence, agreed, clusters) for limit in _limits(confidence))
+             if one.effective_n >= least]  # fmt: skip
+    kept = [one.lower >= wished for one in tried]
+    reached = [_last(kept, start * len(tried) // STARTS) for start in range(STARTS)]
+    return next((tried[place] for place in sorted(reached, reverse=True) if place >= 0), None)
+
+
+def _let(limit: float, confidence: Floats, agreed: Flags, clusters: Sequence[Hashable]) -> Threshold:
+    through = np.flatnonzero(confidence >= limit).tolist()
+    effective = effective_n([clusters[row] for row in through])
+    agreement = float(agreed[through].mean())
+    return Threshold(limit, agreement, lower(agreement, effective, ALPHA / STARTS), len(through), effective)
+
+
+def _last(kept: Sequence[bool], start: int) -> int:
+    """Return the last place of the run of kept ones that begins at a place; -1: that one is not kept."""
+    place = start
+    while place < len(kept) and kept[place]:
+        place += 1
+    return place - 1 if place > start else -1
 
 
 def takeover(choosing: Said, test: Said, wished: float) -> Takeover:

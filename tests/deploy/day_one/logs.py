@@ -54,7 +54,10 @@ def sentences(count: int, seed: int, noise: float = 0.1) -> list[tuple[str, str]
 def record(text: str, answer: str | None = None, number: int = 0, **fields: Any) -> TrafficRecord:
     """Return a traffic record that the teacher answered, a minute after the one before."""
     by = AnsweredBy.UNKNOWN if answer is None else AnsweredBy.TEACHER
-    given = {"answered_by": by, "event_time": NOW - timedelta(days=3) + timedelta(minutes=number)} | fields
+    given: dict[str, Any] = {
+        "answered_by": by,
+        "event_time": NOW - timedelta(days=3) + timedelta(minutes=number),
+    } | fields
     return TrafficRecord(workload="desk", text=text, answer=answer, **given)
 
 

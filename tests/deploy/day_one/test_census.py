@@ -14,6 +14,7 @@ from deploy.day_one.inputs import Unreadable
 from deploy.day_one.student import teaching
 from deploy.day_one.survey import NO_LABEL, Place, survey
 from schemas.records import AnsweredBy
+from streams.stage import Message
 from tests.deploy.day_one.logs import NOW, WORKLOAD, five_fields, message, record, surveyed
 
 LONG = "the central bank raised its policy rate by a quarter point on Tuesday afternoon"
@@ -89,7 +90,7 @@ def test_survey__of_json_exchanges() -> None:
     tools = five_fields("with tools", "banks", 3)
     tools["request"]["tools"] = [{"type": "function"}]
     elsewhere = five_fields("not ours", "banks", 4) | {"workload_id": "other"}
-    rows = [
+    rows: list[Message | Unreadable] = [
         message(1, orjson.dumps(five_fields("a lender fails", "banks", 1, prompt_tokens=50, completion_tokens=2))),
         message(2, orjson.dumps(pair), workload="desk"),
         message(3, orjson.dumps(tools)),

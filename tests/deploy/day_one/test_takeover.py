@@ -14,7 +14,7 @@ from deploy.day_one.bounds import share
 from deploy.day_one.saving import Traffic, saving
 from deploy.day_one.student import Said
 from deploy.day_one.survey import NO_LABEL, Tokens
-from deploy.day_one.takeover import ALPHA, choose, takeover
+from deploy.day_one.takeover import ALPHA, STARTS, choose, takeover
 
 
 def drawn(n: int, seed: int, copies: int = 1) -> Said:
@@ -30,18 +30,18 @@ def drawn(n: int, seed: int, copies: int = 1) -> Said:
 
 
 def test_takeover__keeps_its_promise__as_often_as_it_says() -> None:
-    """Over 400 draws of 600 rows, what the threshold lets through agrees less than wished in 5 % at most."""
+    """Over 200 draws of 600 rows, what the threshold lets through agrees less than wished in 5 % at most."""
     missed = made = 0
-    for seed in range(400):
+    for seed in range(200):
         said = drawn(600, seed)
         chosen = choose(said.confidence, said.agreed, said.clusters, 0.93)
         if chosen is not None:
             made += 1
-            truth = beta(6, 1).expect(lambda c: c, lb=chosen.confidence, ub=1, conditional=True)
-            missed += truth < 0.93
+            limit = chosen.confidence
+            missed += 6 / 7 * (1 - limit**7) / (1 - limit**6) < 0.93  # mean of a Beta(6, 1) above the threshold
 
-    assert made > 300
-    assert missed / 400 <= ALPHA + 3 * (ALPHA * (1 - ALPHA) / 400) ** 0.5
+    assert made > 125
+    assert missed / 200 <= ALPHA + 3 * (ALPHA * (1 - ALPHA) / 200) ** 0.5
 
 
 @settings(max_examples=40, deadline=None)
@@ -56,7 +56,7 @@ def test_choose__holds_its_bound_on_the_rows_it_chose_by(seed: int, wished: floa
     hits, n = int(said.agreed[through].sum()), int(through.sum())
 
     assert chosen.n == n
-    assert chosen.lower == pytest.approx(beta.ppf(ALPHA, hits, n - hits + 1))
+    assert chosen.lower == pytest.approx(beta.ppf(ALPHA / STARTS, hits, n - hits + 1))
     assert chosen.lower >= wished
 
 
