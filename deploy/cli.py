@@ -35,6 +35,7 @@ COMMANDS: Final = MappingProxyType(
         "rollout": ("deploy.router.rollout", "show, hold, resume, abort or promote a rollout"),
         "verify": ("deploy.verify", "count every record in the topics: is one lost?"),
         "trace": ("deploy.verify.trace", "follow one record through the topics"),
+        "ceiling": ("streams.ceiling", "ask the teacher twice: how far can a student agree with it?"),
         "gold": ("deploy.gold", "take in human labels; judge teacher and student by them"),
         "dead-letters": ("deploy.dead_letters", "list, show or replay what could not be processed"),
     }
