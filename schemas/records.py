@@ -243,6 +243,26 @@ class GoldLabel(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ceiling(Record):
+    """How often a teacher gives the same label twice, and so how often a student can agree with it at most."""
+
+    workload: str
+    time: datetime  # When it was asked again.
+    teacher_model: str
+    prompt_sha256: str
+    rows: int  # Test records that it gave a label both times.
+    effective_n: float  # Kish, by the inverse of their propensity.
+    self_agreement: float  # Weighted share of them with the same label both times.
+    low: float  # Of its 95 % interval.
+    high: float
+    ceiling: float  # Highest agreement of any student that `high` leaves possible.
+    unlabelled: int = 0  # Records that it gave no label the second time: not among the rows.
+    teacher_calls: int = 0  # What asking again cost.
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Header(Record):
     """One Kafka header as it arrived."""
 

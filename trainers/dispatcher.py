@@ -26,10 +26,11 @@ from aiokafka.errors import KafkaError
 from deploy.edge import logs, probes
 from deploy.edge.command import told_in_one_line
 from deploy.edge.settings import Settings
-from schemas.errors import ContractError, Unavailable
+from schemas.errors import BadInput, ContractError, Unavailable
 from schemas.events import ModelPromotion, PromotionDecision, RetrainRequest, RunState, TrainingRun
 from schemas.ids import run_id
 from schemas.job import JobSpec
+from schemas.rules.ceiling import check_target
 from trainers import metrics
 from trainers.folder_lock import hold
 from trainers.launchers.local import LocalLauncher
@@ -143,10 +144,22 @@ class Dispatcher:
         self._runs[identity] = run
         if known is None:
             await self._ledger.write([self._state(run, RunState.QUEUED)])
+        if (mistake := await self._mistake(request)) is not None:
+            await self._end(run, RunState.FAILED, mistake)
+
+    async def _mistake(self, request: RetrainRequest) -> str | None:
+        """Return why a job can never succeed, where that shows before it runs."""
         try:
-            JobSpec.from_json(request.job)
+            job = JobSpec.from_json(request.job)
         except (ValueError, TypeError, KeyError) as error:
-            await self._end(run, RunState.FAILED, f"the request holds no job specification: {error}")
+            return f"the request holds no job specification: {error}"
+        ceiling = None if job.champion else await self._ledger.ceiling(job.workload)  # a champion's gate has no floor
+        if ceiling is not None:
+            try:
+                check_target(f"{job.workload}: gate.agreement_floor", job.gate.agreement_floor, ceiling)
+            except BadInput as error:
+                return str(error)
+        return None
 
     async def _tend(self, run: Run) -> None:
         """Bring one run forward by what its folder says. Running is asked first, so that no end is missed."""
