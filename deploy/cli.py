@@ -37,6 +37,7 @@ COMMANDS: Final = MappingProxyType(
         "verify": ("deploy.verify", "count every record in the topics: is one lost?"),
         "trace": ("deploy.verify.trace", "follow one record through the topics"),
         "ceiling": ("streams.ceiling", "ask the teacher twice: how far can a student agree with it?"),
+        "labels": ("deploy.labels", "what the labels cost, against the budget"),
         "gold": ("deploy.gold", "take in human labels; judge teacher and student by them"),
         "dead-letters": ("deploy.dead_letters", "list, show or replay what could not be processed"),
     }

@@ -14,9 +14,9 @@ from collections import Counter
 
 from schemas.errors import DeadLetterReason
 from schemas.records import CuratedRecord, Provenance
+from schemas.rules.spend import Spend
 from schemas.workload import Workload
 from streams.label.answers import label_of, resolve
-from streams.label.budget import Spend
 from streams.label.completion import Answer
 from streams.label.endings import Verdict
 from streams.label.probabilities import class_probabilities

@@ -21,9 +21,9 @@ from schemas import topics
 from schemas.errors import DeadLetterReason, RecordRejected, SettingsError
 from schemas.records import CuratedRecord, DeadLetter, LabelKind, LabelRecord, Provenance
 from schemas.rules.partition import partition_of
+from schemas.rules.spend import Spend
 from schemas.topics import Topic
 from schemas.workload import Workload
-from streams.label.budget import Spend
 from streams.label.clusters import ClusterLabels, Known
 from streams.label.endings import Verdict, dead_letter, labelled
 from streams.label.harvest import Path, harvested, learnable

@@ -24,9 +24,10 @@ import aiohttp
 
 from deploy.edge import guarded_http
 from schemas.errors import DeadLetterReason, RecordRejected, SettingsError
+from schemas.rules.spend import Spend
 from schemas.workload import Workload
 from streams.label import completion
-from streams.label.budget import Budget, Spend
+from streams.label.budget import Budget
 from streams.label.circuit import at_fault
 from streams.label.completion import Answer
 from streams.label.metrics import CALLS, CONCURRENCY, PAUSED, REQUESTS, SECONDS, TOKENS
