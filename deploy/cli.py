@@ -35,7 +35,9 @@ COMMANDS: Final = MappingProxyType(
         "rollout": ("deploy.router.rollout", "show, hold, resume, abort or promote a rollout"),
         "verify": ("deploy.verify", "count every record in the topics: is one lost?"),
         "trace": ("deploy.verify.trace", "follow one record through the topics"),
+        "window": ("deploy.window", "show the window's rows, or ask SQL of them"),
         "gold": ("deploy.gold", "take in human labels; judge teacher and student by them"),
+        "erase": ("deploy.erase", "take a person's records out of labels, window and gold"),
         "dead-letters": ("deploy.dead_letters", "list, show or replay what could not be processed"),
     }
 )
