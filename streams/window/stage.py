@@ -23,6 +23,7 @@ from typing import Final, TypeVar
 
 import duckdb
 
+from deploy.edge import copies
 from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from deploy.edge.settings import Settings
 from schemas import topics
@@ -39,7 +40,7 @@ from streams.transaction import WorkerFailed
 from streams.triggers import cost, policy
 from streams.triggers.board import Board
 from streams.triggers.policy import Standing
-from streams.window import job, metrics, snapshot
+from streams.window import copying, job, metrics, snapshot
 from streams.window.columns import Labelled
 from streams.window.gauges import Gauges
 from streams.window.selection import select, training_limits
@@ -87,7 +88,8 @@ class WindowStage:
         self._snapshots = settings.artefacts_dir / "snapshots"
         for folder in snapshot.sweep(self._snapshots, datetime.now(UTC)):
             LOG.info("removed %s, which a kill left half-written", folder)
-        self._store = Store(settings.state_dir / "window" / "window.duckdb")
+        self._folder = copies.folder(settings.state_dir)
+        self._store = Store(self._folder / copies.STORE)
         self._standings: dict[Place, Standing] = {}
         self._positions: dict[int, int] = {}
         self._champions: dict[Place, ChampionSpec | None] = {}
@@ -142,6 +144,7 @@ class WindowStage:
         """Ask for the retrains that fall due by time: a last request too old, a cooldown that is over."""
         await asyncio.to_thread(self._gauges.tell, self._standings)
         await asyncio.to_thread(self._board.tell, self._standings, now)
+        await asyncio.to_thread(copying.give, self._store, self._folder, now)
         if self._pruned is None or now - self._pruned >= PRUNE_EVERY:
             await asyncio.to_thread(self._prune)
             self._pruned = now

@@ -18,6 +18,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
+from deploy.edge.copies import COPY
 from schemas.errors import SettingsError
 from schemas.records import LabelKind, Split
 from schemas.workload import Workload
@@ -44,6 +45,13 @@ CREATE TABLE pruned (
     partition UTINYINT, workload VARCHAR, age_days INTEGER NOT NULL, PRIMARY KEY (partition, workload)
 );
 CREATE TABLE versions (version INTEGER NOT NULL);
+CREATE VIEW standing AS
+SELECT rows.* EXCLUDE (text_key) FROM rows
+WHERE NOT EXISTS (
+    FROM erased WHERE erased.partition = rows.partition AND erased.workload = rows.workload
+        AND erased.record_id = rows.record_id AND rows.label_offset < erased.label_offset
+)
+QUALIFY row_number() OVER (PARTITION BY rows.partition, workload, record_id ORDER BY rows.label_offset DESC) = 1;
 """
 
 # Texts that differ in case alone are one; `labels` has them normalised. Hashed here: Python takes ten times as long.
@@ -178,6 +186,10 @@ class Store:
         found = self._connection.execute(sql)
         while some := found.fetchmany(rows):
             yield some
+
+    def copy(self, file: Path) -> None:
+        """Write the last label of each record, what is erased left out, as a Parquet file."""
+        self._connection.execute(COPY.format(file=str(file).replace("'", "''")))
 
     def counts(self, partition: int) -> Counter[Held]:
         """Return the rows of all that a partition holds by workload, label and split, what is to be erased too.

@@ -275,6 +275,34 @@ async def test_erasure__deletes_the_row(rig: Rig) -> None:
     assert len(rows) == 39
 
 
+async def test_erasure__behind_the_label_that_is_due(tmp_path: Path) -> None:
+    """An erasure in the same batch as the due label, but behind it, changes nothing: as if batches had been smaller."""
+    found = []
+    for batch in (1_000, 7):
+        rig = Rig(tmp_path / str(batch))
+        erasure = label(3, "", text="", kind=LabelKind.ERASURE)
+        new = rig.put(topics.LABELS, *(said(number) for number in range(40)), erasure)
+        requests = [one for at in range(0, len(new), batch) for one in await rig.feed(new[at : at + batch])]
+        found += [request.snapshot_sha256 for request in requests]
+        await rig.stage.tick(START)
+        assert rig.stage._store.counts(PARTITION).total() == 39
+        await rig.stage.close()
+
+    assert len(found) == 2
+    assert len(set(found)) == 1
+
+
+async def test_copy__is_given_in_a_tick(rig: Rig) -> None:
+    """Whoever asks for the window's rows gets them as a Parquet file at the next tick."""
+    await rig.labels(0, 20)
+    asked = rig.folder / "state" / "window" / "one.asked"
+    asked.touch()
+    await rig.stage.tick(START)
+
+    assert pq.read_table(asked.with_suffix(".parquet")).num_rows == 20
+    assert not asked.exists()
+
+
 async def test_age__last_request_too_old(tmp_path: Path) -> None:
     """The age trigger asks in a tick, once, for what came since."""
     rig = Rig(tmp_path, triggers=TRIGGERS | {"age_hours": 1.0})
