@@ -65,7 +65,7 @@ def day_one(found: Survey, workload: Workload, asked: Asked) -> DayOne:
 
 def _saving(tried: Trial, taken: Takeover, counts: Census, workload: Workload, asked: Asked) -> Saving | None:
     rows = counts.rows
-    if taken.threshold is None or taken.coverage is None:
+    if taken.threshold is None or taken.coverage is None or counts.duplicates is None:
         return None
     known = rows.began is not None and rows.ended is not None and not asked.made_up_times
     traffic = Traffic(
@@ -73,6 +73,8 @@ def _saving(tried: Trial, taken: Takeover, counts: Census, workload: Workload, a
         answerable=rows.requests - sum(rows.filtered.values()),
         span=rows.ended - rows.began if known and rows.ended and rows.began else None,
         audit_share=workload.audit.share,
+        repeats=counts.duplicates.exact,
+        judged=rows.requests,
     )
     through = tried.test.confidence >= taken.threshold.confidence
     return saving(taken.coverage, traffic, tried.test, through, asked.price_per_1000)

@@ -37,6 +37,8 @@ class Traffic:
     answerable: int  # of them, those that a student would be asked
     span: timedelta | None  # of the log; None: its times are made up
     audit_share: float  # of the answered, how many the teacher is asked all the same
+    repeats: Figure  # share of the requests whose exact text was there before
+    judged: int  # requests that share is of
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Saving:
     n: int  # test rows that the coverage rests on
     share: Amount  # of all requests, how many the student could answer
     calls: Amount  # to the teacher, without the audit sample
+    cache_calls: Amount  # that a cache of exact texts alone would spare, without any student
+    cache_n: int  # requests that this rests on
     tokens: Amount | None  # None: no usage is recorded
     tokens_n: int  # test rows with a recorded usage
     money: Amount | None  # None: no price is known
@@ -72,6 +76,8 @@ def saving(coverage: Figure, traffic: Traffic, test: Said, taken: Flags, price_p
         n=coverage.n,
         share=answered.times(1 / traffic.requests),
         calls=calls,
+        cache_calls=Amount(traffic.repeats.value, traffic.repeats.low, traffic.repeats.high).times(traffic.judged),
+        cache_n=traffic.repeats.n,
         tokens=None if tokens is None else tokens.times(traffic.answerable * (1 - traffic.audit_share)),
         tokens_n=rows,
         money=money,

@@ -59,6 +59,20 @@ class Said:
 
 
 @dataclass(frozen=True)
+class Learnt:
+    """A student, and the rows that it learnt from and did not."""
+
+    student: LinearStudent
+    sides: dict[Split, list[Request]]
+    rows: int  # learnt from
+    could: int  # training rows, were time no matter
+
+    def say(self, requests: Sequence[Request]) -> Said:
+        """Return what the student says of requests."""
+        return _said(self.student.probabilities([request.text for request in requests]), requests)
+
+
+@dataclass(frozen=True)
 class ClassFigure:
     """F1 of one class on the test rows."""
 
@@ -102,33 +116,44 @@ def trial(requests: Sequence[Request], workload: Workload) -> Trial | str:
         requests: those of `teaching`.
         workload: whose labels, splits, seed and `gate.class_rows` count.
     """
+    learnt = learn(requests, workload)
+    return learnt if isinstance(learnt, str) else judged(learnt, workload)
+
+
+def learn(requests: Sequence[Request], workload: Workload) -> Learnt | str:
+    """Return a student that learnt from the training rows among these requests, or why none can be judged."""
     sides = _sides(requests, workload)
-    learn = [request for request in sides[Split.TRAIN] if request.place is Place.FIRST and request.label != NO_LABEL]
+    could = [request for request in sides[Split.TRAIN] if request.place is Place.FIRST and request.label != NO_LABEL]
     tune, test = _labelled(sides[Split.VALIDATION]), _labelled(sides[Split.TEST])
-    lacking = _lacking(requests, learn, tune, test, workload)
+    lacking = _lacking(requests, could, tune, test, workload)
     if lacking:
         return lacking
-    chosen = _affordable(learn, len(workload.labels))
+    rows = _affordable(could, len(workload.labels))
     student = LinearStudent(len(workload.labels), workload.student.seed)
     with TemporaryDirectory(prefix="millrace-") as folder:
         progress = Progress(Path(folder))
-        student.fit(_rows(chosen, workload), _rows(tune, workload), progress)
+        student.fit(_rows(rows, workload), _rows(tune, workload), progress)
         progress.close()
-    held_out = [*sides[Split.VALIDATION], *sides[Split.CERTIFICATION]]
-    probabilities = student.probabilities([request.text for request in sides[Split.TEST]])
-    scores, classes = _scores(probabilities, sides[Split.TEST], workload)
+    return Learnt(student, sides, len(rows), len(could))
+
+
+def judged(learnt: Learnt, workload: Workload) -> Trial:
+    """Return how the student does on the rows it did not learn from."""
+    test = learnt.sides[Split.TEST]
+    probabilities = learnt.student.probabilities([request.text for request in test])
+    scores, classes = _scores(probabilities, test, workload)
     return Trial(
         figures=StudentFigures(
-            name=student.name,
-            learnt_from=len(chosen),
-            could_learn_from=len(learn),
+            name=learnt.student.name,
+            learnt_from=learnt.rows,
+            could_learn_from=learnt.could,
             agreement=scores["agreement"],
             macro_f1=scores["macro_f1"],
             calibration_error=scores["calibration_error"],
             classes=classes,
         ),
-        choosing=_said(student.probabilities([request.text for request in held_out]), held_out),
-        test=_said(probabilities, sides[Split.TEST]),
+        choosing=learnt.say([*learnt.sides[Split.VALIDATION], *learnt.sides[Split.CERTIFICATION]]),
+        test=_said(probabilities, test),
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, binomtest
 
-from deploy.day_one.bounds import share
+from deploy.day_one.bounds import share, share_of
 from deploy.day_one.saving import Traffic, saving
 from deploy.day_one.student import Said
 from deploy.day_one.survey import NO_LABEL, Tokens
@@ -102,6 +102,9 @@ def test_takeover__without_repeats__is_told_apart() -> None:
     assert found.coverage.effective_n == pytest.approx(900)
 
 
+REPEATS = share_of(0.1, 900, 810)
+
+
 def test_saving__by_hand() -> None:
     """Half of 800 answerable of 1,000 requests, a tenth audited, over 10 days, at 2 per 1,000 requests."""
     test = Said(
@@ -110,10 +113,14 @@ def test_saving__by_hand() -> None:
         tokens=[Tokens(90, 10), Tokens(190, 10), None, Tokens(290, 10)],
     )  # fmt: skip
     taken = np.array([True, True, False, False])
-    found = saving(share(taken, test.clusters), Traffic(1_000, 800, timedelta(days=10), 0.1), test, taken, 2.0)
+    found = saving(
+        share(taken, test.clusters), Traffic(1_000, 800, timedelta(days=10), 0.1, REPEATS, 900), test, taken, 2.0
+    )
 
     assert found.share.value == pytest.approx(0.4)
     assert found.calls.value == pytest.approx(360)
+    assert found.cache_calls.value == pytest.approx(90)
+    assert found.cache_n == 900
     assert found.money is not None
     assert found.money.value == pytest.approx(0.72)
     assert found.calls_30_days is not None
@@ -127,6 +134,8 @@ def test_saving__by_hand() -> None:
 def test_saving__of_an_hour__says_nothing_of_a_month() -> None:
     """Without a price, without usage and over less than a day, no figure is made up."""
     test, taken = drawn(10, 6), np.ones(10, dtype=bool)
-    found = saving(share(taken, test.clusters), Traffic(10, 10, timedelta(hours=1), 0.0), test, taken, None)
+    found = saving(
+        share(taken, test.clusters), Traffic(10, 10, timedelta(hours=1), 0.0, REPEATS, 10), test, taken, None
+    )
 
     assert (found.money, found.tokens, found.calls_30_days, found.money_30_days) == (None, None, None, None)
