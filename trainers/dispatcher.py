@@ -32,6 +32,7 @@ from schemas.ids import run_id
 from schemas.job import JobSpec
 from schemas.rules.ceiling import check_target
 from trainers import metrics
+from trainers.duplicates import Duplicates
 from trainers.folder_lock import hold
 from trainers.launchers.local import LocalLauncher
 from trainers.launchers.protocol import JOB, Launcher
@@ -91,7 +92,7 @@ class Dispatcher:
     def __init__(self, settings: Settings, launcher: Launcher, now: Callable[[], datetime]) -> None:
         self._launcher, self._now = launcher, now
         self._folder = settings.state_dir.resolve() / "dispatcher" / "runs"
-        self._ledger = Ledger(settings)
+        self._ledger, self._duplicates = Ledger(settings), Duplicates(settings)
         self._runs: dict[str, Run] = {}
         self._offsets = Offsets()
         self._turned = time.monotonic()
@@ -117,6 +118,7 @@ class Dispatcher:
         except KafkaError as error:
             raise Unavailable(f"the broker or our place in it is lost: {error}") from error
         finally:
+            self._duplicates.stop()
             with contextlib.suppress(KafkaError):
                 await self._ledger.stop()
 
@@ -174,7 +176,7 @@ class Dispatcher:
         elif self._launcher.attempts(run.folder) >= ATTEMPTS:
             last = " | ".join(self._launcher.logs(run.folder, _LOG_LINES))
             await self._end(run, RunState.FAILED, f"died {ATTEMPTS} times; last lines: {last}")
-        elif self._running() < self._launcher.capacity():
+        elif self._running() < self._launcher.capacity() and self._duplicates.counted(run.folder, run.request.workload):
             (run.folder / JOB).write_text(run.request.job, encoding="utf-8")
             attempt = self._launcher.submit(run.folder)
             _log.info("run %s of %s started, attempt %d", run.id[:12], run.request.workload, attempt)

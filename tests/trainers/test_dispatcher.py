@@ -27,7 +27,7 @@ from schemas.codec import decode, encode
 from schemas.events import ModelPromotion, RetrainRequest, RunState, TrainingRun
 from schemas.ids import run_id
 from schemas.job import JobSpec
-from schemas.records import Record
+from schemas.records import DiscardedRecord, DiscardReason, Origin, Record
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, Topic
 from tests.schemas.rules.test_ceiling import FOUND as CEILING
@@ -153,6 +153,14 @@ async def test_dispatcher__request_becomes_one_run_and_one_described_event(
 ) -> None:
     """A request sent twice runs once; its event carries CloudEvents headers and its own schema; its offset is kept."""
     job = make_job()
+    copies = [
+        DiscardedRecord(
+            record_id=f"copy-{number}", workload=workload, origin=Origin(topic="traffic", partition=0, offset=number),
+            event_time=datetime.now(UTC), reason=DiscardReason.NEAR_DUPLICATE, duplicate_of="first", cluster_id="first",
+        )
+        for number, workload in enumerate(("news", "news", "other"))
+    ]  # fmt: skip
+    await write(topics, catalogue.DISCARDED, *copies)
     await ask(topics, request_for(job), request_for(job))
 
     with dispatcher(topics, tmp_path / "log"):
@@ -171,6 +179,8 @@ async def test_dispatcher__request_becomes_one_run_and_one_described_event(
         RunState.QUEUED, RunState.STARTED, RunState.SUCCEEDED,
     ]  # fmt: skip
     assert len(events) == 1
+    folder = topics.state_dir / "dispatcher" / "runs" / run_id(job.request_id, job.to_json())
+    assert json.loads((folder / "duplicates.json").read_text()) == {"first": 2}
     assert (headers["ce_id"], headers["ce_subject"], headers["content-type"]) == (
         event.event_id, "news", "application/avro",
     )  # fmt: skip
