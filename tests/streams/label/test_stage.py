@@ -30,6 +30,7 @@ from schemas.records import (
 )
 from streams.label import circuit, teacher
 from streams.label.completion import VOTE_TEMPERATURE
+from streams.label.metrics import OUTSIDE
 from streams.label.stage import LabelStage
 from streams.stage import Output, Settlement
 from streams.transaction import WorkerFailed
@@ -497,3 +498,32 @@ async def test_ledger__is_what_the_endpoint_counted(seed: int, monkeypatch: pyte
     assert sum(record.teacher_calls for record in said) + sum(letter.attempts for letter in letters) == len(
         server.calls
     )
+
+
+@pytest.mark.parametrize(("aliases", "ends"), [({}, "unknown_label"), ({"übernahmen": "mergers"}, "mergers")])
+async def test_answer__in_another_language(aliases: dict[str, str], ends: str) -> None:
+    """A teacher that answers in its own words is asked again and then a dead letter; an alias makes it understood."""
+    async with stage(body(completion("Klasse: Übernahmen.")), aliases=aliases) as (one, server):
+        (output,) = (await process(one, curated(1))).outputs
+
+    assert getattr(output.record, "label", None) == ends or getattr(output.record, "reason", None) == ends
+    assert len(server.calls) == (1 if aliases else 2)
+
+
+async def test_label_set__that_changes() -> None:
+    """A label that is no longer in the set is no hit, and a recorded answer that says it is counted as outside."""
+    before = OUTSIDE.labels(NAME)._value.get()
+    async with stage(labels=["mergers", "other"]) as (one, server):
+        gone = message(topics.LABELS, 0, label(1, "earnings", prompt_sha256="x", teacher_model="teacher-7b"))
+        one.assign(PARTITION, MemoryReader({topics.LABELS: [gone]}))
+        said = labels_of(
+            await process(
+                one,
+                curated(2, cluster_id="record-1"),
+                curated(3, answer="earnings", answered_by=AnsweredBy.TEACHER),
+            )
+        )
+
+    assert [(record.label, record.provenance) for record in said] == [("mergers", Provenance.TEACHER)] * 2
+    assert len(server.calls) == 2
+    assert OUTSIDE.labels(NAME)._value.get() - before == 1
