@@ -44,6 +44,7 @@ bench: $(STAMP) ## print the figures the README quotes (about an hour); DATA=fil
 	$(BIN)/python -m benchmarks.quality
 	$(BIN)/python -m benchmarks.near_duplicates
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.triggers
 	$(BIN)/python -m benchmarks.active
 	$(BIN)/python -m benchmarks.label_noise
 	$(BIN)/python -m benchmarks.day_one
