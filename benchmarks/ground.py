@@ -42,18 +42,26 @@ def workload_names(count: int) -> list[str]:
     raise AssertionError("names never end")
 
 
-def draw(records: int, seed: int, workloads: int = 1) -> list[Wire]:
-    """Return the newswire with all that it plants (duplicates, personal data, poison), the workloads taking turns."""
-    flows = [_flow(name, seed + 100 * number) for number, name in enumerate(workload_names(workloads))]
+def draw(records: int, seed: int, workloads: int = 1, *, answered: bool = False) -> list[Wire]:
+    """Return the newswire with all that it plants (duplicates, personal data, poison), the workloads taking turns.
+
+    Args:
+        records: how many.
+        seed: of the first workload; the others' follow from it.
+        workloads: how many.
+        answered: each carries a recorded answer, so that no teacher is asked.
+    """
+    answers = 1.0 if answered else Plan.answers
+    flows = [_flow(name, seed + 100 * number, answers) for number, name in enumerate(workload_names(workloads))]
     return list(itertools.islice(itertools.chain.from_iterable(zip(*flows, strict=True)), records))
 
 
-def _flow(name: str, seed: int) -> Iterator[Wire]:
+def _flow(name: str, seed: int, answers: float) -> Iterator[Wire]:
     """Yield one workload's records without end: phases as their texts do not repeat, then another seed."""
     workload = _workload(name)
     for number in itertools.count():
         more, phase = divmod(number, _PHASES)
-        for planted in traffic(Plan(seed + more, phase + 1, _PHASE_RECORDS), workload):
+        for planted in traffic(Plan(seed + more, phase + 1, _PHASE_RECORDS, answers), workload):
             yield planted.wire
 
 

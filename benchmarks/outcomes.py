@@ -40,6 +40,7 @@ class Arrival(NamedTuple):
 
     at: float
     topic: str  # its name on the cluster
+    offset: int
     value: bytes
 
 
@@ -78,7 +79,7 @@ class Outcomes:
             last = time.monotonic()
             for raw in (first, *self._consumer.consume(20_000, 0.0)):
                 if raw.error() is None:
-                    self.arrivals.append(Arrival(last, raw.topic() or "", raw.value() or b""))
+                    self.arrivals.append(Arrival(last, raw.topic() or "", raw.offset() or 0, raw.value() or b""))
         return Seen(last, len(self.arrivals))
 
     def committed(self) -> Seen:
@@ -107,11 +108,11 @@ class Outcomes:
 
     def counts(self) -> Counter[str]:
         """Return the outputs by the catalogue's name of their topic."""
-        return Counter(self._topics[name].name for _, name, _ in self.arrivals)
+        return Counter(self._topics[name].name for _, name, *_ in self.arrivals)
 
     def told(self) -> frozenset[bytes]:
         """Return a digest of each output, leaving out when it was made: who did the same work has the same ones."""
-        found = (_told(decode(self._topics[name].record, value)) for _, name, value in self.arrivals)
+        found = (_told(decode(self._topics[name].record, value)) for _, name, _, value in self.arrivals)
         return frozenset(hashlib.blake2b(one.encode(), digest_size=8).digest() for one in found)
 
     def close(self) -> None:
