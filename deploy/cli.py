@@ -36,6 +36,7 @@ COMMANDS: Final = MappingProxyType(
         "verify": ("deploy.verify", "count every record in the topics: is one lost?"),
         "trace": ("deploy.verify.trace", "follow one record through the topics"),
         "ceiling": ("streams.ceiling", "ask the teacher twice: how far can a student agree with it?"),
+        "suspects": ("streams.suspects", "ask the teacher again about training labels that look wrong"),
         "gold": ("deploy.gold", "take in human labels; judge teacher and student by them"),
         "dead-letters": ("deploy.dead_letters", "list, show or replay what could not be processed"),
     }
