@@ -90,6 +90,7 @@ def evaluation_of(
         eval_set_id=f"{snapshot.manifest.snapshot_id}/test",
         eval_sha256=sha256(canonical(rows)).hexdigest(),
         n=len(test),
+        times_used=snapshot.manifest.test_times_used,
         metrics=metrics,
         champion_version=champion[0] if champion else None,
         champion_metrics=champion[1] if champion else [],

@@ -87,3 +87,19 @@ def flow() -> list[StageFlow]:
         StageFlow(stage="curate", consumed=6214, outcomes={"curated": 5484, "discarded": 706, "dead_letters": 24}),
         StageFlow(stage="label", consumed=5484, outcomes={"labels": 5289, "discarded": 195}),
     ]
+
+
+def rows(evaluation: int = 200, training: int = 0) -> pa.Table:
+    """Return a snapshot's rows: mergers are three in four by what the first half stands for, then one in four."""
+    began, found = datetime(2026, 3, 1, tzinfo=UTC), []
+    for number in range(evaluation):
+        often = (number < evaluation / 2) == (number % 2 == 0)
+        found.append({
+            "event_time": began + timedelta(hours=number), "label": "mergers" if number % 2 == 0 else "earnings",
+            "split": "TEST", "propensity": 0.25 if often else 0.75,
+        })  # fmt: skip
+    found += [
+        {"event_time": began + timedelta(hours=number), "label": "other", "split": "TRAIN", "propensity": 1.0}
+        for number in range(training)
+    ]
+    return pa.Table.from_pylist(found)
