@@ -46,6 +46,7 @@ bench: $(STAMP) ## print the figures the README quotes (about an hour); DATA=fil
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.active
 	$(BIN)/python -m benchmarks.label_noise
+	$(BIN)/python -m benchmarks.day_one
 	$(BIN)/python -m benchmarks.streams
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.window

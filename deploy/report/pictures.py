@@ -7,7 +7,7 @@ their letters can be read on a phone. Nothing is told by colour alone: shapes an
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from io import StringIO
 from typing import Any, Final
@@ -271,3 +271,17 @@ def _svg(figure: Figure, words: str) -> str:
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
     quoted = words.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return svg.replace("<svg ", f'<svg role="img" aria-label="{quoted}" ', 1)
+
+
+def draw(height: float, words: str, paint: Callable[[Axes], None]) -> str:
+    """Return a picture that `paint` paints, in the style of the page.
+
+    Args:
+        height: in inches; it is `WIDTH` wide.
+        words: what it shows, for who cannot see it.
+        paint: is given the empty axes.
+    """
+    with mpl.rc_context(_STYLE):
+        figure, axes = _canvas(height)
+        paint(axes)
+        return _svg(figure, words)

@@ -41,7 +41,8 @@ def summary(**changes: Any) -> Summary:
 
 def student(name: str, role: str, f1: float, agreement: float, accuracy: float) -> dict[str, Any]:
     return {"name": name, "role": role, "n": 812, "macro_f1": f1, "macro_f1_low": f1 - 0.03,
-            "macro_f1_high": f1 + 0.028, "agreement": agreement, "accuracy": accuracy}  # fmt: skip
+            "macro_f1_high": f1 + 0.028, "agreement": agreement, "accuracy": accuracy,
+            "effective_n": 640.4, "request_agreement": agreement - 0.2}  # fmt: skip
 
 
 def evidence(classes: dict[str, int] | None = None) -> dict[str, Any]:
