@@ -102,6 +102,19 @@ def test_evaluation__keeps_all_its_rows(store: Store) -> None:
     assert Counter(row.split for row in found) == {"TEST": 50, "VALIDATION": 50, "CERTIFICATION": 50, "TRAIN": 5}
 
 
+def test_limits__from_before_another_question(store: Store) -> None:
+    """What was counted for one snapshot is not mixed up with the tables of a question that came between."""
+    records = [train(n, LABELS[n % 2]) for n in range(40)]
+    of = window(rows=50, quota=50)
+    expected = chosen(store, records[:20], of)
+    fill(store, records)
+    limits = training_limits(store, workload(LABELS, triggers={"least_rows": 1}, window={"rows": 50}), PARTITION, 20)
+    training_limits(store, workload(LABELS, triggers={"least_rows": 1}), PARTITION, 40)
+
+    assert select(store, of, PARTITION, 20, limits) == expected
+    assert len(expected) == 20
+
+
 def test_age__counts_back_from_the_newest_event(store: Store) -> None:
     """Rows older than the limit before the newest one are out, whatever today is."""
     records = [train(n, event_time=START + timedelta(days=n)) for n in range(50)]
