@@ -60,6 +60,9 @@ class TrafficRecord(Record):
     propensity: float | None = None  # Probability with which the record was chosen for audit.
     rollout_id: str | None = None
     variant: str | None = None
+    # What the student in production said, where the teacher was asked besides it, and that student's version.
+    student_label: str | None = None
+    student_version: str | None = None
     attributes: dict[str, str] = field(default_factory=dict)  # Fields this version does not know, kept as JSON text.
 
 
@@ -119,6 +122,9 @@ class CuratedRecord(Record):
     propensity: float | None = None
     rollout_id: str | None = None
     variant: str | None = None
+    # What the student in production said, where the teacher was asked besides it, and that student's version.
+    student_label: str | None = None
+    student_version: str | None = None
     attributes: dict[str, str] = field(default_factory=dict)
 
 
@@ -215,6 +221,9 @@ class LabelRecord(Record):
     selection_reason: str | None = None
     propensity: float = 1.0  # Probability with which the record was chosen for a label.
     rollout_id: str | None = None
+    # What the student in production said, where the teacher was asked besides it, and that student's version.
+    student_label: str | None = None
+    student_version: str | None = None
     attributes: dict[str, str] = field(default_factory=dict)
 
 
@@ -231,6 +240,26 @@ class GoldLabel(Record):
     time: datetime  # When it was added.
     file: str = ""  # Name of the file it came from.
     line: int = 0  # Its line there.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ceiling(Record):
+    """How often a teacher gives the same label twice, and so how often a student can agree with it at most."""
+
+    workload: str
+    time: datetime  # When it was asked again.
+    teacher_model: str
+    prompt_sha256: str
+    rows: int  # Test records that it gave a label both times.
+    effective_n: float  # Kish, by the inverse of their propensity.
+    self_agreement: float  # Weighted share of them with the same label both times.
+    low: float  # Of its 95 % interval.
+    high: float
+    ceiling: float  # Highest agreement of any student that `high` leaves possible.
+    unlabelled: int = 0  # Records that it gave no label the second time: not among the rows.
+    teacher_calls: int = 0  # What asking again cost.
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

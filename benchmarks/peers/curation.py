@@ -200,5 +200,7 @@ def _record(
         propensity=propensity,
         rollout_id=cleaned(record.rollout_id, policy),
         variant=cleaned(record.variant, policy),
+        student_label=cleaned(record.student_label, policy),
+        student_version=cleaned(record.student_version, policy),
         attributes=cleaned_attributes(record.attributes, policy) if record.attributes else {},
     )

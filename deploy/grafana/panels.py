@@ -104,6 +104,14 @@ WINDOW: Final = Row("Window, triggers and runs", (
     Panel("Way to the next retrain", "New labels since the last request, over the number that triggers one.", (
         Query(f"millrace_window_new_labels{{{OF}}} / millrace_window_new_labels_threshold{{{OF}}}", "{{workload}}"),
     ), unit="percentunit", width=6),
+    Panel("Triggers", "What each trigger measures over what makes it fire. The ones that test also need their effect "
+          "to reach its floor: `millrace triggers explain` says why.", (
+        Query(f"millrace_trigger_statistic{{{OF}}} / millrace_trigger_threshold{{{OF}}}", "{{workload}}: {{trigger}}"),
+    ), unit="percentunit", width=12),
+    Panel("Standing fired", "Triggers that stand fired, and retrains that are due but only suggested.", (
+        Query(f"sum by (trigger) (millrace_trigger_fires{{{OF}}})", "{{trigger}}"),
+        Query(f"sum(millrace_retrain_suggested{{{OF}}})", "suggested"),
+    ), kind="stat", width=12),
     Panel("Retrain requests", "Threshold events by the trigger that fired.", (
         Query(f"sum by (workload, trigger) (millrace_trigger_total{{{OF}}})", "{{workload}}: {{trigger}}"),
     ), kind="stat", width=6),

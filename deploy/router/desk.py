@@ -206,8 +206,9 @@ class Desk:
     def _record(self, job: Job, given: Answer, took: float, aside: Judgement | None, reference: Answer | None) -> None:
         teacher = given if given.server is None else reference
         teacher = teacher if teacher is not None and teacher.status == 200 and teacher.content is not None else None
-        self._capture.offer(TRAFFIC, job.workload.name, _captured(job, given, teacher))
-        self._capture.offer(OUTCOMES, job.workload.name, _outcome(job, given, took, aside, teacher))
+        labels = _labels(job, given, aside)
+        self._capture.offer(TRAFFIC, job.workload.name, _captured(job, given, teacher, labels))
+        self._capture.offer(OUTCOMES, job.workload.name, _outcome(job, given, took, labels, teacher))
 
 
 def teacher_answer(workload: Workload, raw: TeacherAnswer) -> Answer:
@@ -236,7 +237,17 @@ def _wants_reference(job: Job, given: Answer, aside: Judgement | None) -> bool:
     return job.plan.reference is Reference.ALWAYS
 
 
-def _captured(job: Job, given: Answer, teacher: Answer | None) -> TrafficRecord:
+def _labels(job: Job, given: Answer, aside: Judgement | None) -> dict[str, str | None]:
+    """Return what each student that was asked said, by its version."""
+    labels: dict[str, str | None] = {}
+    if aside is not None and job.plan.aside is not None:
+        labels[job.plan.aside.version] = aside.label
+    if given.server is not None:
+        labels[given.server.version] = given.label
+    return labels
+
+
+def _captured(job: Job, given: Answer, teacher: Answer | None, labels: Mapping[str, str | None]) -> TrafficRecord:
     """The request with the teacher's answer where there is one, else with the student's: never learnt from."""
     source = teacher or given
     student = source.server
@@ -245,6 +256,8 @@ def _captured(job: Job, given: Answer, teacher: Answer | None) -> TrafficRecord:
     whole = source.response is not None and source.status == 200
     asked = teacher is not None and given.server is not None
     reason = "audit" if job.plan.audit else "disagreement" if asked else "teacher" if teacher is not None else None
+    champion = job.view.champion if asked or job.plan.audit else None
+    said = labels.get(champion.version) if champion is not None else None
     return TrafficRecord(
         workload=job.workload.name, event_time=job.time, id=job.request_id,
         client=job.caller.client, client_version=job.caller.version, api_key_hash=job.caller.api_key_hash,
@@ -254,16 +267,12 @@ def _captured(job: Job, given: Answer, teacher: Answer | None) -> TrafficRecord:
         audit=job.plan.audit, selection_reason=reason,
         propensity=job.plan.propensity if teacher is not None or job.plan.audit else None,
         rollout_id=job.view.rollout_id if job.view.challenger else None, variant=served_variant(job, given),
+        student_label=said, student_version=champion.version if champion is not None and said is not None else None,
     )  # fmt: skip
 
 
-def _outcome(job: Job, given: Answer, took: float, aside: Judgement | None, teacher: Answer | None) -> Outcome:
+def _outcome(job: Job, given: Answer, took: float, labels: Mapping[str, str | None], teacher: Answer | None) -> Outcome:
     view, challenger, champion = job.view, job.view.challenger, job.view.champion
-    labels: dict[str, str | None] = {}
-    if aside is not None and job.plan.aside is not None:
-        labels[job.plan.aside.version] = aside.label
-    if given.server is not None:
-        labels[given.server.version] = given.label
     teacher_label = teacher.label if teacher is not None else None
     served = {"champion": Variant.CHAMPION, "challenger": Variant.CHALLENGER}
     shadowed = challenger is not None and view.shadow and challenger.version in job.seconds

@@ -72,6 +72,8 @@ def labelled(workload: Workload, message: Message, record: CuratedRecord, verdic
         selection_reason=record.selection_reason,
         propensity=1.0 if record.propensity is None else record.propensity,
         rollout_id=record.rollout_id,
+        student_label=record.student_label,
+        student_version=record.student_version,
         attributes=record.attributes,
     )
     return Output(topics.LABELS, message.partition, record.workload, label)

@@ -1,14 +1,22 @@
-"""From verdicts to at most one retrain request: what holds it back, and if there is enough to learn from. Pure."""
+"""From verdicts to at most one retrain request: what asks, what holds it back, what there is to learn from. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final, get_args
 
 from schemas.events import TriggerVerdict
+from schemas.records import LabelRecord
+from schemas.rules.freeze import frozen
+from schemas.workload import Asking, Triggers, Workload
+from streams.triggers import age, count, watch
+from streams.triggers.count import due
+from streams.triggers.watch import Watch
 
-ENOUGH = "enough"
+ENOUGH: Final = "enough"
+ASKING: Final = frozenset(get_args(Asking))  # the triggers that can ask for a retrain; all others are alarms or checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +27,9 @@ class Standing:
     new_labels: int = 0  # since the last request
     since: datetime | None = None  # the last request, or the first label where none was made
     in_flight: str | None = None  # the request whose run has not ended
-    refused_at: int = 0  # new labels when there was last too little to learn from
+    requested_at: tuple[int, ...] = ()  # the `labels` offset of each request
+    refused_at: int = 0  # new labels when a request was last refused: too little to learn from, or it would not pay
+    watch: Watch = field(default_factory=Watch)
 
     def cooling_until(self, cooldown_hours: float) -> datetime | None:
         """Return the earliest time of the next request; None: no request was made, or no cooldown is set."""
@@ -27,21 +37,56 @@ class Standing:
             return None
         return self.since + timedelta(hours=cooldown_hours)
 
+    def runs(self, now: datetime, max_run_age_hours: float) -> bool:
+        """Tell whether a run is in flight and not too old to wait for."""
+        age_limit = timedelta(hours=max_run_age_hours)
+        return self.in_flight is not None and (self.since is None or now - self.since < age_limit)
 
-def first_fired(verdicts: Sequence[TriggerVerdict]) -> TriggerVerdict | None:
-    """Return the verdict a request would name: several that fire together are one request."""
-    return next((verdict for verdict in verdicts if verdict.fired), None)
+
+def verdicts(standing: Standing, workload: Workload, now: datetime) -> list[TriggerVerdict]:
+    """Return what every trigger that is on says now."""
+    triggers = workload.triggers
+    return [
+        count.verdict(standing.new_labels, triggers.count),
+        age.verdict(standing.since, now, triggers.age_hours, standing.new_labels),
+        *watch.verdicts(standing.watch, workload),
+    ]
 
 
-def held_back(standing: Standing, now: datetime, *, may_train: bool, cooldown_hours: float) -> str | None:
+def asking(found: Sequence[TriggerVerdict], triggers: Triggers) -> TriggerVerdict | None:
+    """Return the verdict a request would name, if those that fired ask for one under the workload's rule.
+
+    Several that fire together are one request: it is named after the first and carries the verdicts of all.
+    """
+    fired = [verdict for verdict in found if verdict.fired and verdict.trigger in ASKING]
+    names = {verdict.trigger for verdict in fired}
+    if triggers.rule == "all" and any(triggers.is_on(name) and name not in names for name in get_args(Asking)):
+        return None
+    if triggers.rule == "weighted" and sum(weight for name, weight in triggers.weights.items() if name in names) < 1:
+        return None
+    return fired[0] if fired else None
+
+
+def held_back(standing: Standing, now: datetime, triggers: Triggers, *, may_train: bool) -> str | None:
     """Return in one sentence why no request may be made now, or None."""
+    why = waits_for(standing, now, triggers, may_train=may_train)
+    if why is None and triggers.mode != "auto":
+        why = f'The mode is "{triggers.mode}": nothing is asked for.'
+    return why
+
+
+def waits_for(standing: Standing, now: datetime, triggers: Triggers, *, may_train: bool) -> str | None:
+    """Return in one sentence what a request would have to wait for in any mode, or None."""
     if not may_train:
         return "The teacher's terms are not said to allow training on its answers (teacher.may_train)."
-    if standing.in_flight is not None:
+    if standing.runs(now, triggers.max_run_age_hours):
         return f"The run of request {standing.in_flight} has not ended."
-    until = standing.cooling_until(cooldown_hours)
+    until = standing.cooling_until(triggers.cooldown_hours)
     if until is not None and now < until:
-        return f"The last request is younger than the cooldown of {cooldown_hours:g} hours."
+        return f"The last request is younger than the cooldown of {triggers.cooldown_hours:g} hours."
+    entry = frozen(triggers.freeze, now)
+    if entry is not None:
+        return f"The calendar is frozen today ({entry})."
     return None
 
 
@@ -60,9 +105,21 @@ def enough(training: Mapping[str, int], least_rows: int) -> TriggerVerdict:
     return TriggerVerdict(trigger=ENOUGH, fired=fired, numbers=numbers, explanation=why)
 
 
-def due(new_labels: int, threshold: int) -> bool:
-    """Tell whether the count trigger is looked at with this label: at the threshold, then at every tenth of it more.
+def looks_now(before: Standing, after: Standing, workload: Workload, record: LabelRecord) -> bool:
+    """Tell whether the policy is asked with this label: a count is due, or a trigger has news.
 
-    It depends on the count alone, never on batches or restarts, so that a replay asks at the same label.
+    It depends on the labels alone, never on batches or restarts, so that a replay asks at the same label.
     """
-    return new_labels >= threshold and (new_labels - threshold) % max(1, threshold // 10) == 0
+    if due(after.new_labels, workload.triggers.count) or after.watch.news_since(before.watch):
+        return True
+    threshold = workload.triggers.class_counts.get(record.label)
+    recent, earlier = after.watch.recent, before.watch.recent
+    if threshold is None or recent is None or recent is earlier:
+        return False
+    return due(int(recent.counts[workload.labels.index(record.label)]), threshold)
+
+
+def looks_in_time(standing: Standing, triggers: Triggers) -> bool:
+    """Tell whether time alone can make a request due; a count alone is looked at when its label comes."""
+    timed = triggers.age_hours or triggers.cooldown_hours or triggers.freeze
+    return bool(timed or standing.in_flight is not None) and standing.new_labels != standing.refused_at

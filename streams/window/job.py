@@ -54,7 +54,7 @@ def job_spec(workload: Workload, snapshot: Snapshot, fired: TriggerVerdict, cham
         snapshot_sha256=manifest.digest(),
         trigger=fired.trigger,
         trigger_threshold=fired.numbers["threshold"],
-        trigger_value=fired.numbers["labels"],
+        trigger_value=fired.numbers["statistic"] if "statistic" in fired.numbers else fired.numbers["labels"],
         student=StudentSpec(
             base_model=student.base_model,
             epochs=student.epochs,

@@ -18,16 +18,17 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 import duckdb
 
+from deploy.edge import copies
 from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from deploy.edge.settings import Settings
 from schemas import topics
 from schemas.errors import DeadLetterReason, RecordRejected, Unavailable
-from schemas.events import ModelState, RetrainRequest, TrainingRun
+from schemas.events import ModelState, RetrainRequest, TrainingRun, TriggerVerdict
 from schemas.job import ChampionSpec
 from schemas.records import LabelKind, LabelRecord, Record
 from schemas.rules.partition import partition_of
@@ -36,13 +37,15 @@ from schemas.workload import Workload
 from streams.label.endings import dead_letter
 from streams.stage import Message, Output, Reader, Settlement
 from streams.transaction import WorkerFailed
-from streams.triggers import age, count
-from streams.triggers.policy import Standing, due, enough, first_fired, held_back
-from streams.window import job, metrics, snapshot
+from streams.triggers import cost, policy
+from streams.triggers.board import Board
+from streams.triggers.policy import Standing
+from streams.window import copying, job, metrics, snapshot
+from streams.window.columns import Labelled
 from streams.window.gauges import Gauges
 from streams.window.selection import select, training_limits
-from streams.window.standing import ENDED, with_label, with_request, with_run
-from streams.window.store import Labelled, Store
+from streams.window.standing import ENDED, with_label, with_past_label, with_request, with_run
+from streams.window.store import Store
 
 LOG: Final = logging.getLogger("millrace.window")
 BATCH_RECORDS: Final = 5_000
@@ -83,12 +86,16 @@ class WindowStage:
         """
         self._workloads, self._framing = workloads, framing
         self._snapshots = settings.artefacts_dir / "snapshots"
-        self._store = Store(settings.state_dir / "window" / "window.duckdb")
+        for folder in snapshot.sweep(self._snapshots, datetime.now(UTC)):
+            LOG.info("removed %s, which a kill left half-written", folder)
+        self._folder = copies.folder(settings.state_dir)
+        self._store = Store(self._folder / copies.STORE)
         self._standings: dict[Place, Standing] = {}
         self._positions: dict[int, int] = {}
         self._champions: dict[Place, ChampionSpec | None] = {}
         self._topic_ids: dict[int, str] = {}
         self._gauges = Gauges(workloads, self._store)
+        self._board = Board(settings.state_dir, workloads)
         self._pruned: datetime | None = None
         for workload in workloads.values():
             if not workload.teacher.may_train:
@@ -99,11 +106,11 @@ class WindowStage:
     def assign(self, partition: int, reader: Reader) -> None:
         """Read requests, runs, champions and labels back; the store's rows are kept where they are still true."""
         self._forget(partition)
-        spent: dict[str, int] = {}
+        spent: dict[str, tuple[int, int]] = {}  # by workload: the offsets of the last two requests
         for request in self._read(reader, topics.RETRAIN_REQUESTS, partition, RetrainRequest):
             place = (partition, request.workload)
             self._standings[place] = with_request(self._standings.get(place, Standing()), request)
-            spent[request.workload] = request.labels_offset
+            spent[request.workload] = (spent.get(request.workload, (0, 0))[1], request.labels_offset)
         for run in self._read(reader, topics.TRAINING_RUNS, partition, TrainingRun, settled=True):
             place = (partition, run.workload)
             self._standings[place] = with_run(self._standings.get(place, Standing()), run)
@@ -117,6 +124,7 @@ class WindowStage:
         self._forget(partition)
         self._store.drop(partition)
         self._gauges.forget(partition)
+        self._board.forget(partition)
 
     async def process(self, messages: Sequence[Message]) -> Settlement:
         """Take a batch in and ask for the retrains that fall due in it.
@@ -135,6 +143,8 @@ class WindowStage:
     async def tick(self, now: datetime) -> dict[int, Settlement]:
         """Ask for the retrains that fall due by time: a last request too old, a cooldown that is over."""
         await asyncio.to_thread(self._gauges.tell, self._standings)
+        await asyncio.to_thread(self._board.tell, self._standings, now)
+        await asyncio.to_thread(copying.give, self._store, self._folder, now)
         if self._pruned is None or now - self._pruned >= PRUNE_EVERY:
             await asyncio.to_thread(self._prune)
             self._pruned = now
@@ -186,55 +196,51 @@ class WindowStage:
 
     def _take_label(self, turn: _Turn, place: Place, record: LabelRecord, message: Message) -> None:
         turn.positions[message.partition] = message.offset + 1
-        standing = turn.standings[place] = with_label(turn.standing(place), record, message.appended)
-        workload = self._workloads.get(place[1])
+        workload, before = self._workloads.get(place[1]), turn.standing(place)
+        after = turn.standings[place] = with_label(before, record, message.appended, workload)
         if workload is None or record.kind is not LabelKind.LABEL:
             return
-        if due(standing.new_labels, workload.triggers.count):
+        if policy.looks_now(before, after, workload, record):
             self._consider(turn, place, message.appended)
 
     def _take_run(self, turn: _Turn, place: Place, run: TrainingRun, message: Message) -> None:
         before = turn.standing(place)
         after = turn.standings[place] = with_run(before, run)
-        workload = self._workloads.get(place[1])
         waited = run.state in ENDED and before.in_flight is not None and after.in_flight is None
-        if waited and workload is not None and after.new_labels >= workload.triggers.count:
+        if waited and place[1] in self._workloads:
             self._consider(turn, place, message.appended)
 
     def _consider_in_time(self, turn: _Turn, place: Place, now: datetime) -> None:
         """Look at what only time can make due; a count alone was looked at when its label came."""
         workload = self._workloads.get(place[1])
-        if workload is None or not (workload.triggers.age_hours or workload.triggers.cooldown_hours):
+        if workload is None or not policy.looks_in_time(turn.standing(place), workload.triggers):
             return
         with _disk():
             self._consider(turn, place, now)
 
     def _consider(self, turn: _Turn, place: Place, now: datetime) -> None:
-        """Put a request into the turn if a trigger fires, nothing holds it back and there is enough to learn from."""
+        """Put a request into the turn if the triggers ask, nothing holds it back, and it has enough to learn from."""
         partition, workload, standing = place[0], self._workloads[place[1]], turn.standing(place)
         triggers = workload.triggers
-        verdicts = [
-            count.verdict(standing.new_labels, triggers.count),
-            age.verdict(standing.since, now, triggers.age_hours, standing.new_labels),
-        ]
-        fired = first_fired(verdicts)
-        if fired is None or held_back(
-            standing, now, may_train=workload.teacher.may_train, cooldown_hours=triggers.cooldown_hours
-        ):
+        verdicts = policy.verdicts(standing, workload, now)
+        fired = policy.asking(verdicts, triggers)
+        if fired is None or policy.held_back(standing, now, triggers, may_train=workload.teacher.may_train):
             return
         below = turn.positions[partition]
         limits = training_limits(self._store, workload, partition, below)
-        verdicts.append(enough(limits, triggers.least_rows))
-        if not verdicts[-1].fired:
-            LOG.info("%s: no retrain: %s", workload.name, verdicts[-1].explanation)
+        checks = _checks(standing, workload, limits)
+        refused = next((check for check in checks if not check.fired), None)
+        if refused is not None:
+            LOG.info("%s: no retrain: %s", workload.name, refused.explanation)
             turn.standings[place] = replace(standing, refused_at=standing.new_labels)
             return
         rows = select(self._store, workload, partition, below, limits)
         taken = snapshot.write(
-            self._snapshots, workload, rows, epoch=standing.epoch + 1, partition=partition, below=below
-        )
+            self._snapshots, workload, rows, epoch=standing.epoch + 1, partition=partition, below=below,
+            earlier=standing.requested_at,
+        )  # fmt: skip
         champion = turn.champions.get(place)
-        request = job.request(workload, taken, verdicts, fired, champion=champion, time=now)
+        request = job.request(workload, taken, [*verdicts, *checks], fired, champion=champion, time=now)
         turn.outputs.append(Output(topics.RETRAIN_REQUESTS, partition, workload.name, request))
         turn.standings[place] = with_request(standing, request)
 
@@ -254,14 +260,14 @@ class WindowStage:
 
         return Settlement(turn.outputs, committed=committed)
 
-    def _read_labels(self, partition: int, reader: Reader, spent: Mapping[str, int]) -> None:
+    def _read_labels(self, partition: int, reader: Reader, spent: Mapping[str, tuple[int, int]]) -> None:
         """Bring the store to the committed offset and count the labels since each workload's last request."""
         topic_id, committed = reader.topic_id(topics.LABELS), reader.committed(topics.LABELS, partition)
         self._topic_ids[partition], self._positions[partition] = topic_id, committed
         stored = self._still_true(partition, topic_id, committed)
-        spent = {name: offset if offset <= committed else 0 for name, offset in spent.items()}
+        spent = {name: offsets if offsets[1] <= committed else (0, 0) for name, offsets in spent.items()}
         mine = [name for name in self._workloads if partition_of(name, topics.PARTITIONS) == partition]
-        start = min([stored, *(spent.get(name, 0) for name in mine)])
+        start = min([stored, *(spent.get(name, (0, 0))[0] for name in mine)])
         waiting: list[Labelled] = []
         for message in reader.read(topics.LABELS, partition, start or None):
             if message.offset >= committed:
@@ -269,15 +275,22 @@ class WindowStage:
             record = self._decoded(LabelRecord, message)
             if record is None:
                 continue
-            place = (partition, record.workload)
-            if message.offset >= spent.get(record.workload, 0):
-                self._standings[place] = with_label(self._standings.get(place, Standing()), record, message.appended)
+            self._count_again(partition, message, record, spent.get(record.workload, (0, 0)))
             if message.offset >= stored:
                 waiting.append(Labelled(partition, message.offset, record))
             if len(waiting) >= REBUILD_RECORDS:
                 self._store.write(waiting, topic_id)
                 waiting.clear()
         self._store.write(waiting, topic_id)
+
+    def _count_again(self, partition: int, message: Message, record: LabelRecord, spent: tuple[int, int]) -> None:
+        """Take a label read back into the standing: it came after the last request, or in the epoch before it."""
+        place, workload = (partition, record.workload), self._workloads.get(record.workload)
+        standing = self._standings.get(place, Standing())
+        if message.offset >= spent[1]:
+            self._standings[place] = with_label(standing, record, message.appended, workload)
+        elif message.offset >= spent[0]:
+            self._standings[place] = with_past_label(standing, record, workload)
 
     def _still_true(self, partition: int, topic_id: str, committed: int) -> int:
         """Return the offset up to which the store's rows of a partition are right, after dropping what is not."""
@@ -299,6 +312,8 @@ class WindowStage:
 
     def _prune(self) -> None:
         for partition, below in self._positions.items():
+            with _disk():
+                self._store.erase(partition, below)
             for name in {place[1] for place in self._standings if place[0] == partition}:
                 workload = self._workloads.get(name)
                 if workload is not None:
@@ -343,8 +358,20 @@ def _disk() -> Iterator[None]:
         raise WorkerFailed(f"window: the store is no longer usable: {error}") from error
 
 
+def _checks(standing: Standing, workload: Workload, limits: Mapping[str, int]) -> list[TriggerVerdict]:
+    """Return what a request must pass last: enough rows, and where prices are given, worth its price."""
+    triggers, audited = workload.triggers, standing.watch.audits
+    worth = cost.verdict(
+        triggers.cost, audited, limit=triggers.disagreement, alpha=triggers.alpha,
+        rows=sum(limits.values()), new_labels=standing.new_labels,
+    )  # fmt: skip
+    return [policy.enough(limits, triggers.least_rows), *([worth] if worth is not None else [])]
+
+
 def _tell(request: RetrainRequest) -> None:
-    metrics.FIRED.labels(request.workload, request.trigger).inc()
+    for verdict in request.verdicts:
+        if verdict.fired and verdict.trigger in policy.ASKING:
+            metrics.FIRED.labels(request.workload, verdict.trigger).inc()
     metrics.REQUESTED.labels(request.workload).inc()
     why = next(verdict.explanation for verdict in request.verdicts if verdict.trigger == request.trigger)
     LOG.info(

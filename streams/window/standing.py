@@ -8,23 +8,41 @@ from typing import Final
 
 from schemas.events import RetrainRequest, RunState, TrainingRun
 from schemas.records import LabelKind, LabelRecord
+from schemas.workload import Workload
+from streams.triggers import watch
 from streams.triggers.policy import Standing
 
 ENDED: Final = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
 
 
-def with_label(standing: Standing, record: LabelRecord, appended: datetime) -> Standing:
-    """Count a label; votes and erasures are none."""
+def with_label(
+    standing: Standing, record: LabelRecord, appended: datetime, workload: Workload | None = None
+) -> Standing:
+    """Count a label and let the workload's triggers see it; votes and erasures are none."""
     if record.kind is not LabelKind.LABEL:
         return standing
-    return replace(standing, new_labels=standing.new_labels + 1, since=standing.since or appended)
+    watched = standing.watch if workload is None else watch.with_label(standing.watch, workload, record)
+    return replace(standing, new_labels=standing.new_labels + 1, since=standing.since or appended, watch=watched)
+
+
+def with_past_label(standing: Standing, record: LabelRecord, workload: Workload | None) -> Standing:
+    """Let the triggers see a label of the epoch before the last request: what later ones are compared with."""
+    if workload is None:
+        return standing
+    return replace(standing, watch=watch.with_past_label(standing.watch, workload, record))
 
 
 def with_request(standing: Standing, request: RetrainRequest) -> Standing:
     """Begin a new epoch: its run is in flight, and the labels below its offset are spent."""
     if request.epoch <= standing.epoch:
         return standing
-    return Standing(epoch=request.epoch, since=request.time, in_flight=request.request_id)
+    return Standing(
+        epoch=request.epoch,
+        since=request.time,
+        in_flight=request.request_id,
+        requested_at=(*standing.requested_at, request.labels_offset),
+        watch=standing.watch.turned(),
+    )
 
 
 def with_run(standing: Standing, run: TrainingRun) -> Standing:

@@ -20,7 +20,9 @@ def test_typo_in_a_key__is_named_with_a_suggestion():
 
     assert error.field == "news.toml: window.quotas"
     assert error.value == 5
-    assert error.remedy == "unknown key; did you mean 'quota'? allowed: rows, quota, age_days"
+    assert (
+        error.remedy == "unknown key; did you mean 'quota'? allowed: rows, quota, source_rows, cluster_rows, age_days"
+    )
 
 
 def test_typo_in_a_table__is_named_with_a_suggestion():
@@ -47,6 +49,16 @@ def test_typo_under_a_source__is_named_with_a_suggestion():
         (b'[definitions]\nugly = "x"\n', "", "which is not in labels"),
         (b'[aliases]\nGood = "bad"\n', "", "aliases must differ from labels"),
         (b"[audit]\nshare = 0.0\n", "audit.share", "greater than 0"),
+        (b'[triggers]\nfreeze = ["someday"]\n', "triggers.freeze", "2026-12-20..2027-01-02"),
+        (b'[triggers]\nrule = "weighted"\n', "triggers", "needed together"),
+        (b"[triggers]\nweights = { count = 1.0 }\n", "triggers", "needed together"),
+        (b'[triggers]\nrule = "weighted"\nweights = { age = 1.0 }\n', "triggers", "'age', which is off"),
+        (b'[triggers]\nrule = "weighted"\nweights = { count = 0.9 }\n', "triggers", "add up to 0.9"),
+        (b'[triggers]\nrule = "weighted"\nweights = { doubt = 1.0 }\n', "triggers.weights.doubt.[key]", "'label-mix'"),
+        (b"[triggers]\nclass_counts = { ugly = 5 }\n", "", "triggers.class_counts names 'ugly'"),
+        (b'[triggers]\nmode = "manual"\n', "triggers.mode", "'suggest' or 'auto'"),
+        (b"[triggers]\nlabel_mix = -0.1\n", "triggers.label_mix", "greater than 0"),
+        (b"[triggers.cost]\nrun = 5.0\n", "triggers.cost", "give all three or none"),
         (b'[privacy]\nkinds = ["mail"]\n', "privacy.kinds.0", "'email', 'phone'"),
         (b'[privacy]\nkinds = ["name"]\n', "privacy.kinds", 'say names = "redact"'),
         (b"[select]\ntrain_share = 0.3\n", "select", 'say policy = "uniform"'),

@@ -26,7 +26,13 @@ def keys(model: type[BaseModel], at: str = "") -> dict[str, object]:
 def flat(tables: dict[str, Any], at: str = "") -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in tables.items():
-        nested = isinstance(value, dict) and name not in ("definitions", "aliases", "sources")
+        nested = isinstance(value, dict) and name not in (
+            "definitions",
+            "aliases",
+            "sources",
+            "class_counts",
+            "weights",
+        )
         found |= flat(value, f"{name}.") if nested else {at + name: value}
     return found
 
@@ -58,11 +64,20 @@ def test_init__names_every_key_with_its_default(tmp_path: Path):
         "caps.client",
         "caps.api_key",
         "caps.cluster",
+        "window.source_rows",
         "teacher.api_key_env",
         "price.prompt_per_million",
         "price.completion_per_million",
         *(f"{period}.{kind}" for period in ("hour", "day", "total") for kind in ("calls", "tokens", "money")),
         "triggers.age_hours",
+        "triggers.label_mix",
+        "triggers.input_drift",
+        "triggers.confidence",
+        "triggers.disagreement",
+        "triggers.doubt",
+        "cost.run",
+        "cost.answer",
+        "cost.requests_per_day",
     }
 
     assert told.keys() == must.keys()

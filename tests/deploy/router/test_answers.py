@@ -141,6 +141,8 @@ async def test_promoted__audit_sample(house: House, student: ServedModel) -> Non
     assert 8 <= len(audited) <= 32
     assert {(r.answered_by, r.propensity) for r in audited} == {(AnsweredBy.TEACHER, 0.5)}
     assert {(r.answered_by, r.propensity) for r in others} == {(AnsweredBy.STUDENT, None)}
+    assert {(r.student_label, r.student_version) for r in audited} == {("down", "news-1")}
+    assert {(r.student_label, r.student_version) for r in others} == {(None, None)}
     assert len(house.teacher.asked) == len(audited)
 
 
@@ -157,6 +159,8 @@ async def test_student_champion__only_disagreements_reach_the_teacher(house: Hou
         await house.chat(f"other {i}")
     differing = (await house.outcomes(40))[20:]
 
+    told = {(r.student_label, r.student_version) for r in house.kept.traffic if r.selection_reason is not None}
+    assert told == {("flat", "news-1")}  # the champion's, also where the challenger answered
     assert {said for audit, said in same if not audit} == {None}
     assert {o.teacher_label for o in differing} == {"up"}
     assert {(o.champion_label, o.challenger_label, o.label) for o in differing} == {("flat", "down", "down")}

@@ -104,7 +104,15 @@ async def test_record__answered_by_a_student() -> None:
         settlement = await process(
             one,
             curated(1, answer="earnings", answered_by=AnsweredBy.STUDENT, model="student-1"),
-            curated(2, answer="earnings", answered_by=AnsweredBy.STUDENT, audit=True, propensity=0.05),
+            curated(
+                2,
+                answer="earnings",
+                answered_by=AnsweredBy.STUDENT,
+                audit=True,
+                propensity=0.05,
+                student_label="earnings",
+                student_version="v1",
+            ),
         )
 
     ended, said = (output.record for output in settlement.outputs)
@@ -112,6 +120,7 @@ async def test_record__answered_by_a_student() -> None:
     assert ended.reason is DiscardReason.ANSWERED_BY_STUDENT
     assert isinstance(said, LabelRecord)
     assert (said.label, said.audit, said.propensity) == ("mergers", True, 0.05)
+    assert (said.student_label, said.student_version) == ("earnings", "v1")
     assert len(server.calls) == 1
 
 

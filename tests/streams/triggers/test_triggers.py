@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.workload import Triggers
 from streams.triggers import age, count
-from streams.triggers.policy import Standing, due, enough, first_fired, held_back
+from streams.triggers.count import due
+from streams.triggers.policy import Standing, asking, enough, held_back
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
 
@@ -51,8 +53,8 @@ def test_policy__several_fire() -> None:
     """Triggers that fire together are one request, named after the first."""
     verdicts = [count.verdict(9, 10), age.verdict(NOW - timedelta(hours=9), NOW, 1.0, 9), count.verdict(10, 10)]
 
-    assert first_fired(verdicts) is verdicts[1]
-    assert first_fired(verdicts[:1]) is None
+    assert asking(verdicts, Triggers()) is verdicts[1]
+    assert asking(verdicts[:1], Triggers()) is None
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_policy__several_fire() -> None:
 )
 def test_policy__holds_back(standing: Standing, cooldown: float, told: str | None, *, may_train: bool) -> None:
     """Terms, a run in flight and the cooldown hold a request back, and the reason says which."""
-    why = held_back(standing, NOW, may_train=may_train, cooldown_hours=cooldown)
+    why = held_back(standing, NOW, Triggers(cooldown_hours=cooldown), may_train=may_train)
 
     assert (why is None) if told is None else (why is not None and told in why)
 

@@ -1,0 +1,1 @@
+"""`millrace triggers`: why a retrain was asked for, and why none is asked for now."""
