@@ -47,13 +47,8 @@ bench: $(STAMP) ## print the figures the README quotes (about an hour); DATA=fil
 	$(BIN)/python -m benchmarks.triggers
 	$(BIN)/python -m benchmarks.active
 	$(BIN)/python -m benchmarks.label_noise
-<<<<<<< HEAD
 	$(BIN)/python -m benchmarks.day_one
 	$(BIN)/python -m benchmarks.labelling
-=======
-	$(BIN)/python -m benchmarks.labelling
-	$(BIN)/python -m benchmarks.day_one
->>>>>>> d6ac092829ce7e44eb13acacb2a586d79b46ab59
 	$(BIN)/python -m benchmarks.streams
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.window
