@@ -212,7 +212,7 @@ class LabelRecord(Record):
     teacher_model: str | None = None
     prompt_sha256: str | None = None
     teacher_calls: int = 0
-    # The same calls by what they were made for: first, retry, vote, second_prompt.
+    # The same calls by what they were made for: first, retry, vote, second_prompt, paraphrase.
     calls: dict[str, int] = field(default_factory=dict)
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -220,6 +220,8 @@ class LabelRecord(Record):
     audit: bool = False
     selection_reason: str | None = None
     propensity: float = 1.0  # Probability with which the record was chosen for a label.
+    # Other words for the text, by the teacher: of training records of rare classes.
+    paraphrases: list[str] = field(default_factory=list)
     rollout_id: str | None = None
     # What the student in production said, where the teacher was asked besides it, and that student's version.
     student_label: str | None = None

@@ -245,6 +245,13 @@ class Harvest(Section):
     models: list[str] = []
 
 
+class Augment(Section):
+    """Paraphrases of new training records of rare classes, by the teacher."""
+
+    paraphrases: Annotated[int, Field(ge=0, le=10)] = 0  # asked for each such record, in one call; 0: none, nowhere
+    rows: Positive = 50  # training rows below which a class is rare, and up to which paraphrases fill it in a snapshot
+
+
 class Splits(Section):
     """Shares of the clusters that are never trained on; the rest trains."""
 
@@ -425,6 +432,7 @@ class Workload(Section):
     teacher: Teacher = Teacher()
     harvest: Harvest = Harvest()
     select: Select = Select()
+    augment: Augment = Augment()
     splits: Splits = Splits()
     window: Window = Window()
     triggers: Triggers = Triggers()

@@ -11,7 +11,7 @@ from schemas.ids import digest
 from schemas.records import CuratedRecord, Origin, Record
 from schemas.rules.partition import partition_of
 from schemas.topics import CURATED, PARTITIONS
-from schemas.workload import Workload
+from schemas.workload import Augment, Workload
 from streams.label.examples import Examples
 from streams.label.stage import LabelStage
 from streams.stage import Message
@@ -27,6 +27,7 @@ async def ask_again(
     Raises:
         Unavailable: the teacher does not answer. WorkerFailed: its key, model or address is wrong.
     """
+    workload = workload.model_copy(update={"augment": Augment()})  # a second question is for a label alone
     stage = LabelStage(settings, {workload.name: workload}, examples=examples)
     left = [_message(workload, number, *one) for number, one in enumerate(asked)]
     found: list[Record] = []

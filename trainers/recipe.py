@@ -64,7 +64,9 @@ def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress) -> None:
     progress.say("base", message=untuned.name)
 
     # 3 Training labels that look wrong: listed, not dropped, for a drop costs where the teacher is right.
-    doubted = out_of_fold(baseline.features(train.texts), train.labels, len(job.labels), job.student.seed)
+    doubted = out_of_fold(
+        baseline.features(train.texts), train.labels, len(job.labels), job.student.seed, train.clusters
+    )
     suspect = suspects(doubted, train.labels)
     evidence.write_suspects(out, job.labels, train, suspect, doubted)
     progress.say("suspects", message=f"{len(suspect)} of {len(train)} training labels look wrong")

@@ -7,6 +7,7 @@ probable such class is not the row's label, and the label is not the most probab
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -21,20 +22,24 @@ FOLDS: Final = 4
 _ABSENT: Final = -5.0  # score of a class without rows to learn from: a support vector's are mostly above -2
 
 
-def out_of_fold(features: Any, labels: Ints, classes: int, seed: int) -> Floats:
+def out_of_fold(features: Any, labels: Ints, classes: int, seed: int, clusters: Sequence[str] = ()) -> Floats:
     """Return each row's class probabilities by linear models that learnt from the other folds (rows, classes).
 
     Support vectors, their scores made probabilities by one temperature: a tenth of the time of a logistic regression.
 
     Args:
         features: (rows, features), sparse.
-        labels: index of each row's class (rows,); at least two rows.
+        labels: index of each row's class (rows,); at least two rows, of two clusters.
         classes: how many there are.
         seed: of the folds.
+        clusters: of each row: the rows of one, such as paraphrases, are in one fold; none: each row is alone.
     """
     scores = np.full((len(labels), classes), _ABSENT)
-    folds = KFold(min(FOLDS, len(labels)), shuffle=True, random_state=seed)
-    for learnt, held_out in folds.split(np.zeros(len(labels))):
+    group = _numbered(clusters) if clusters else np.arange(len(labels))
+    folds = KFold(min(FOLDS, group.max() + 1), shuffle=True, random_state=seed)
+    for _, out in folds.split(np.zeros(group.max() + 1)):
+        is_out = np.isin(group, out)
+        learnt, held_out = np.flatnonzero(~is_out), np.flatnonzero(is_out)
         present = np.unique(labels[learnt])
         if len(present) < 2:
             continue
@@ -42,6 +47,12 @@ def out_of_fold(features: Any, labels: Ints, classes: int, seed: int) -> Floats:
         found = np.asarray(model.decision_function(features[held_out]), dtype=np.float64)
         scores[np.ix_(held_out, present)] = found if found.ndim == 2 else np.stack([-found, found], axis=1)
     return to_probabilities(scores, fit_temperature(scores, labels))
+
+
+def _numbered(clusters: Sequence[str]) -> Ints:
+    """Return the number of each row's cluster, in the order in which they come."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(cluster, len(numbers)) for cluster in clusters], dtype=np.int64)
 
 
 def suspects(probabilities: Floats, labels: Ints) -> NDArray[np.int64]:

@@ -32,6 +32,7 @@ _ROWS: Final = (
     ("retries", "+ retries"),
     ("votes", "+ votes"),
     ("second_prompts", "+ second prompts"),
+    ("paraphrases", "+ paraphrases"),
     ("untold", "+ further calls, not told apart (older release)"),
     ("dead_letter_calls", "+ calls of dead letters"),
     ("calls", "= calls"),

@@ -1,6 +1,6 @@
 """The ledger of one workload's calls to its teacher: what they were made for, and what they cost. Pure.
 
-    calls = labels - harvested - cache hits + retries + votes + second prompts + calls of dead letters
+    calls = labels - harvested - cache hits + retries + votes + second prompts + paraphrases + calls of dead letters
 
 Left and right are counted apart: the left from what each record says it cost in all, the right from what it says the
 calls were for. A call whose record was not settled when its worker died stands in no book; it is made again.
@@ -33,6 +33,7 @@ class Ledger:
     retries: int
     votes: int
     second_prompts: int
+    paraphrases: int  # calls: one a record
     untold: int  # calls after the first that an older release did not tell apart
     dead_letter_calls: int  # of records that ended without a label; their tokens are in no book
     calls: int
@@ -42,7 +43,7 @@ class Ledger:
     def expected(self) -> int:
         """Return the calls by what they were for."""
         asked = self.labels - self.harvested - self.cache_hits
-        repeats = self.retries + self.votes + self.second_prompts + self.untold
+        repeats = self.retries + self.votes + self.second_prompts + self.paraphrases + self.untold
         return asked + repeats + self.dead_letter_calls
 
     @property
@@ -82,6 +83,7 @@ def ledger(
         retries=purposes["retry"],
         votes=purposes["vote"],
         second_prompts=purposes["second_prompt"],
+        paraphrases=purposes["paraphrase"],
         untold=purposes["untold"],
         dead_letter_calls=unlabelled,
         calls=spent["total"].calls,

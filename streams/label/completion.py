@@ -40,7 +40,7 @@ class Answer:
 
 def request(teacher: Teacher, prompt: Prompt, *, vote: bool, left_out: Collection[str]) -> dict[str, Any]:
     """Return the request's body; `left_out` names what the endpoint does not know."""
-    most = teacher.reasoning_tokens + (_CODE_TOKENS if prompt.coded else _LABEL_TOKENS)
+    most = teacher.reasoning_tokens + (prompt.tokens or (_CODE_TOKENS if prompt.coded else _LABEL_TOKENS))
     body: dict[str, Any] = {
         "model": teacher.model,
         "messages": list(prompt.messages),

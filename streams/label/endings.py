@@ -44,6 +44,7 @@ class Verdict:
     calls: Mapping[str, int] = field(default_factory=dict)  # to the teacher, by purpose
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    paraphrases: tuple[str, ...] = ()
 
 
 def labelled(workload: Workload, message: Message, record: CuratedRecord, verdict: Verdict) -> Output:
@@ -71,6 +72,7 @@ def labelled(workload: Workload, message: Message, record: CuratedRecord, verdic
         audit=record.audit,
         selection_reason=record.selection_reason,
         propensity=1.0 if record.propensity is None else record.propensity,
+        paraphrases=list(verdict.paraphrases),
         rollout_id=record.rollout_id,
         student_label=record.student_label,
         student_version=record.student_version,

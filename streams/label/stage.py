@@ -1,7 +1,8 @@
 """The label stage: `curated` -> `labels`, `discarded` or `dead-letters`; every curated record ends in exactly one.
 
 A recorded answer is harvested where the workload allows it; of the records that would cost a call those go on that
-selection/ chooses; one whose cluster has a label takes that, and the teacher is asked for the rest. Calls are a window
+selection/ chooses; one whose cluster has a label takes that, and the teacher is asked for the rest, and for paraphrases
+of what is rare. Calls are a window
 that slides over the partition: as soon as a prefix is finished it is settled, while the other calls go on and new
 records join them. A call's ending is kept until it is settled, so that a record that comes again is not billed again.
 A workload whose teacher is away or whose budget is spent waits alone.
@@ -16,12 +17,14 @@ from datetime import datetime
 from typing import Final
 
 from deploy.edge.framing import SINGLE_OBJECTS, Framing
+from deploy.edge.privacy import redactors
 from deploy.edge.settings import Settings
 from schemas import topics
 from schemas.errors import DeadLetterReason, RecordRejected, SettingsError
-from schemas.records import CuratedRecord, DeadLetter, LabelKind, LabelRecord, Provenance
+from schemas.records import CuratedKind, CuratedRecord, DeadLetter, LabelKind, LabelRecord, Provenance, Split
 from schemas.rules.partition import partition_of
 from schemas.rules.spend import Spend
+from schemas.rules.splits import split_of
 from schemas.topics import Topic
 from schemas.workload import Workload
 from streams.label.clusters import ClusterLabels, Known
@@ -29,8 +32,10 @@ from streams.label.endings import Verdict, dead_letter, labelled
 from streams.label.examples import Examples
 from streams.label.harvest import Path, harvested, learnable
 from streams.label.metrics import ENDED, LABELS, OUTSIDE
+from streams.label.paraphrases import paraphrased
 from streams.label.prompt import prompt_sha256
 from streams.label.question import Question
+from streams.label.rare import RareClasses
 from streams.label.selection.chooser import Chooser
 from streams.label.teacher import Refused, TeacherClient
 from streams.label.triage import Item, selected, triage
@@ -62,7 +67,7 @@ class LabelStage:
         """Make a client for every workload's teacher; `examples`: known before any partition is assigned.
 
         Raises:
-            SettingsError: a teacher's URL is not allowed, or its key is not set.
+            SettingsError: a teacher's URL is not allowed, or a key is not set.
         """
         self._workloads, self._framing = workloads, framing
         self._teachers = {name: TeacherClient(each, settings.allowed_hosts) for name, each in workloads.items()}
@@ -73,6 +78,8 @@ class LabelStage:
         self._clusters = ClusterLabels(horizon)
         self._chooser = Chooser(workloads)
         self._examples = examples or Examples(workloads)
+        self._rare = RareClasses(workloads)
+        self._redactors = redactors({name: each for name, each in workloads.items() if each.augment.paraphrases})
         self._works: dict[tuple[int, int], Work] = {}  # by place in `curated`: begun, not yet settled
         self._leaders: dict[tuple[int, str], asyncio.Task[Ending]] = {}  # by cluster: who asks for it
 
@@ -164,7 +171,9 @@ class LabelStage:
         if item.path is Path.HARVEST:
             label = harvested(item.workload, item.record)
             assert label is not None  # noqa: S101 - what the path says
-            return Work(message, item, Verdict(label, Provenance.HARVEST, teacher_model=item.record.model))
+            verdict = Verdict(label, Provenance.HARVEST, teacher_model=item.record.model)
+            wanted = self._wants_paraphrases(item, label)
+            return Work(message, item, asyncio.create_task(self._paraphrased(item, verdict)) if wanted else verdict)
         return Work(message, item, asyncio.create_task(self._end(item)))
 
     async def _end(self, item: Item) -> Ending:
@@ -184,9 +193,24 @@ class LabelStage:
         self._leaders[item.cluster] = task
         try:
             shown = self._examples.nearest(item.message.partition, item.workload, item.record)
-            return await Question(self._teachers[item.workload.name], item.workload, item.record, shown).verdict()
+            verdict = await Question(self._teachers[item.workload.name], item.workload, item.record, shown).verdict()
         except RecordRejected as refused:
             return refused
+        return await self._paraphrased(item, verdict) if self._wants_paraphrases(item, verdict.label) else verdict
+
+    def _wants_paraphrases(self, item: Item, label: str) -> bool:
+        record, workload = item.record, item.workload
+        return (
+            workload.augment.paraphrases > 0
+            and workload.teacher.may_train
+            and record.kind is CuratedKind.RECORD
+            and split_of(workload.name, record.cluster_id, workload.splits) is Split.TRAIN
+            and self._rare.rare(item.message.partition, workload, label, record.event_time)
+        )
+
+    async def _paraphrased(self, item: Item, verdict: Verdict) -> Verdict:
+        name = item.workload.name
+        return await paraphrased(self._teachers[name], self._redactors[name], item.workload, item.record, verdict)
 
     def _cached(self, item: Item) -> str | None:
         """Return what the cluster was labelled: by the question of now, or for an audited duplicate by whichever."""
@@ -243,11 +267,11 @@ class LabelStage:
                 del self._leaders[work.item.cluster]
 
     def _forget(self, partition: int) -> None:
-        for view in (self._clusters, self._chooser, self._examples):
+        for view in (self._clusters, self._chooser, self._examples, self._rare):
             view.forget(partition)
 
     def _learn(self, partition: int, record: LabelRecord) -> None:
-        for view in (self._chooser, self._examples):
+        for view in (self._chooser, self._examples, self._rare):
             view.learn(partition, record)
 
     def _of(self, partition: int) -> list[str]:

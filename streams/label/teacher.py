@@ -113,7 +113,7 @@ class TeacherClient:
 
         Args:
             prompt: what is asked.
-            purpose: `first`, `vote` or `second_prompt`, for the count of calls; repeats are `retry`.
+            purpose: `first`, `vote`, `second_prompt` or `paraphrase`, for the count of calls; repeats are `retry`.
 
         Raises:
             Refused: the endpoint refuses this question, or fails on it while it answers others.

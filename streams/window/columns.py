@@ -18,6 +18,7 @@ _ARROW: Final = pa.schema(
         ("split", pa.string()), ("client", pa.string()), ("source", pa.string()),
         ("class_probabilities", pa.string()), ("propensity", pa.float64()), ("provenance", pa.string()),
         ("teacher_model", pa.string()), ("prompt_sha256", pa.string()), ("event_time", pa.timestamp("us")),
+        ("paraphrases", pa.list_(pa.string())),
     ]
 )  # fmt: skip
 _ERASURES: Final = pa.schema([_ARROW.field(name) for name in ("partition", "label_offset", "workload", "record_id")])
@@ -54,6 +55,7 @@ def rows_of(items: Sequence[Labelled]) -> pa.Table:
         "teacher_model": [record.teacher_model for record in records],
         "prompt_sha256": [record.prompt_sha256 for record in records],
         "event_time": times.cast(pa.timestamp("us")),
+        "paraphrases": [record.paraphrases for record in records],
     }
     return pa.table([pa.array(columns[field.name], field.type) for field in _ARROW], schema=_ARROW)
 

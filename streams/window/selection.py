@@ -11,6 +11,7 @@
 5. Evaluation rows all stay. Training rows: at most `source_rows` of one source in a class, `quota` a class and `rows`
    in all. Where they are too many, the large classes give way to a common level, so that a rare class keeps all it
    has: that is its reservoir. Within a class the newer days come first, within a day the keyed-hash order.
+6. Paraphrases of these rows, none near an evaluation row, top up the classes that are too small (paraphrases.py).
 
 Nothing depends on batches or the wall clock, and of two labels of one record alone the offset decides.
 """
@@ -18,18 +19,17 @@ Nothing depends on batches or the wall clock, and of two labels of one record al
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
 import orjson
 
-from schemas.records import Split
 from schemas.workload import Workload
 from streams.triggers.policy import enough
 from streams.window.leaks import near_evaluation
+from streams.window.paraphrases import candidates, topped_up
+from streams.window.rows import Row, class_limits
 from streams.window.store import NOT_ERASED, Store
 from streams.window.votes import Voice, resolve
 
@@ -105,7 +105,8 @@ _TAKE: Final = (
     _PLACED
     + """
 SELECT placed.record_id, placed.cluster_id, text, placed.label, coalesce(soft, class_probabilities),
-    split, propensity, provenance, placed.event_time, teacher_model, prompt_sha256, label_offset
+    split, propensity, provenance, placed.event_time, teacher_model, prompt_sha256, label_offset,
+    coalesce(paraphrases, [])
 FROM placed JOIN rows ON rows.rowid = placed.row_number
 LEFT JOIN resolved ON placed.cluster_id = resolved.cluster_id
 LEFT JOIN (SELECT unnest($cut::VARCHAR[]) AS class_name, unnest($limits::BIGINT[]) AS most) limits
@@ -117,42 +118,10 @@ ORDER BY placed.record_id
 _EVERY: Final = 2**62  # rows of a source where there is no cap
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a snapshot."""
-
-    record_id: str
-    cluster_id: str
-    text: str
-    label: str
-    class_probabilities: list[float] | None  # in the order of the workload's labels
-    split: str
-    propensity: float
-    provenance: str
-    event_time: datetime  # UTC, naive
-    teacher_model: str | None
-    prompt_sha256: str | None
-    label_offset: int
-
-
 class Limits(dict[str, int]):
     """How many training rows of each class a snapshot holds."""
 
     tables: dict[str, Any] | None = None  # what they were counted in; None: a bound, nothing was read
-
-
-def class_limits(counts: Mapping[str, int], quota: int, rows: int) -> dict[str, int]:
-    """Return how many training rows each class may keep.
-
-    A class keeps min(what it has, quota, level), the level being the highest under which all classes together stay
-    within `rows`; what a level in whole rows leaves over goes to the rarest of the classes cut by it.
-    """
-    kept = {label: min(count, quota) for label, count in counts.items()}
-    left, limits = rows, {}
-    for done, label in enumerate(sorted(kept, key=lambda label: (kept[label], label))):
-        limits[label] = min(kept[label], -(-left // (len(kept) - done)))
-        left -= limits[label]
-    return limits
 
 
 def training_limits(store: Store, workload: Workload, partition: int, below: int) -> Limits:
@@ -187,10 +156,14 @@ def select(store: Store, workload: Workload, partition: int, below: int, limits:
         limits = _counted(store, workload, partition, below)
     parameters = (limits.tables or {}) | {"cut": list(limits), "limits": list(limits.values())}
     classes = set(workload.labels)
-    return [
+    rows = [
         Row(record_id, cluster, text, label, _soft(workload.labels, classes, soft), *rest)
         for record_id, cluster, text, label, soft, *rest in store.query(_TAKE, parameters)
     ]
+    offered = candidates(rows, workload)
+    near = near_evaluation([row.text for row in offered], _evaluation(store), workload.duplicates.similarity)
+    clean = [row for row, leaks in zip(offered, near.tolist(), strict=True) if not leaks]
+    return topped_up(rows, clean, workload) if clean else rows
 
 
 def _leave_near_out(store: Store, workload: Workload, parameters: Mapping[str, Any]) -> None:
@@ -246,14 +219,6 @@ def _take_votes_in(store: Store, workload: Workload) -> None:
     clusters, said, soft = zip(*found, strict=True) if found else ((), (), ())
     store.query(_RESOLVED, {"clusters": list(clusters), "said": list(said), "soft": list(soft)})
     store.query(_TAKE_VOTES_IN)
-
-
-def class_counts(workload: Workload, rows: list[Row]) -> dict[str, dict[str, int]]:
-    """Return split -> label -> rows, with every split and label named."""
-    counts = {split.value: dict.fromkeys(workload.labels, 0) for split in Split}
-    for row in rows:
-        counts[row.split][row.label] += 1
-    return counts
 
 
 def _soft(labels: Sequence[str], classes: set[str], stored: str | None) -> list[float] | None:

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from schemas.manifest import MANIFEST, ROWS, SnapshotManifest, effective_n, rows_digest
 from schemas.records import Split
 from schemas.workload import Workload
-from streams.window.selection import Row, class_counts
+from streams.window.paraphrases import PARAPHRASE
+from streams.window.rows import Row, class_counts
 
 _UNFINISHED: Final = ".unfinished-"
 _ABANDONED: Final = timedelta(hours=1)
@@ -116,7 +117,10 @@ def _manifest(
         time_from=_iso(min(times)) if times else None,
         time_to=_iso(max(times)) if times else None,
         effective_n={
-            split.value: effective_n([row.propensity for row in rows if row.split == split]) for split in Split
+            split.value: effective_n(
+                [row.propensity for row in rows if row.split == split and row.provenance != PARAPHRASE]
+            )
+            for split in Split
         },
         test_times_used=times_used(rows, earlier),
         columns={column.name: str(column.type) for column in _COLUMNS},
@@ -136,7 +140,11 @@ def _policy(workload: Workload) -> dict[str, float]:
         "certification": splits.certification,
         "test": splits.test,
     }
-    return policy if window.source_rows is None else policy | {"source_rows": float(window.source_rows)}
+    if window.source_rows is not None:
+        policy["source_rows"] = float(window.source_rows)
+    if workload.augment.paraphrases:
+        policy["augment_rows"] = float(workload.augment.rows)
+    return policy
 
 
 def _is_whole(folder: Path, manifest: SnapshotManifest) -> bool:

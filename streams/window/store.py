@@ -26,7 +26,7 @@ from streams.window.columns import Labelled, erasures_of, rows_of
 
 LOG: Final = logging.getLogger("millrace.window")
 WAL: Final = "128MB"  # what is written before DuckDB compresses it: at its 16 MB that takes a quarter of all time
-VERSION: Final = 3  # of the tables below; a file of another version is made again
+VERSION: Final = 4  # of the tables below; a file of another version is made again
 
 _SCHEMA: Final = """
 CREATE TABLE rows (
@@ -35,7 +35,7 @@ CREATE TABLE rows (
     text VARCHAR NOT NULL, label VARCHAR NOT NULL, vote BOOLEAN NOT NULL, split VARCHAR NOT NULL,
     client VARCHAR NOT NULL, source VARCHAR NOT NULL,
     class_probabilities VARCHAR, propensity DOUBLE NOT NULL, provenance VARCHAR NOT NULL, teacher_model VARCHAR,
-    prompt_sha256 VARCHAR, event_time TIMESTAMP NOT NULL
+    prompt_sha256 VARCHAR, event_time TIMESTAMP NOT NULL, paraphrases VARCHAR[]
 );
 CREATE TABLE erased (
     partition UTINYINT NOT NULL, label_offset BIGINT NOT NULL, workload VARCHAR NOT NULL, record_id VARCHAR NOT NULL

@@ -32,6 +32,21 @@ def test_suspects__are_mostly_the_planted_errors():
     assert len(set(found) & set(np.flatnonzero(wrong))) > 0.8 * wrong.sum()
 
 
+def test_suspects__are_judged_by_models_that_saw_none_of_their_cluster():
+    """A wrong label is found though its paraphrases carry it too: they are all in one fold."""
+    features, truth = _topics(300, seed=3)
+    wrong = np.arange(300) % 10 == 0
+    labels = np.where(wrong, (truth + 1) % 3, truth)
+    clusters = [str(row) for row in range(300)]
+    alone = out_of_fold(features, labels, 3, 0)
+    thrice = sparse.vstack([features] * 3, format="csr")
+    found = out_of_fold(thrice, np.tile(labels, 3), 3, 0, clusters * 3)
+
+    assert np.array_equal(alone, out_of_fold(features, labels, 3, 0, clusters))
+    assert wrong[suspects(found[:300], labels)].mean() > 0.7
+    assert len(set(suspects(found[:300], labels)) & set(np.flatnonzero(wrong))) > 0.7 * wrong.sum()
+
+
 def test_suspects__the_least_probable_label_comes_first():
     """Suspects are in the order in which a person should look at them."""
     probabilities = np.array([[0.3, 0.7], [0.9, 0.1], [0.1, 0.9], [0.2, 0.8], [0.7, 0.3]])

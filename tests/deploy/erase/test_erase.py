@@ -23,7 +23,8 @@ from schemas.records import LabelKind, LabelRecord, Provenance, Record
 from schemas.topics import GOLD, LABELS, MODEL_STATE, Topic
 from streams.window import snapshot
 from streams.window.columns import Labelled
-from streams.window.selection import Row, select, training_limits
+from streams.window.rows import Row
+from streams.window.selection import select, training_limits
 from streams.window.store import Store
 from tests.streams.doubles import NAME, PARTITION, START, label, workload
 from tests.streams.echo import read

@@ -17,7 +17,7 @@ from tests.streams.doubles import label
 NOW = datetime(2026, 1, 5, 10, 30, tzinfo=UTC)
 ASKED = st.fixed_dictionaries(
     {"first": st.just(1)},
-    optional={each: st.integers(1, 4) for each in ("retry", "vote", "second_prompt")},
+    optional={each: st.integers(1, 4) for each in ("retry", "vote", "second_prompt", "paraphrase")},
 )
 
 
@@ -48,6 +48,16 @@ def test_ledger__balances(calls: list[dict[str, int]], harvested: int, cached: i
     assert found.residual == 0
     assert found.calls == sum(sum(each.values()) for each in calls) + sum(refused)
     assert (found.labels, found.harvested, found.cache_hits) == (len(labels) - 1, harvested, cached)
+
+
+def test_ledger__of_a_harvested_label_that_was_paraphrased() -> None:
+    """A label that cost no question may have cost a call for its paraphrases, and its repeats."""
+    calls = {"paraphrase": 1, "retry": 2}
+    found = ledger(
+        [(NOW, label(1, "mergers", provenance=Provenance.HARVEST, teacher_calls=3, calls=calls))], [], NOW
+    )  # fmt: skip
+
+    assert (found.calls, found.paraphrases, found.retries, found.residual) == (3, 1, 2, 0)
 
 
 def test_ledger__does_not_balance() -> None:

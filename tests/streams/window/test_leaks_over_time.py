@@ -13,7 +13,8 @@ from schemas.records import LabelKind, LabelRecord, Split
 from streams.curate.duplicates import DuplicateIndex
 from streams.window import selection
 from streams.window.columns import Labelled
-from streams.window.selection import Row, select, training_limits
+from streams.window.rows import Row
+from streams.window.selection import select, training_limits
 from streams.window.store import Store
 from tests.streams.doubles import PARTITION, label, workload
 

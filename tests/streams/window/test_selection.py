@@ -17,7 +17,8 @@ from schemas.manifest import rows_digest
 from schemas.records import LabelKind, LabelRecord, Split
 from schemas.workload import Workload
 from streams.window.columns import Labelled
-from streams.window.selection import Row, class_limits, select, training_limits
+from streams.window.rows import Row, class_limits
+from streams.window.selection import select, training_limits
 from streams.window.snapshot import as_columns
 from streams.window.store import Store
 from tests.streams.doubles import PARTITION, START, label, workload

@@ -13,7 +13,7 @@ import pytest
 
 from schemas.manifest import rows_digest
 from streams.window import snapshot
-from streams.window.selection import Row
+from streams.window.rows import Row
 from tests.streams.doubles import NAME, START, workload
 
 WORKLOAD = workload(("earnings", "mergers"))

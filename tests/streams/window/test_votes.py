@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from schemas.records import LabelKind, LabelRecord, Provenance, Split
 from streams.window.columns import Labelled
-from streams.window.selection import Row, select, training_limits
+from streams.window.rows import Row
+from streams.window.selection import select, training_limits
 from streams.window.store import Store
 from streams.window.votes import Voice, resolve
 from tests.streams.doubles import PARTITION, label, workload

@@ -1,0 +1,46 @@
+"""Which classes are rare: those with fewer training labels within the window's age than the workload wants.
+
+A bounded view of `labels`, by partition: of each class the newest `augment.rows` are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from schemas.records import LabelKind, LabelRecord, Split
+from schemas.workload import Workload
+
+
+class RareClasses:
+    """The training labels of each class of the workloads that want paraphrases."""
+
+    def __init__(self, workloads: Mapping[str, Workload]) -> None:
+        self._workloads = workloads
+        # by partition and workload, then class: record id -> event time, in offset order
+        self._seen: dict[tuple[int, str], dict[str, dict[str, datetime]]] = {}
+
+    def forget(self, partition: int) -> None:
+        """Drop a partition."""
+        self._seen = {place: seen for place, seen in self._seen.items() if place[0] != partition}
+
+    def learn(self, partition: int, record: LabelRecord) -> None:
+        """Take a settled label, in offset order; an erased one counts no more."""
+        workload = self._workloads.get(record.workload)
+        if workload is None or not workload.augment.paraphrases:
+            return
+        seen = self._seen.setdefault((partition, record.workload), {})
+        if record.kind is LabelKind.ERASURE:
+            for of_class in seen.values():
+                of_class.pop(record.record_id, None)
+        elif record.kind is LabelKind.LABEL and record.split is Split.TRAIN:
+            of_class = seen.setdefault(record.label, {})
+            of_class[record.record_id] = record.event_time
+            if len(of_class) > workload.augment.rows:
+                del of_class[next(iter(of_class))]
+
+    def rare(self, partition: int, workload: Workload, label: str, at: datetime) -> bool:
+        """Tell whether a class is rare at an event time."""
+        since = at - timedelta(days=workload.window.age_days)
+        of_class = self._seen.get((partition, workload.name), {}).get(label, {})
+        return sum(time >= since for time in of_class.values()) < workload.augment.rows
