@@ -47,8 +47,10 @@ bench: $(STAMP) ## print the figures the README quotes (about an hour); DATA=fil
 	$(BIN)/python -m benchmarks.triggers
 	$(BIN)/python -m benchmarks.active
 	$(BIN)/python -m benchmarks.label_noise
+	$(BIN)/python -m benchmarks.day_one
 	$(BIN)/python -m benchmarks.streams
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.window
 	$(if $(DATA),$(BIN)/python -m benchmarks.student_vs_baseline '$(DATA)')
 
 clean: ## remove what the programs made; keeps .venv

@@ -36,7 +36,11 @@ COMMANDS: Final = MappingProxyType(
         "triggers": ("deploy.triggers", "why a retrain was asked for, and why none is asked for now"),
         "verify": ("deploy.verify", "count every record in the topics: is one lost?"),
         "trace": ("deploy.verify.trace", "follow one record through the topics"),
+        "ceiling": ("streams.ceiling", "ask the teacher twice: how far can a student agree with it?"),
+        "labels": ("deploy.labels", "what the labels cost, against the budget"),
+        "window": ("deploy.window", "show the window's rows, or ask SQL of them"),
         "gold": ("deploy.gold", "take in human labels; judge teacher and student by them"),
+        "erase": ("deploy.erase", "take a person's records out of labels, window and gold"),
         "dead-letters": ("deploy.dead_letters", "list, show or replay what could not be processed"),
     }
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from hashlib import sha256
@@ -16,12 +16,13 @@ from typing import Any, Final
 
 MANIFEST: Final = "manifest.json"
 ROWS: Final = "rows.parquet"
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _TEXTS: Final = ("record_id", "cluster_id", "text", "label", "split", "provenance")
 
 
 def canonical(value: Any) -> bytes:
     """Return the one JSON spelling of a value: sorted keys, no spaces, UTF-8."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +41,14 @@ class SnapshotManifest:
     class_counts: dict[str, dict[str, int]]  # split -> label -> rows
     labels_partition: int
     labels_offset: int  # everything below it was considered
-    policy: dict[str, float]  # the window's and the splits' numbers
+    policy: dict[str, float]  # the numbers that chose the rows: window, splits, similarity of near duplicates
     teacher_models: list[str]
+    prompts: list[str] = field(default_factory=list)  # SHA-256 of the prompts that its labels were asked with
     time_from: str | None = None  # ISO 8601, UTC
     time_to: str | None = None
+    effective_n: dict[str, float] = field(default_factory=dict)  # split -> Kish's, of the rows' inverse propensities
+    test_times_used: int = 1  # requests, this one counted, in which the longest used of its test rows took part
+    columns: dict[str, str] = field(default_factory=dict)  # of rows.parquet: name -> Arrow type
     format: str = "millrace-snapshot/1"
 
     def to_bytes(self) -> bytes:
@@ -62,6 +67,15 @@ class SnapshotManifest:
             ValueError, TypeError: it is no such manifest.
         """
         return cls(**json.loads(data))
+
+
+def effective_n(propensities: Sequence[float]) -> float:
+    """Return how many rows of equal weight say as much as these do, weighted by 1 / propensity; 0 of none.
+
+    Kish, "Survey Sampling" (1965): (sum w)^2 / sum w^2.
+    """
+    weights = [1 / propensity for propensity in propensities]
+    return sum(weights) ** 2 / sum(weight**2 for weight in weights) if weights else 0.0
 
 
 def rows_digest(rows: Iterable[Mapping[str, Any]]) -> str:

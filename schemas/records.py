@@ -212,6 +212,8 @@ class LabelRecord(Record):
     teacher_model: str | None = None
     prompt_sha256: str | None = None
     teacher_calls: int = 0
+    # The same calls by what they were made for: first, retry, vote, second_prompt, paraphrase.
+    calls: dict[str, int] = field(default_factory=dict)
     prompt_tokens: int = 0
     completion_tokens: int = 0
     split: Split = Split.TRAIN  # Decided once, by the hash of the cluster.
@@ -238,6 +240,26 @@ class GoldLabel(Record):
     time: datetime  # When it was added.
     file: str = ""  # Name of the file it came from.
     line: int = 0  # Its line there.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ceiling(Record):
+    """How often a teacher gives the same label twice, and so how often a student can agree with it at most."""
+
+    workload: str
+    time: datetime  # When it was asked again.
+    teacher_model: str
+    prompt_sha256: str
+    rows: int  # Test records that it gave a label both times.
+    effective_n: float  # Kish, by the inverse of their propensity.
+    self_agreement: float  # Weighted share of them with the same label both times.
+    low: float  # Of its 95 % interval.
+    high: float
+    ceiling: float  # Highest agreement of any student that `high` leaves possible.
+    unlabelled: int = 0  # Records that it gave no label the second time: not among the rows.
+    teacher_calls: int = 0  # What asking again cost.
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,10 +104,14 @@ GOLD: Final = Topic(
     "gold", records.GoldLabel, None, "people", "people",
     "labels that people gave, by annotator: what the teacher is judged by",
 )  # fmt: skip
+CEILINGS: Final = Topic(
+    "ceilings", records.Ceiling, None, "people", "dispatcher, people",
+    "how often a teacher gives the same label twice: the most a student can agree with it",
+)  # fmt: skip
 
 CATALOGUE: Final[tuple[Topic, ...]] = (
     TRAFFIC, CURATED, DISCARDED, LABELS, DEAD_LETTERS, RETRAIN_REQUESTS, TRAINING_RUNS, MODEL_PROMOTION,
-    ROLLOUT_STATUS, ROLLOUT_COMMANDS, MODEL_STATE, OUTCOMES, GOLD,
+    ROLLOUT_STATUS, ROLLOUT_COMMANDS, MODEL_STATE, OUTCOMES, GOLD, CEILINGS,
 )  # fmt: skip
 
 # What each consumer group reads. A group's offsets are committed before it first runs: it can never skip a record.

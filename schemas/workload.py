@@ -180,6 +180,30 @@ class Enrich(Section):
     language: bool = False  # 35 to 90 microseconds a record; quality.languages turns it on too
 
 
+class Price(Section):
+    """What the teacher costs; without it nothing can be limited in money."""
+
+    currency: str = "USD"
+    prompt_per_million: Annotated[float, Field(ge=0)] | None = None  # tokens
+    completion_per_million: Annotated[float, Field(ge=0)] | None = None  # tokens, those of its thoughts too
+
+
+class Allowance(Section):
+    """The most that may be spent in a period; None: no limit."""
+
+    calls: Positive | None = None
+    tokens: Positive | None = None  # prompt and completion together
+    money: Annotated[float, Field(gt=0)] | None = None  # in the price's currency
+
+
+class Budget(Section):
+    """What the teacher may cost; beyond it labelling pauses until the hour or day (UTC) turns, or for good."""
+
+    hour: Allowance = Allowance()
+    day: Allowance = Allowance()
+    total: Allowance = Allowance()
+
+
 class Teacher(Section):
     """The endpoint that labels, and its terms."""
 
@@ -187,10 +211,31 @@ class Teacher(Section):
     model: str = "teacher"
     api_key_env: str | None = None  # name of the environment variable that holds the key
     may_train: bool = False  # the teacher's terms allow to train on its answers; false: nothing is trained
-    concurrency: Positive = 32
-    timeout_seconds: Seconds = 30.0
-    attempts: Positive = 5
+    concurrency: Positive = 32  # calls at a time at most; what the endpoint takes below that is found by itself
+    timeout_seconds: Seconds = 30.0  # of one call
+    deadline_seconds: Seconds = 120.0  # of one record's calls together
+    attempts: Positive = 5  # failures on one record, before it is a dead letter while others are answered
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 20
+    votes: Positive = 1  # answers asked for where one comes without usable log-probabilities; odd
+    reasoning_tokens: Annotated[int, Field(ge=0)] = 0  # a reasoning teacher may think so long; 0: it does not
+    price: Price = Price()
+    budget: Budget = Budget()
+
+    @field_validator("votes")
+    @classmethod
+    def _is_odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("must be odd, so that two labels cannot draw")
+        return value
+
+    @model_validator(mode="after")
+    def _money_has_a_price(self) -> Self:
+        for period in ("hour", "day", "total"):
+            limited = getattr(self.budget, period).money is not None
+            for part in ("prompt_per_million", "completion_per_million"):
+                if limited and getattr(self.price, part) is None:
+                    raise ValueError(f"budget.{period}.money needs price.{part}; set it under [teacher.price]")
+        return self
 
 
 class Harvest(Section):
@@ -234,6 +279,8 @@ class Window(Section):
 
     rows: Positive = 3_000  # training rows at most
     quota: Positive = 1_000  # training rows per class at most
+    source_rows: Positive | None = None  # training rows of one source in a class at most; None: no cap
+    cluster_rows: Positive = 1  # training rows of one near-duplicate cluster at most
     age_days: Positive = 180
 
 

@@ -6,7 +6,8 @@ The life of a batch:
   3 refuse what changed hands meanwhile: the partition's next owner will process it
   4 begin, produce every output, send the batch's own last offset + 1 per partition, commit; the next batch is
     consumed at the same time, under its own metadata and epochs: what the group gave away meanwhile, Kafka fences
-  5 let the stage merge its overlay; after an abort, drop it. Only then the next batch is processed
+  5 let the stage merge its overlay; after an abort, drop it. Only then the next batch is processed; what the stage left
+    of this one is its head
 
 A batch that fails is tried again, then bisected, until the poison record stands alone and becomes a dead letter in
 the same kind of transaction. `Unavailable` is not poison: the same batch waits for as long as it takes. A partition
@@ -23,6 +24,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -41,6 +43,7 @@ from streams.instance import Instance
 from streams.liveness import Progress
 from streams.membership import Membership, Place, Taken
 from streams.rebuild import OwnTopics
+from streams.remainder import NOTHING, joined, without
 from streams.settings import WorkerSettings
 from streams.stage import Closing, Message, Output, Settlement, Stage
 from streams.transaction import Aborted, Transactions, WorkerFailed
@@ -92,6 +95,9 @@ class Source:
         self._consuming = ThreadPoolExecutor(1, thread_name_prefix=f"consume-{stage.name}")
         self._settling = ThreadPoolExecutor(1, thread_name_prefix=f"settle-{stage.name}")
         self._ahead: Taken | None = None  # consumed while the batch before it was committed
+        self._left: Taken | None = None  # what the stage left of the batch before: the head of the next
+        self._room = stage.batch_records  # of the next batch, beside what is left
+        self._held: AbstractSet[int] = frozenset()
         self._breakers = Breakers()
         self._rebuilt: set[int] = set()
         self._next: dict[Place, int] = {}  # the first offset not settled
@@ -186,20 +192,26 @@ class Source:
         log.info("%s: partition %d rebuilt from %d records in %.2f s", self.stage.name, number, reader.records, seconds)
 
     async def _take(self) -> Taken:
-        """Step 1: return the batch that is there already, or wait a while for one."""
+        """Step 1: return what was left with the batch that is there already; or wait a while for one."""
+        left, self._left = self._left, None
         taken, self._ahead = self._ahead, None
-        if taken is None:
-            now = time.monotonic()
-            opened, most = self._breakers.opened(now), self._breakers.most(self.stage.batch_records, now)
-            taken = await self._on(self._consuming, lambda: self._members.take(most, holding=opened))
-        if not taken.messages:
+        now = time.monotonic()
+        opened = self._breakers.opened(now)
+        most = min(self._room, self._breakers.most(self.stage.batch_records, now))
+        if taken is None and most > 0:
+            wait, holding = left is None, opened | self._held
+            taken = await self._on(self._consuming, lambda: self._members.take(most, wait=wait, holding=holding))
+        if left is not None:
+            fence = await self._on(self._consuming, self._members.metadata)
+            return joined(left, taken, fence, self._members.place)
+        if taken is None or not taken.messages:
             self.progress.idle()
-        return taken
+        return taken or NOTHING
 
     async def _take_ahead(self) -> None:
         """Consume the next batch, if one is there, while the last is committed; a breaker's probe is taken alone."""
-        if self._ahead is None and self._breakers.all_closed():
-            taken = await self._on(self._consuming, lambda: self._members.take(self.stage.batch_records, wait=False))
+        if self._ahead is None and self._room > 0 and not self._held and self._breakers.all_closed():
+            taken = await self._on(self._consuming, lambda: self._members.take(self._room, wait=False))
             self._ahead = taken if taken.messages else None
 
     async def _put_through(self, taken: Taken) -> None:
@@ -207,7 +219,8 @@ class Source:
         if not taken.messages:
             return
         self.progress.working()
-        epochs, stack = taken.epochs, [taken.messages]
+        metadata, epochs = taken.metadata, taken.epochs
+        stack: list[Sequence[Message]] = [taken.messages]
         while stack:
             messages = stack.pop()
             if not all(self._members.unchanged(place, epochs) for place in epochs):
@@ -215,7 +228,14 @@ class Source:
             if not messages:
                 continue
             try:
-                await self._try_again_and_again(messages, taken.metadata, epochs)
+                left = await self._try_again_and_again(messages, metadata, epochs)
+                if left and self._stopping.is_set():
+                    return  # it comes again, with what stands behind it
+                if left and stack:  # later messages wait: these go first, and rebalances are heard of meanwhile
+                    metadata = await self._on(self._consuming, self._members.hear_of_rebalance)
+                    stack.append(left)
+                elif left:
+                    self._left = Taken(list(left), metadata, epochs)
             except _ChangedHands:
                 stack.append(messages)  # what is still ours goes again
             except Exception as error:
@@ -225,15 +245,23 @@ class Source:
                     half = len(messages) // 2
                     stack += [messages[half:], messages[:half]]
                 else:
-                    await self._bury(messages[0], error, taken.metadata, epochs)
+                    await self._bury(messages[0], error, metadata, epochs)
 
-    async def _try_again_and_again(self, messages: Sequence[Message], metadata: Any, epochs: dict[Place, int]) -> None:
-        """Process and settle; a failure is tried again a few times, an outage for ever."""
+    async def _try_again_and_again(
+        self, messages: Sequence[Message], metadata: Any, epochs: dict[Place, int]
+    ) -> Sequence[Message]:
+        """Process and settle, and return what is left; a failure is tried again a few times, an outage for ever."""
         failures, wait = 0, self._settings.retry_seconds
         while True:
             try:
                 settlement = await self._process(messages)
-                await self._settle(settlement, self._members.ends_of(messages), metadata, epochs, messages)
+                settled = without(messages, settlement.left)
+                self._held = settlement.held & {m.partition for m in settlement.left}  # else nothing would let go of it
+                self._room = self.stage.batch_records - sum(m.partition not in self._held for m in settlement.left)
+                if settled:
+                    await self._settle(settlement, self._members.ends_of(settled), metadata, epochs, settled)
+                else:
+                    self.progress.waiting()  # the stage is there, and what it waits for is outside
             except Unavailable as error:
                 log.warning("%s: %s: partitions pause", self.stage.name, type(error).__name__)
                 metrics.RETRIES.labels(self.stage.name, "unavailable").inc()
@@ -251,7 +279,7 @@ class Source:
                 metrics.RETRIES.labels(self.stage.name, "failed").inc()
                 await self._wait(wait)
             else:
-                return
+                return settlement.left
             wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
             if not all(self._members.unchanged(place, epochs) for place in self._members.ends_of(messages)):
                 raise _ChangedHands

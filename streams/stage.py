@@ -7,6 +7,7 @@ only then lets the stage's state change. A stage does no Kafka I/O of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -43,11 +44,17 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a batch comes to. Exactly one of the two callbacks runs, after the transaction."""
+    """What a batch comes to. Exactly one of the two callbacks runs, after the transaction.
+
+    A stage may settle a part: of each partition it may leave the last messages, which come again as the head of the
+    next batch, before what was consumed since. Where it leaves all, nothing is written and no callback runs.
+    """
 
     outputs: Sequence[Output] = ()
     committed: Callable[[], None] = field(default=_nothing)  # merge the batch's overlay into the state
     aborted: Callable[[], None] = field(default=_nothing)  # drop it
+    left: Sequence[Message] = ()  # in the order of the batch
+    held: AbstractSet[int] = frozenset()  # partitions that wait for something outside: fetch no more of them for now
 
 
 class Reader(Protocol):

@@ -26,11 +26,13 @@ from aiokafka.errors import KafkaError
 from deploy.edge import logs, probes
 from deploy.edge.command import told_in_one_line
 from deploy.edge.settings import Settings
-from schemas.errors import ContractError, Unavailable
+from schemas.errors import BadInput, ContractError, Unavailable
 from schemas.events import ModelPromotion, PromotionDecision, RetrainRequest, RunState, TrainingRun
 from schemas.ids import run_id
 from schemas.job import JobSpec
+from schemas.rules.ceiling import check_target
 from trainers import metrics
+from trainers.duplicates import Duplicates
 from trainers.folder_lock import hold
 from trainers.launchers.local import LocalLauncher
 from trainers.launchers.protocol import JOB, Launcher
@@ -90,7 +92,7 @@ class Dispatcher:
     def __init__(self, settings: Settings, launcher: Launcher, now: Callable[[], datetime]) -> None:
         self._launcher, self._now = launcher, now
         self._folder = settings.state_dir.resolve() / "dispatcher" / "runs"
-        self._ledger = Ledger(settings)
+        self._ledger, self._duplicates = Ledger(settings), Duplicates(settings)
         self._runs: dict[str, Run] = {}
         self._offsets = Offsets()
         self._turned = time.monotonic()
@@ -116,6 +118,7 @@ class Dispatcher:
         except KafkaError as error:
             raise Unavailable(f"the broker or our place in it is lost: {error}") from error
         finally:
+            self._duplicates.stop()
             with contextlib.suppress(KafkaError):
                 await self._ledger.stop()
 
@@ -143,10 +146,22 @@ class Dispatcher:
         self._runs[identity] = run
         if known is None:
             await self._ledger.write([self._state(run, RunState.QUEUED)])
+        if (mistake := await self._mistake(request)) is not None:
+            await self._end(run, RunState.FAILED, mistake)
+
+    async def _mistake(self, request: RetrainRequest) -> str | None:
+        """Return why a job can never succeed, where that shows before it runs."""
         try:
-            JobSpec.from_json(request.job)
+            job = JobSpec.from_json(request.job)
         except (ValueError, TypeError, KeyError) as error:
-            await self._end(run, RunState.FAILED, f"the request holds no job specification: {error}")
+            return f"the request holds no job specification: {error}"
+        ceiling = None if job.champion else await self._ledger.ceiling(job.workload)  # a champion's gate has no floor
+        if ceiling is not None:
+            try:
+                check_target(f"{job.workload}: gate.agreement_floor", job.gate.agreement_floor, ceiling)
+            except BadInput as error:
+                return str(error)
+        return None
 
     async def _tend(self, run: Run) -> None:
         """Bring one run forward by what its folder says. Running is asked first, so that no end is missed."""
@@ -161,7 +176,7 @@ class Dispatcher:
         elif self._launcher.attempts(run.folder) >= ATTEMPTS:
             last = " | ".join(self._launcher.logs(run.folder, _LOG_LINES))
             await self._end(run, RunState.FAILED, f"died {ATTEMPTS} times; last lines: {last}")
-        elif self._running() < self._launcher.capacity():
+        elif self._running() < self._launcher.capacity() and self._duplicates.counted(run.folder, run.request.workload):
             (run.folder / JOB).write_text(run.request.job, encoding="utf-8")
             attempt = self._launcher.submit(run.folder)
             _log.info("run %s of %s started, attempt %d", run.id[:12], run.request.workload, attempt)

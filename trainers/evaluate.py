@@ -1,13 +1,14 @@
 """How students do on the test rows: figures with intervals, and differences on the same rows.
 
 Every figure is weighted by the inverse propensity and rests on the same cluster draws. `agreement` is with the
-teacher's label; accuracy against human labels is another figure and not computed here.
+teacher's label; accuracy against human labels is another figure and not computed here. A cluster counts once, for its
+copies say nothing new of the student; what they say of traffic is the request agreement.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +27,7 @@ class Scores:
 
     macro_f1: Interval
     agreement: Interval
+    request_agreement: Interval | None  # a row counts for every request of its cluster; None: not counted
     calibration_error: Interval
     class_f1: dict[int, Interval]  # classes with a test row
     macro_f1_draws: Floats
@@ -53,11 +55,35 @@ class Comparison:
 class Evaluator:
     """Scores students on one set of test rows."""
 
-    def __init__(self, test: Rows, labels: int, seed: int, draws: int = 2_000) -> None:
+    def __init__(
+        self, test: Rows, labels: int, seed: int, draws: int = 2_000, *, duplicates: Mapping[str, int] | None = None
+    ) -> None:
+        """Prepare the draws.
+
+        Args:
+            test: the rows.
+            labels: size of the label set.
+            seed: of the draws.
+            draws: how many.
+            duplicates: further requests by cluster; of one that is not named, none are known. None: not counted.
+        """
         self.test, self._labels = test, labels
+        self.requests = np.array([1 + (duplicates or {}).get(cluster, 0) for cluster in test.clusters])
         self.bootstrap = ClusterBootstrap(test.clusters, test.weights, draws=draws, seed=seed)
+        self.by_requests = (
+            None
+            if duplicates is None
+            else ClusterBootstrap(test.clusters, test.weights * self.requests, draws=draws, seed=seed)
+        )
         self.class_rows = np.bincount(test.labels, minlength=labels)
         self._one_each = np.unique(np.asarray(test.clusters, dtype=object).astype(str), return_index=True)[1]
+
+    def told(self) -> str:
+        """Return what the figures rest on, in words."""
+        rows = f"{len(self.test)} test rows, effective n = {self.bootstrap.effective_n:.0f}"
+        if self.by_requests is None:
+            return f"{rows}; their duplicates were not counted"
+        return f"{rows}; {self.requests.sum()} requests, effective n = {self.by_requests.effective_n:.0f}"
 
     def scores(self, probabilities: Floats) -> Scores:
         """Return a student's scores from its class probabilities (rows, labels)."""
@@ -69,6 +95,7 @@ class Evaluator:
         return Scores(
             macro_f1=interval(float(macro[0]), macro_draws),
             agreement=self.bootstrap.mean(right),
+            request_agreement=None if self.by_requests is None else self.by_requests.mean(right),
             calibration_error=self._calibration_error(probabilities.max(axis=1), right),
             class_f1={
                 number: interval(float(point[0, number]), draws[:, number])

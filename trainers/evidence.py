@@ -40,38 +40,39 @@ from schemas.rules.intervals import METHOD, Interval
 from trainers.artefacts import Published
 from trainers.evaluate import Comparison, Evaluator, Scores
 from trainers.gate import POLICY, GateVerdict
+from trainers.launchers.protocol import DUPLICATES
 from trainers.snapshot import Floats, Ints, Rows, Snapshot
 
 EVIDENCE: Final = "evidence.json"
 FAILED: Final = "failed.json"
 PREDICTIONS: Final = "predictions.parquet"
 SUSPECTS: Final = "suspects.parquet"
+BY_REQUESTS: Final = "request_agreement"
 FORMAT: Final = "millrace-evidence/1"
 
 
 def metrics_of(role: str, scores: Scores, evaluator: Evaluator, labels: list[str]) -> list[Metric]:
     """Return every figure of one student."""
-    effective = evaluator.bootstrap.effective_n
+    effective, n = evaluator.bootstrap.effective_n, len(evaluator.test)
 
-    def metric(name: str, found: Interval, n: int, label: str | None = None) -> Metric:
+    def metric(name: str, found: Interval, n: int, effective: float | None, label: str | None = None) -> Metric:
         low, high = (None if bound != bound else bound for bound in (found.low, found.high))  # noqa: PLR0124 - NaN
         return Metric(
             name=name, value=found.value, class_name=label, role=role, low=low, high=high, method=METHOD, n=n,
-            effective_n=None if label else effective,
+            effective_n=effective,
         )  # fmt: skip
 
-    n = len(evaluator.test)
-    overall = {
-        "macro_f1": scores.macro_f1,
-        "agreement": scores.agreement,
-        "calibration_error": scores.calibration_error,
-    }
+    found = [
+        metric("macro_f1", scores.macro_f1, n, effective),
+        metric("agreement", scores.agreement, n, effective),
+        metric("calibration_error", scores.calibration_error, n, effective),
+    ]
+    if scores.request_agreement is not None and evaluator.by_requests is not None:
+        found.append(metric(BY_REQUESTS, scores.request_agreement, n, evaluator.by_requests.effective_n))
+    by_class = scores.class_f1.items()
     return [
-        *(metric(name, found, n) for name, found in overall.items()),
-        *(
-            metric("f1", found, int(evaluator.class_rows[number]), labels[number])
-            for number, found in scores.class_f1.items()
-        ),
+        *found,
+        *(metric("f1", f1, int(evaluator.class_rows[number]), None, labels[number]) for number, f1 in by_class),
     ]
 
 
@@ -89,6 +90,7 @@ def evaluation_of(
         eval_set_id=f"{snapshot.manifest.snapshot_id}/test",
         eval_sha256=sha256(canonical(rows)).hexdigest(),
         n=len(test),
+        times_used=snapshot.manifest.test_times_used,
         metrics=metrics,
         champion_version=champion[0] if champion else None,
         champion_metrics=champion[1] if champion else [],
@@ -162,11 +164,23 @@ def data_of(job: JobSpec, snapshot: Snapshot) -> TrainingData:
     )
 
 
-def write_predictions(folder: Path, labels: list[str], test: Rows, students: Mapping[str, Floats]) -> None:
-    """Write the test rows with the teacher's label and each student's."""
-    columns = {
+def duplicates_in(folder: Path) -> dict[str, int] | None:
+    """Return by cluster how many further requests it stands for; None: nobody counted them."""
+    try:
+        found: dict[str, int] = json.loads((folder / DUPLICATES).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def write_predictions(folder: Path, labels: list[str], evaluator: Evaluator, students: Mapping[str, Floats]) -> None:
+    """Write the test rows with what each stands for, the teacher's label and each student's."""
+    test = evaluator.test
+    columns: dict[str, Any] = {
         "record_id": test.record_ids,
         "cluster_id": test.clusters,
+        "weight": test.weights,
+        "requests": evaluator.requests,
         "text": test.texts,
         "split": ["TEST"] * len(test),
         "teacher": [labels[number] for number in test.labels],
@@ -219,8 +233,9 @@ def write_whole(file: Path, value: Mapping[str, Any]) -> None:
 
 
 def evaluation_digest(evaluation: Evaluation) -> str:
-    """Return the digest of an evaluation's figures, without the latency, which differs from run to run."""
-    still = dataclasses.replace(evaluation, latency_ms_p50=None, latency_ms_p99=None)
+    """Return the digest of an evaluation's figures, without latency and requests, which differ from run to run."""
+    kept = [metric for metric in evaluation.metrics if metric.name != BY_REQUESTS]
+    still = dataclasses.replace(evaluation, metrics=kept, latency_ms_p50=None, latency_ms_p99=None)
     return sha256(canonical(dataclasses.asdict(still))).hexdigest()
 
 

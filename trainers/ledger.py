@@ -19,7 +19,7 @@ from deploy.edge.settings import Settings
 from schemas import topics
 from schemas.errors import RecordRejected
 from schemas.events import ModelPromotion, RunState, TrainingRun
-from schemas.records import Record
+from schemas.records import Ceiling, Record
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, Topic
 from trainers.promotion import headers_of
@@ -79,6 +79,11 @@ class Ledger:
         """Close both clients."""
         await self._consumer.stop()
         await self._producer.stop()
+
+    async def ceiling(self, workload: str) -> Ceiling | None:
+        """Return what was last measured of the workload's teacher, asked twice; None: nothing was."""
+        found = [one for one in await self._read_all(topics.CEILINGS, Ceiling) if one.workload == workload]
+        return found[-1] if found else None
 
     async def poll(self) -> list[ConsumerRecord[bytes, bytes]]:
         """Return the next requests, soon, in the order of each partition."""

@@ -78,7 +78,8 @@ def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress) -> None:
         students["champion"] = _champion(job.champion, job, test.texts, device)
 
     # 5 All of them on the same rows and draws.
-    evaluator = Evaluator(test, len(job.labels), job.student.seed)
+    evaluator = Evaluator(test, len(job.labels), job.student.seed, duplicates=evidence.duplicates_in(out))
+    progress.say("evaluate", message=evaluator.told())
     scores = {role: evaluator.scores(found) for role, found in students.items()}
     metrics = {role: evidence.metrics_of(role, found, evaluator, job.labels) for role, found in scores.items()}
     against = {
@@ -115,7 +116,7 @@ def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress) -> None:
     shown_metrics = [metric for role in ("baseline", "base", "tuned") for metric in metrics[role]]
     evaluation = evidence.evaluation_of(snapshot, shown_metrics, verdict, compared, champion)
     decision = evidence.decision_of(job, verdict)
-    evidence.write_predictions(out, job.labels, test, students)
+    evidence.write_predictions(out, job.labels, evaluator, students)
     evidence.write_whole(
         out / evidence.EVIDENCE,
         {

@@ -124,16 +124,18 @@ def _students(event: ModelPromotion | None, accuracies: Mapping[str, tuple[int, 
         return []
     overall = {(one.role, one.name): one for one in event.evaluation.metrics if one.class_name is None}
     return [
-        _student(role, overall[role, "macro_f1"], overall[role, "agreement"], accuracies.get(role))
+        _student(role, {name: one for (of, name), one in overall.items() if of == role}, accuracies.get(role))
         for role in NAMES
         if (role, "macro_f1") in overall
     ]
 
 
-def _student(role: Any, f1: Metric, agreement: Metric, accuracy: tuple[int, int] | None) -> StudentSummary:
+def _student(role: Any, found: Mapping[str, Metric], accuracy: tuple[int, int] | None) -> StudentSummary:
+    f1, by_requests = found["macro_f1"], found.get("request_agreement")
     return StudentSummary(
         name=NAMES[role], role=role, n=f1.n, macro_f1=f1.value, macro_f1_low=f1.low, macro_f1_high=f1.high,
-        agreement=agreement.value, accuracy=accuracy[1] / accuracy[0] if accuracy and accuracy[0] else None,
+        agreement=found["agreement"].value, accuracy=accuracy[1] / accuracy[0] if accuracy and accuracy[0] else None,
+        effective_n=f1.effective_n, request_agreement=None if by_requests is None else by_requests.value,
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ from deploy.report.inputs import Summary
 from deploy.report.report import write_report
 from schemas.errors import MillraceError
 from schemas.events import PromotionDecision, RolloutState, RunState
-from schemas.manifest import MANIFEST, SnapshotManifest
+from schemas.manifest import MANIFEST, ROWS, SnapshotManifest
 from schemas.topics import TRAFFIC
 
 PHASE_ONE_SECONDS: Final = 300.0
@@ -146,7 +146,8 @@ def finish(stage: Stage, notes: list[str]) -> Summary:
     (home / "summary.json").write_text(summary.model_dump_json(indent=1) + "\n")
     write_report(
         summary, home / "report.html", workload=stage.played.workload.name, evidence=evidence,
-        flow=figures.flow(tally), statuses=tally.statuses, predictions=predictions, notes=[STAND_IN, *notes],
+        flow=figures.flow(tally), statuses=tally.statuses, predictions=predictions,
+        rows=parquet.read_table(Path(request.snapshot_uri) / ROWS), notes=[STAND_IN, *notes],
     )  # fmt: skip
     return summary
 

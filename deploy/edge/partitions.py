@@ -1,22 +1,55 @@
-"""Reads a partition of one of our topics as it stands now, read_committed, for commands that people call."""
+"""Reads one of our topics as it stands now, read_committed, for commands that people call."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
+from deploy.edge.framing import Framing
 from deploy.edge.kafka import librdkafka, topic_name
 from deploy.edge.settings import Settings
-from schemas.errors import ContractError, Unavailable
-from schemas.topics import Topic
+from schemas.errors import ContractError, RecordRejected, Unavailable
+from schemas.records import Record
+from schemas.rules.partition import partition_of
+from schemas.topics import PARTITIONS, Topic
 
 _SECONDS: Final = 15.0
 _READ: Final = 1_000
 _TURN_SECONDS: Final = 0.05  # a turn that brings fewer than _READ waits for all of it
 _ELECTIONS: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+
+R = TypeVar("R", bound=Record)
+
+
+def read_records(
+    settings: Settings, reader: str, framing: Framing, topic: Topic, record: type[R], workload: str
+) -> Iterator[R]:
+    """Yield the records of a workload on a topic, oldest first.
+
+    Args:
+        settings: the cluster and the prefix.
+        reader: who reads, as for `read_partition`.
+        framing: decodes them.
+        topic: of the catalogue.
+        record: what the topic holds.
+        workload: whose.
+
+    Raises:
+        ContractError: the topic is missing, or holds something else.
+        Unavailable: the cluster does not answer.
+    """
+    partition = partition_of(workload, PARTITIONS)
+    for raw in read_partition(settings, reader, topic, partition):
+        try:
+            found: Any = framing.decode(record, raw.value() or b"")
+        except RecordRejected as error:
+            where = f"{topic.name}/{partition} at offset {raw.offset()}"
+            raise ContractError(f"{where} is no record of its topic: {error.detail}") from error
+        if found.workload == workload:
+            yield found
 
 
 def read_partition(

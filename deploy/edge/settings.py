@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from schemas.errors import SettingsError, WorkloadError
+from schemas.errors import BadInput, SettingsError, WorkloadError
 from schemas.workload import Workload
 
 
@@ -68,3 +68,16 @@ class Settings(BaseSettings):
                 "workloads_dir", str(self.workloads_dir), "holds no workload; `millrace init NAME` writes one"
             )
         return found
+
+    def workload(self, name: str | None) -> Workload:
+        """Return the workload of a name; None: the only one there is.
+
+        Raises:
+            BadInput: there is none of the name, or several and no name. WorkloadError: as `workloads`.
+        """
+        found = self.workloads()
+        if name is None and len(found) == 1:
+            return next(iter(found.values()))
+        if name is None or name not in found:
+            raise BadInput("WORKLOAD", name, f"choose one of {', '.join(sorted(found))}")
+        return found[name]

@@ -6,7 +6,7 @@ Exit codes: 0 done, 2 a mistake in what was asked for, or no answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from deploy.edge.command import told_in_one_line
 from deploy.edge.settings import Settings
 from deploy.gold import show
 from deploy.gold.figures import report
-from deploy.gold.joined import duplicates_of, humans, is_anchor, taught
+from deploy.gold.joined import humans, is_anchor, taught
 from deploy.gold.rows import read_rows
 from deploy.gold.topic import Topics, gold_labels, write
 from schemas.errors import BadInput
-from schemas.workload import Workload
+from schemas.rules.multiplicity import duplicates_of
 
 SERVERS = click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
 
@@ -46,7 +46,7 @@ def add_command(file: Path, workload: str | None, annotator: str | None, bootstr
     annotator's second thought, replaces what the annotator said of the text before.
     """
     settings = Settings.load(bootstrap_servers=bootstrap_servers)
-    chosen = _workload(settings.workloads(), workload)
+    chosen = settings.workload(workload)
     found = gold_labels(read_rows(file, chosen, annotator), chosen, file.name, datetime.now(UTC))
     write(settings, found)
     texts = {one.text_key for one in found}
@@ -70,26 +70,19 @@ def report_command(
     their cluster as far as `discarded` still knows them.
     """
     settings = Settings.load(bootstrap_servers=bootstrap_servers)
-    chosen = _workload(settings.workloads(), workload)
+    chosen = settings.workload(workload)
     student = None if predictions is None else _predictions(predictions)
     topics = Topics(settings, chosen.name)
     gold = humans(topics.gold())
     if not gold:
         raise BadInput("WORKLOAD", chosen.name, "has no human labels; add some with `millrace gold add FILE`")
     teacher = taught(topics.labels(), duplicates_of(topics.discarded()), gold, student or {})
-    found = report(chosen.name, chosen.labels, gold, teacher, student)
+    ceiling = next(iter(deque(topics.ceilings(), maxlen=1)), None)
+    found = report(chosen.name, chosen.labels, gold, teacher, student, ceiling)
     if as_json:
         print(json.dumps(show.plain(found)))
     else:
         show.table(chosen, found)
-
-
-def _workload(workloads: Mapping[str, Workload], name: str | None) -> Workload:
-    if name is None and len(workloads) == 1:
-        return next(iter(workloads.values()))
-    if name is None or name not in workloads:
-        raise BadInput("workload", name, f"choose one of {', '.join(sorted(workloads))}")
-    return workloads[name]
 
 
 def _predictions(file: Path) -> dict[str, str]:

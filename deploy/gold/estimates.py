@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 from schemas.rules.calibration import fit_temperature, to_probabilities
-from schemas.rules.intervals import Interval
+from schemas.rules.intervals import Interval, wilson
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -67,11 +67,7 @@ def accuracy(right: Floats, sample: Sample, level: float = 0.95) -> Interval:
         sample: the rows.
         level: of confidence.
     """
-    value, n = sample.mean(right), sample.effective_n
-    z = float(t.ppf((1 + level) / 2, max(n - 1, 1)))
-    middle = (value + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * float(np.sqrt(value * (1 - value) / n + z**2 / (4 * n**2)))
-    return Interval(value, max(0.0, middle - half), min(1.0, middle + half))
+    return wilson(sample.mean(right), sample.effective_n, level)
 
 
 def prediction_powered(

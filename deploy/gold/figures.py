@@ -10,6 +10,7 @@ import numpy as np
 
 from deploy.gold.estimates import Calibration, Floats, Ints, Sample, accuracy, calibration, prediction_powered
 from deploy.gold.joined import Human, Taught, is_anchor
+from schemas.records import Ceiling
 from schemas.rules.intervals import Interval
 
 LEAST_ROWS: Final = 30  # with probabilities, on either side: below, a temperature is a guess
@@ -45,6 +46,7 @@ def report(
     gold: Mapping[str, Human],
     teacher: Mapping[str, Taught],
     student: Mapping[str, str] | None = None,
+    ceiling: Ceiling | None = None,
 ) -> Report:
     """Return the figures.
 
@@ -54,11 +56,12 @@ def report(
         gold: human labels by text.
         teacher: teacher labels by text.
         student: a student's label by record id, on test rows; None: only the teacher is judged.
+        ceiling: what the teacher said when it was asked again; None: it was not.
     """
     certain = {key: human.label for key, human in gold.items() if human.label in labels}
     both = sorted(key for key in certain if key in teacher and teacher[key].label in labels)
     anchors = [key for key in both if is_anchor(workload, key)]
-    figures = [*_humans(gold), *_teacher(certain, [teacher[key] for key in anchors])]
+    figures = [*_humans(gold), *_teacher(certain, [teacher[key] for key in anchors]), *_again(ceiling)]
     if student is not None:
         figures += _student(certain, teacher, student)
     confusions: dict[tuple[str, str], int] = {}
@@ -93,6 +96,14 @@ def _teacher(certain: Mapping[str, str | None], rows: Sequence[Taught]) -> list[
     right = np.array([certain[row.text_key] == row.label for row in rows], dtype=np.float64)
     told = "on anchors"
     return [Figure("teacher's accuracy", accuracy(right, sample), len(rows), sample.effective_n, told)]
+
+
+def _again(ceiling: Ceiling | None) -> list[Figure]:
+    if ceiling is None:
+        return []
+    found = Interval(ceiling.self_agreement, ceiling.low, ceiling.high)
+    told = f"no student can agree with it above {ceiling.ceiling:.3f}"
+    return [Figure("teacher's self-agreement", found, ceiling.rows, ceiling.effective_n, told)]
 
 
 def _student(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Final
 
-from schemas.records import DiscardedRecord, DiscardReason, GoldLabel, LabelKind, LabelRecord, Provenance
+from schemas.records import GoldLabel, LabelKind, LabelRecord, Provenance
 from schemas.rules.normalise import text_key
 
 ANCHOR_SHARE: Final = 0.5
@@ -73,7 +73,7 @@ def taught(
 
     Args:
         labels: of one workload, in offset order.
-        duplicates: discarded ones by cluster, from `duplicates_of`; votes among the labels are added to them.
+        duplicates: discarded ones by cluster; votes among the labels are added to them.
         texts: keys of the texts that are of interest; others are passed over, for there may be millions.
         record_ids: of the records that are of interest besides.
     """
@@ -101,13 +101,4 @@ def taught(
 def _taught(key: str, record: LabelRecord) -> Taught:
     return Taught(
         key, record.record_id, record.cluster_id, record.label, record.class_probabilities, record.propensity, 1
-    )
-
-
-def duplicates_of(discarded: Iterable[DiscardedRecord]) -> dict[str, int]:
-    """Return for each cluster how many duplicates of it were discarded; a retry under its own id is no new request."""
-    return Counter(
-        record.cluster_id
-        for record in discarded
-        if record.duplicate_of and record.cluster_id and record.reason is not DiscardReason.DUPLICATE_ID
     )

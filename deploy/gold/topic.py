@@ -10,16 +10,16 @@ from confluent_kafka import KafkaException, Producer
 
 from deploy.edge.framing import Framing
 from deploy.edge.kafka import producer, topic_name
-from deploy.edge.partitions import read_partition
+from deploy.edge.partitions import read_records
 from deploy.edge.privacy import redactors
 from deploy.edge.settings import Settings
 from deploy.gold.rows import GoldRow
 from schemas import ids
-from schemas.errors import ContractError, RecordRejected, Unavailable
-from schemas.records import DiscardedRecord, GoldLabel, LabelRecord, Record
+from schemas.errors import Unavailable
+from schemas.records import Ceiling, DiscardedRecord, GoldLabel, LabelRecord, Record
 from schemas.rules.normalise import normalise, text_key
 from schemas.rules.partition import partition_of
-from schemas.topics import DISCARDED, GOLD, LABELS, PARTITIONS, Topic
+from schemas.topics import CEILINGS, DISCARDED, GOLD, LABELS, PARTITIONS, Topic
 from schemas.workload import Workload
 
 _SECONDS: Final = 30.0
@@ -92,21 +92,19 @@ class Topics:
 
     def gold(self) -> Iterator[GoldLabel]:
         """Yield human labels, oldest first."""
-        return (record for record in self._read(GOLD, GoldLabel) if record.workload == self._workload)
+        return self._read(GOLD, GoldLabel)
 
     def labels(self) -> Iterator[LabelRecord]:
         """Yield labels, oldest first."""
-        return (record for record in self._read(LABELS, LabelRecord) if record.workload == self._workload)
+        return self._read(LABELS, LabelRecord)
 
     def discarded(self) -> Iterator[DiscardedRecord]:
         """Yield what ended early, oldest first."""
-        return (record for record in self._read(DISCARDED, DiscardedRecord) if record.workload == self._workload)
+        return self._read(DISCARDED, DiscardedRecord)
+
+    def ceilings(self) -> Iterator[Ceiling]:
+        """Yield how often the teacher agreed with itself, the last measurement last."""
+        return self._read(CEILINGS, Ceiling)
 
     def _read(self, topic: Topic, record: type[R]) -> Iterator[R]:
-        partition = partition_of(self._workload, PARTITIONS)
-        for raw in read_partition(self._settings, "gold", topic, partition):
-            try:
-                yield self._framing.decode(record, raw.value() or b"")
-            except RecordRejected as error:
-                where = f"{topic.name}/{partition} at offset {raw.offset()}"
-                raise ContractError(f"{where} is no record of its topic: {error.detail}") from error
+        return read_records(self._settings, "gold", self._framing, topic, record, self._workload)

@@ -54,6 +54,8 @@ class StudentSummary(Part):
     macro_f1_high: float | None
     agreement: float
     accuracy: float | None  # None: no true labels are known
+    effective_n: float | None = None  # of the rows, by propensity and cluster
+    request_agreement: float | None = None  # a cluster counts for all its requests; None: they were not counted
 
 
 class GateSummary(Part):

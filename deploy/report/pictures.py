@@ -7,7 +7,8 @@ their letters can be read on a phone. Nothing is told by colour alone: shapes an
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from io import StringIO
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ from schemas.events import RolloutState, RolloutStatus
 WIDTH: Final = 4.8  # inches; an inch is 96 px on the page
 MOST_CLASSES: Final = 24  # drawn; more would be unreadable, and the page says how many are left out
 
+STRETCH_ROWS: Final = 50  # of the class mix: a share of 10 % is then told to within 8 points
+MOST_STRETCHES: Final = 24
 MOST_CONFUSED: Final = 16  # rows and columns of the confusion matrix
 
 # Placeholder -> what the page makes of it.
@@ -195,6 +198,52 @@ def window(classes: Mapping[str, int]) -> str:
         return _svg(figure, f"Training rows by class: {', '.join(f'{label} {classes[label]}' for label in labels[:5])}")
 
 
+def class_mix(times: Sequence[datetime], labels: Sequence[str], weights: Sequence[float]) -> str:
+    """Draw each class's share of the traffic over time, a strip a class; the most frequent first.
+
+    Args:
+        times: event time of each row.
+        labels: of each row.
+        weights: how many records each row stands for: its inverse propensity.
+    """
+    totals: dict[str, float] = {}
+    for label, weight in zip(labels, weights, strict=True):
+        totals[label] = totals.get(label, 0.0) + weight
+    shown = sorted(totals, key=lambda label: (-totals[label], label))[:MOST_CONFUSED]
+    seconds = np.array([time.timestamp() for time in times])
+    bins = stretches(len(times))
+    edges = np.linspace(seconds.min(), seconds.max(), bins + 1)
+    place = np.clip(np.searchsorted(edges, seconds, side="right") - 1, 0, bins - 1)
+    whole = np.bincount(place, weights=np.array(weights), minlength=bins)
+    with mpl.rc_context(_STYLE):
+        figure, axes = _canvas(0.7 + 0.3 * len(shown))
+        for row, label in enumerate(shown):
+            own = np.array([weight if one == label else 0.0 for one, weight in zip(labels, weights, strict=True)])
+            share = np.bincount(place, weights=own, minlength=bins) / np.maximum(whole, 1e-9)
+            height = 0.8 * share / max(float(share.max()), 1e-9)  # each strip by itself: a rare class is seen to move
+            axes.bar(range(bins), height, 0.92, bottom=row + 0.4 - height, color=TUNED, alpha=0.75, linewidth=0)
+            seen = share[whole > 0]
+            axes.text(
+                bins - 0.2,
+                row,
+                f"{100 * seen.min():.0f} to {100 * seen.max():.0f} %",
+                va="center",
+                fontsize=8,
+                color=SOFT,
+            )
+        axes.set_yticks(range(len(shown)), [short(label) for label in shown])
+        axes.set_ylim(len(shown) - 0.4, -0.6)
+        axes.set_xlim(-0.6, bins * 1.3)
+        axes.set_xticks([0, bins - 1], [f"{time:%d %b %H:%M}" for time in (min(times), max(times))])
+        axes.tick_params(length=0)
+        return _svg(figure, f"Share of each of {len(shown)} classes over {bins} stretches of time")
+
+
+def stretches(rows: int) -> int:
+    """Return into how many stretches of time so many rows are parted: about 50 in each, 24 at most."""
+    return min(rows // STRETCH_ROWS, MOST_STRETCHES)
+
+
 def drawn(counts: Mapping[str, int], most: int = MOST_CLASSES) -> list[str]:
     """Return the labels that are drawn: most rows first."""
     return sorted(counts, key=lambda label: (-counts[label], label))[:most]
@@ -222,3 +271,17 @@ def _svg(figure: Figure, words: str) -> str:
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
     quoted = words.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return svg.replace("<svg ", f'<svg role="img" aria-label="{quoted}" ', 1)
+
+
+def draw(height: float, words: str, paint: Callable[[Axes], None]) -> str:
+    """Return a picture that `paint` paints, in the style of the page.
+
+    Args:
+        height: in inches; it is `WIDTH` wide.
+        words: what it shows, for who cannot see it.
+        paint: is given the empty axes.
+    """
+    with mpl.rc_context(_STYLE):
+        figure, axes = _canvas(height)
+        paint(axes)
+        return _svg(figure, words)

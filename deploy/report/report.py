@@ -14,6 +14,7 @@ from deploy.report import pictures
 from deploy.report.inputs import ClassScore, StageFlow, Summary, class_scores
 from schemas.errors import BadInput
 from schemas.events import RolloutStatus
+from schemas.records import Split
 
 TEACHER_COLUMN: Final = "teacher"  # of predictions.parquet; the students' columns are named by role
 _PROMOTED: Final = "PROMOTED"
@@ -28,12 +29,24 @@ def write_report(
     flow: Sequence[StageFlow] = (),
     statuses: Sequence[RolloutStatus] = (),
     predictions: pa.Table | None = None,
+    rows: pa.Table | None = None,
     notes: Sequence[str] = (),
 ) -> Path:
-    """Write the report of one loop; what is not given is left out. `notes` are said at its end: which parts stood in.
+    """Write the report of one loop; what is not given is left out.
+
+    Args:
+        summary: its figures.
+        out: the file.
+        workload: its name.
+        evidence: of its run.
+        flow: what each stage consumed and what became of it.
+        statuses: of its rollout.
+        predictions: the run's test rows with each student's label.
+        rows: of the run's snapshot.
+        notes: are said at its end: which parts stood in.
 
     Raises:
-        BadInput: the evidence or the predictions lack what the pictures need.
+        BadInput: the evidence, the predictions or the rows lack what the pictures need.
     """
     scores = class_scores(evidence) if evidence else []
     page = _environment().get_template("page.html.j2").render(
@@ -42,7 +55,7 @@ def write_report(
         headline=headline(summary),
         good=summary.rollout.final_state.upper() == _PROMOTED,
         reasons=[_said(reason) for reason in summary.gate.reasons],
-        picture=_pictures(summary, scores, statuses, predictions),
+        picture=_pictures(summary, scores, statuses, predictions, rows),
         scores=_by_class(scores),
         not_judged=(evidence or {}).get("evaluation", {}).get("not_judged", []),
         left_out=max(0, len(_by_class(scores)) - pictures.MOST_CLASSES),
@@ -77,7 +90,11 @@ def _said(reason: str | dict[str, Any]) -> str:
 
 
 def _pictures(
-    summary: Summary, scores: Sequence[ClassScore], statuses: Sequence[RolloutStatus], predictions: pa.Table | None
+    summary: Summary,
+    scores: Sequence[ClassScore],
+    statuses: Sequence[RolloutStatus],
+    predictions: pa.Table | None,
+    rows: pa.Table | None,
 ) -> dict[str, Markup]:
     """Return the pictures there are data for, by name."""
     drawn: dict[str, str] = {}
@@ -89,14 +106,27 @@ def _pictures(
         drawn["rollout"] = pictures.rollout(statuses)
     if any(summary.window.classes.values()):
         drawn["window"] = pictures.window(summary.window.classes)
+    mix = _class_mix(rows) if rows is not None else None
+    if mix is not None:
+        drawn["mix"] = mix
     # The SVG is matplotlib's: what people wrote (labels) was escaped when it was drawn.
     return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
 
 
-def _column(predictions: pa.Table, name: str) -> list[str]:
-    if name not in predictions.column_names:
-        raise BadInput("predictions", predictions.column_names, f"need a column {name!r}")
-    values: list[str] = predictions.column(name).to_pylist()
+def _class_mix(rows: pa.Table) -> str | None:
+    """Draw the class mix by the evaluation rows: a uniform sample with known propensity, which no quota touches."""
+    splits = _column(rows, "split", "rows")
+    kept = rows.filter(pa.array([split != Split.TRAIN for split in splits]))
+    if pictures.stretches(kept.num_rows) < 2:
+        return None
+    weights = [1 / propensity for propensity in _column(kept, "propensity", "rows")]
+    return pictures.class_mix(_column(kept, "event_time", "rows"), _column(kept, "label", "rows"), weights)
+
+
+def _column(table: pa.Table, name: str, what: str = "predictions") -> list[Any]:
+    if name not in table.column_names:
+        raise BadInput(what, table.column_names, f"need a column {name!r}")
+    values: list[Any] = table.column(name).to_pylist()
     return values
 
 

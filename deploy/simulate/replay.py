@@ -1,4 +1,4 @@
-"""`millrace replay`: play a file that you have onto `traffic`, with its recorded answers."""
+"""`millrace replay`: play a file that you have onto `traffic`, with its recorded answers, or report on it first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import click
 
 from deploy.edge.command import told_in_one_line
 from deploy.edge.settings import Settings
-from deploy.simulate import columns, sink
+from deploy.simulate import columns, day_one, sink
 from deploy.simulate.columns import Columns, Playing
 from deploy.simulate.forms import Wire
 from deploy.simulate.tables import Row, rows
@@ -40,12 +40,19 @@ class _Player:
     def play(self, chosen: Iterator[Row], arrivals: Iterator[datetime]) -> Iterator[Played]:
         """Yield each row as a record."""
         for row, arrival in zip(chosen, arrivals, strict=False):
-            self.counts["records"] += 1
-            if self.shape is None or columns.is_exchange(row):
-                self.counts["passed unchanged"] += 1
-                yield f"{self.source}-{row.number}", None, None, columns.unchanged(row, self.workload)
-            else:
-                yield self._record(row, self.shape, arrival)
+            yield self.one(row, arrival)
+
+    def one(self, row: Row, arrival: datetime) -> Played:
+        """Return a row as a record.
+
+        Raises:
+            BadInput: it has no text, or its time cannot be read.
+        """
+        self.counts["records"] += 1
+        if self.shape is None or columns.is_exchange(row):
+            self.counts["passed unchanged"] += 1
+            return f"{self.source}-{row.number}", None, None, columns.unchanged(row, self.workload)
+        return self._record(row, self.shape, arrival)
 
     def _record(self, row: Row, shape: Columns, arrival: datetime) -> Played:
         if shape.text not in row.values:
@@ -79,39 +86,91 @@ class _Player:
 @click.option("--limit", type=click.IntRange(1), default=None, help="Play at most so many rows.")
 @click.option("--seed", type=int, default=None, help="Shuffle the rows by this seed; without: the file's order.")
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Write JSONL here instead of producing.")
+@click.option("--report", type=click.Path(path_type=Path), is_flag=False, flag_value=Path(), default=None,
+    metavar="[OUT.html]", help="Produce nothing: write a page on what the file holds and what a student could take "
+    "over, and its figures as JSON beside it. [name: that of the file]")  # fmt: skip
+@click.option("--agreement", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=None,
+    help="Of the report: least agreement of what a student answers.  [default: the workload's gate.agreement_floor]",
+)  # fmt: skip
+@click.option("--price-per-1000", type=click.FloatRange(0), default=None,
+    help="Of the report: what the teacher's answers to 1,000 requests cost.")  # fmt: skip
 @click.option("--bootstrap-servers", default=None, help="Kafka's address; default from MILLRACE_BOOTSTRAP_SERVERS.")
 @told_in_one_line
 def main(
     *,
     source: str, workload: str, text: str | None, label: str | None, no_label: bool, own: str | None, time: str | None,
     answered_by: str, model: str | None, rate: float | None, skip: int, limit: int | None, seed: int | None,
-    out: Path | None, bootstrap_servers: str | None,
+    out: Path | None, report: Path | None, agreement: float | None, price_per_1000: float | None,
+    bootstrap_servers: str | None,
 ) -> None:  # fmt: skip
     """Play FILE onto `traffic`: CSV, JSON lines, Parquet, each also .gz, or a Hugging Face `owner/name[:split]`.
 
-    JSON rows that are OpenAI exchanges or five-field records already pass unchanged.
+    JSON rows that are OpenAI exchanges or five-field records already pass unchanged. With --report nothing is produced,
+    no broker is needed, and rows that cannot be read are counted instead of ending it.
     """
+    _check_report(report, out, rate, agreement, price_per_1000)
     settings = Settings.load(bootstrap_servers=bootstrap_servers)
     known = settings.workloads()
     if workload not in known:
         raise SettingsError("--workload", workload, f"no file says what it is; known: {', '.join(known)}")
     by = AnsweredBy(answered_by.upper())
     playing = Playing(by, model or (known[workload].teacher.model if by is AnsweredBy.TEACHER else None))
-    first, chosen = _chosen(source, seed, skip, limit)
+    refused: list[tuple[int, str]] = []
+    refuse = {} if report is None else {"refuse": lambda number, reason: refused.append((number, reason))}
+    first, chosen = _chosen(rows(source, **refuse), source, seed, skip, limit, refused)
     shape = None if columns.is_exchange(first) else columns.choose(list(first.values), text, label, own, time)
     if shape and no_label:
         shape = Columns(shape.text, None, shape.id, shape.time)
     _announce(shape, by)
-    player = _Player(known[workload], shape, playing, Path(source).name.split(".")[0])
+    name = Path(source).name.split(".")[0]
+    player = _Player(known[workload], shape, playing, name)
+    if report is not None:
+        page = Path(f"{name}.day-one.html") if report == Path() else report
+        made_up = shape is not None and shape.time is None
+        wanted = day_one.Wanted(workload, Path(source).name, page, made_up, agreement, price_per_1000)
+        day_one.report(wanted, _read_for_report(player, chosen, columns.arrivals(seed or 0), refused))
     with sink.opened(settings, out) as send:
         for one in sink.paced(rate, player.play(chosen, columns.arrivals(seed or 0)), limit, workload):
             send(*one)
     _tell(player.counts, out)
 
 
-def _chosen(source: str, seed: int | None, skip: int, limit: int | None) -> tuple[Row, Iterator[Row]]:
+def _check_report(
+    report: Path | None, out: Path | None, rate: float | None, agreement: float | None, price: float | None
+) -> None:
+    """Refuse options that only a report has, without one, and those that a report has not.
+
+    Raises:
+        SettingsError: one is given.
+    """
+    alone = {"--agreement": agreement, "--price-per-1000": price} if report is None else {"--out": out, "--rate": rate}
+    remedy = (
+        "belongs to --report; add it" if report is None else "produces records, which --report does not; leave it out"
+    )
+    for name, value in alone.items():
+        if value is not None:
+            raise SettingsError(name, value, remedy)
+
+
+def _read_for_report(
+    player: _Player, chosen: Iterator[Row], arrivals: Iterator[datetime], refused: list[tuple[int, str]]
+) -> Iterator[day_one.Line]:
+    """Yield each row as a record, or with the reason why it is none."""
+    for row, arrival in zip(chosen, arrivals, strict=False):
+        while refused:
+            yield day_one.Line(*refused.pop(0))
+        try:
+            yield day_one.Line(row.number, wire=player.one(row, arrival)[-1])
+        except BadInput as mistake:
+            yield day_one.Line(row.number, str(mistake))
+    for number, reason in refused:
+        yield day_one.Line(number, reason)
+
+
+def _chosen(
+    found: Iterator[Row], source: str, seed: int | None, skip: int, limit: int | None, refused: list[tuple[int, str]]
+) -> tuple[Row, Iterator[Row]]:
     """Return the first row, and all rows that are to be played."""
-    found: Iterator[Row] = rows(source)
     if seed is not None:
         shuffled = list(found)
         random.Random(seed).shuffle(shuffled)
@@ -119,7 +178,8 @@ def _chosen(source: str, seed: int | None, skip: int, limit: int | None) -> tupl
     chosen = islice(found, skip, None if limit is None else skip + limit)
     first = next(chosen, None)
     if first is None:
-        raise BadInput("FILE", source, "has no row to play")
+        why = f"; row {refused[0][0]} {refused[0][1]}" if refused else ""
+        raise BadInput("FILE", source, f"has no row to play{why}")
     return first, chain([first], chosen)
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, NoReturn, cast
 
 from schemas.errors import BadInput
 
@@ -31,8 +31,20 @@ class Row:
     line: bytes | None = None
 
 
-def rows(source: str) -> Iterator[Row]:
+Refuse = Callable[[int, str], None]
+"""Takes the number of a row that cannot be read, and why."""
+
+
+def _not_at_all(number: int, reason: str) -> NoReturn:
+    raise ValueError(f"row {number} {reason}")
+
+
+def rows(source: str, refuse: Refuse = _not_at_all) -> Iterator[Row]:
     """Yield the rows of a file (.csv, .tsv, .jsonl, .ndjson, .parquet; with .gz) or of `owner/name[:split]` on the Hub.
+
+    Args:
+        source: the file or data set.
+        refuse: is told of each row that cannot be read though those after it can; by default that ends the reading.
 
     Raises:
         BadInput: it is not there, is of no known kind, or cannot be read.
@@ -45,43 +57,58 @@ def rows(source: str) -> Iterator[Row]:
     reader = _READERS.get(kind)
     if reader is None:
         raise BadInput("FILE", source, f"has no known ending; known: {', '.join(_READERS)}, each also with .gz")
-    return _read(file, reader, packed=suffixes[-1] == ".gz")
+    return _read(file, reader, refuse, packed=suffixes[-1] == ".gz")
 
 
-def _read(file: Path, reader: Callable[[BinaryIO], Iterator[Row]], *, packed: bool) -> Iterator[Row]:
+def _read(file: Path, reader: _Reader, refuse: Refuse, *, packed: bool) -> Iterator[Row]:
     number = 0
     try:
         with file.open("rb") as raw:
-            for row in reader(cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else raw):
+            for row in reader(cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else raw, refuse):
                 number = row.number
                 yield row
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{file}, after row {number}", str(file), f"is not UTF-8 ({error.reason}); convert it, for example by iconv"
+        ) from error
     except (OSError, EOFError, ValueError, csv.Error) as error:
         raise BadInput(f"{file}, after row {number}", str(file), f"cannot be read: {error}") from error
 
 
-def _csv(raw: BinaryIO, delimiter: str = ",") -> Iterator[Row]:
+def _csv(raw: BinaryIO, refuse: Refuse, delimiter: str = ",") -> Iterator[Row]:
     csv.field_size_limit(_FIELD_CHARACTERS)
     text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
     for number, values in enumerate(csv.DictReader(text, delimiter=delimiter), start=1):
         if None in values or None in values.values():
-            raise ValueError(f"row {number} has another number of fields than the header")
+            refuse(number, "has another number of fields than the header")
+            continue
         yield Row(number, values)
 
 
-def _tsv(raw: BinaryIO) -> Iterator[Row]:
-    return _csv(raw, "\t")
+def _tsv(raw: BinaryIO, refuse: Refuse) -> Iterator[Row]:
+    return _csv(raw, refuse, "\t")
 
 
-def _json_lines(raw: BinaryIO) -> Iterator[Row]:
+def _json_lines(raw: BinaryIO, refuse: Refuse) -> Iterator[Row]:
     for number, line in enumerate(raw, start=1):
-        if line.strip():
+        if not line.strip():
+            continue
+        try:
             values = json.loads(line)
-            if not isinstance(values, dict):
-                raise ValueError(f"line {number} is no JSON object")
+        except UnicodeDecodeError:
+            refuse(number, "is not UTF-8")
+            continue
+        except (ValueError, RecursionError) as error:
+            refuse(number, f"is no JSON: {error}")
+            continue
+        if isinstance(values, dict):
             yield Row(number, values, line.strip())
+        else:
+            refuse(number, "is no JSON object")
 
 
-def _parquet(raw: BinaryIO) -> Iterator[Row]:
+def _parquet(raw: BinaryIO, refuse: Refuse) -> Iterator[Row]:
+    del refuse  # a Parquet file is read or it is not
     try:
         from pyarrow import parquet
     except ImportError as error:
@@ -112,6 +139,7 @@ def _hub(source: str) -> Iterator[Row]:
         yield Row(number, {**values, **named})
 
 
-_READERS: Final[dict[str, Callable[[BinaryIO], Iterator[Row]]]] = {
+_Reader = Callable[[BinaryIO, Refuse], Iterator[Row]]
+_READERS: Final[dict[str, _Reader]] = {
     ".csv": _csv, ".tsv": _tsv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".parquet": _parquet,
 }  # fmt: skip

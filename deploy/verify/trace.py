@@ -23,8 +23,8 @@ from rich.markup import escape
 
 from deploy.edge.command import told_in_one_line
 from deploy.edge.settings import Settings
+from deploy.edge.snapshots import Held, holding
 from deploy.verify.books import RECORDS, STAGES, Marks, came_from, decoded
-from deploy.verify.snapshots import Held, holding
 from deploy.verify.topics import Cluster, Raw, Reader
 from deploy.verify.way import FullPlace, Output, Step, ending, in_order, origin_of, related, shown, state_of
 from schemas.errors import BadInput, Unavailable

@@ -82,6 +82,8 @@ def ending(topic: str, record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         of = f" of {record['duplicate_of']}" if record["duplicate_of"] else ""
         what = f"discarded by {record['stage'].lower()}: {record['reason'].lower()}{of}"
         names = ("rule", "detail", "cluster_id")
+    elif topic == "labels" and record["kind"] == "ERASURE":
+        what = "erased"
     elif topic == "labels":
         what = f"labelled {record['label']} by {record['provenance'].lower()}, split {record['split'].lower()}"
         names = ("kind", "teacher_model", "teacher_calls", "class_probabilities", "cluster_id", "audit", "propensity")

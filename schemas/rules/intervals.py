@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t
 
 METHOD: Final = "cluster bootstrap, percentile"
 _BLOCK: Final = 256  # draws at a time: bounds memory at 256 x clusters
@@ -91,3 +92,17 @@ def interval(value: float, draws: Floats, level: float = 0.95) -> Interval:
         return Interval(value, float("nan"), float("nan"))
     low, high = np.quantile(defined, [tail, 1 - tail])
     return Interval(value, float(low), float(high))
+
+
+def wilson(share: float, n: float, level: float = 0.95) -> Interval:
+    """Return a share with Wilson's interval, by Student's t with n - 1 degrees of freedom in the place of the normal.
+
+    Args:
+        share: between 0 and 1.
+        n: rows it rests on; effective ones where they are weighted.
+        level: of confidence.
+    """
+    z = float(t.ppf((1 + level) / 2, max(n - 1, 1)))
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib import metadata
@@ -40,7 +41,7 @@ class Verdict:
     provenance: Provenance
     class_probabilities: dict[str, float] | None = None
     teacher_model: str | None = None
-    teacher_calls: int = 0
+    calls: Mapping[str, int] = field(default_factory=dict)  # to the teacher, by purpose
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -62,7 +63,8 @@ def labelled(workload: Workload, message: Message, record: CuratedRecord, verdic
         provenance=verdict.provenance,
         teacher_model=verdict.teacher_model,
         prompt_sha256=prompt_sha256(workload) if verdict.provenance is Provenance.TEACHER else None,
-        teacher_calls=verdict.teacher_calls,
+        teacher_calls=sum(verdict.calls.values()),
+        calls=dict(verdict.calls),
         prompt_tokens=verdict.prompt_tokens,
         completion_tokens=verdict.completion_tokens,
         split=split_of(record.workload, record.cluster_id, workload.splits),

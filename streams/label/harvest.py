@@ -19,17 +19,21 @@ class Path(Enum):
     DROP_STUDENT = "a student answered it and no audit chose it"
 
 
-def harvested(workload: Workload, record: CuratedRecord) -> str | None:
-    """Return the label of a recorded answer that may be learnt from.
+def learnable(workload: Workload, record: CuratedRecord) -> str | None:
+    """Return the recorded answer if it may be learnt from.
 
     The teacher's own answer counts, and that of a model the workload lists; a student's never, whatever its name.
     """
     if record.answer is None or record.answered_by is AnsweredBy.STUDENT:
         return None
     listed = record.model is not None and record.model in workload.harvest.models
-    if record.answered_by is not AnsweredBy.TEACHER and not listed:
-        return None
-    return label_in(workload, record.answer)
+    return record.answer if listed or record.answered_by is AnsweredBy.TEACHER else None
+
+
+def harvested(workload: Workload, record: CuratedRecord) -> str | None:
+    """Return the label of a recorded answer that may be learnt from, by the workload's answer form and aliases."""
+    answer = learnable(workload, record)
+    return None if answer is None else label_in(workload, answer)
 
 
 def path_of(workload: Workload, record: CuratedRecord) -> Path:

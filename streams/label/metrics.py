@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 REQUESTS: Final = Counter(
     "millrace_teacher_requests_total", "Calls to the teacher by what came of them.", ["workload", "outcome"]
+)
+CALLS: Final = Counter(
+    "millrace_teacher_calls_total", "Calls to the teacher by what they were made for.", ["workload", "purpose"]
 )
 TOKENS: Final = Counter("millrace_teacher_tokens_total", "Tokens the teacher counted.", ["workload", "kind"])
 SECONDS: Final = Histogram(
@@ -16,7 +19,18 @@ SECONDS: Final = Histogram(
     ["workload"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )
+CONCURRENCY: Final = Gauge(
+    "millrace_teacher_concurrency", "Calls the teacher is found to take at a time.", ["workload"]
+)
+PAUSED: Final = Gauge(
+    "millrace_teacher_paused", "1 while nothing can be asked: budget spent, teacher away or told to wait.", ["workload"]
+)
 LABELS: Final = Counter("millrace_labels_total", "Labels by where they came from.", ["workload", "provenance"])
 ENDED: Final = Counter(
     "millrace_unlabelled_total", "Curated records that ended without a label, by reason.", ["workload", "reason"]
+)
+OUTSIDE: Final = Counter(
+    "millrace_harvest_outside_total",
+    "Recorded answers that may be learnt from and say no label of the set.",
+    ["workload"],
 )

@@ -14,7 +14,6 @@ from hashlib import sha256
 from typing import Final
 
 from schemas.ids import digest
-from schemas.rules.chat import label_in
 from schemas.workload import TEXT, Workload
 
 _SYSTEM: Final = (
@@ -31,7 +30,7 @@ class Prompt:
     """A question to the teacher and what each allowed answer means."""
 
     messages: tuple[dict[str, str], ...]
-    choices: Mapping[str, str]  # allowed answer -> label
+    choices: Mapping[str, str]  # allowed answer -> label; none: any text
     coded: bool  # the choices are codes, so that the first token's probabilities can be read
 
 
@@ -47,17 +46,6 @@ def plain_prompt(workload: Workload, text: str) -> Prompt:
     """Return the second prompt: the labels themselves, as the workload's file orders them."""
     choices = {label: label for label in workload.labels}
     return Prompt(_messages(workload, text, _ASK_LABEL, workload.labels), choices, coded=False)
-
-
-def label_of(workload: Workload, prompt: Prompt, answer: str) -> str | None:
-    """Return the label an answer to the prompt means; a label spelled out instead of its code is understood too."""
-    said = answer.strip().strip("\"'`.*()").strip()
-    if said in prompt.choices:
-        return prompt.choices[said]
-    code, equals, _ = said.partition(" = ")
-    if equals and code in prompt.choices:
-        return prompt.choices[code]
-    return label_in(workload, said)
 
 
 def label_codes(count: int) -> list[str]:

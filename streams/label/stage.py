@@ -1,9 +1,10 @@
 """The label stage: `curated` -> `labels`, `discarded` or `dead-letters`; every curated record ends in exactly one.
 
-A recorded answer is harvested where the workload allows it, an audited duplicate takes its cluster's label, and the
-teacher is asked for the rest. Answers are kept until their batch is settled, so that a batch that comes again is not
-billed again. Of the records that would cost a call those are asked that selection/ chooses. No budget, no cache over
-batches.
+A recorded answer is harvested where the workload allows it; of the records that would cost a call those go on that
+selection/ chooses; one whose cluster has a label takes that, and the teacher is asked for the rest. Calls are a window
+that slides over the partition: as soon as a prefix is finished it is settled, while the other calls go on and new
+records join them. A call's ending is kept until it is settled, so that a record that comes again is not billed again.
+A workload whose teacher is away or whose budget is spent waits alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -19,34 +19,30 @@ from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from deploy.edge.settings import Settings
 from schemas import topics
 from schemas.errors import DeadLetterReason, RecordRejected, SettingsError
-from schemas.records import CuratedRecord, DiscardReason, LabelKind, LabelRecord, Provenance
+from schemas.records import CuratedRecord, DeadLetter, LabelKind, LabelRecord, Provenance
+from schemas.rules.partition import partition_of
+from schemas.rules.spend import Spend
 from schemas.topics import Topic
 from schemas.workload import Workload
-from streams.label.clusters import ClusterLabels
-from streams.label.endings import Verdict, dead_letter, discarded, labelled
-from streams.label.harvest import Path, harvested, path_of
-from streams.label.metrics import ENDED, LABELS
-from streams.label.probabilities import class_probabilities
-from streams.label.prompt import Prompt, coded_prompt, label_of, plain_prompt
+from streams.label.clusters import ClusterLabels, Known
+from streams.label.endings import Verdict, dead_letter, labelled
+from streams.label.harvest import Path, harvested, learnable
+from streams.label.metrics import ENDED, LABELS, OUTSIDE
+from streams.label.prompt import prompt_sha256
+from streams.label.question import Question
 from streams.label.selection.chooser import Chooser
-from streams.label.teacher import Answer, TeacherClient
+from streams.label.teacher import Refused, TeacherClient
+from streams.label.triage import Item, selected, triage
+from streams.label.works import Ending, Work, parted, worth_settling
 from streams.stage import Message, Output, Reader, Settlement
 from streams.transaction import WorkerFailed
 
 LOG: Final = logging.getLogger("millrace.label")
-BATCH_RECORDS: Final = 256  # small: a batch settles only when its slowest answer is there
-
-Ending = Verdict | RecordRejected
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """One message of a batch that can be labelled."""
-
-    message: Message
-    record: CuratedRecord
-    workload: Workload
-    path: Path
+LEAST_WINDOW: Final = 256  # records in work: a harvest settles so many at once
+WINDOW_SHARE: Final = 4  # times the calls at a time: one slow call at the head does not empty the window
+LINGER_SECONDS: Final = 0.1  # a commit costs 15-35 ms: about 8 a second while calls are in flight
+MORE_SECONDS: Final = 0.1  # after which new records join calls that take longer
+FULL_SECONDS: Final = 5.0  # the same where there is no room for more; longer than the source waits before it polls
 
 
 class LabelStage:
@@ -54,7 +50,6 @@ class LabelStage:
 
     name = "label"
     sources: tuple[Topic, ...] = (topics.CURATED,)
-    batch_records = BATCH_RECORDS
 
     def __init__(
         self, settings: Settings, workloads: Mapping[str, Workload], framing: Framing = SINGLE_OBJECTS
@@ -66,241 +61,206 @@ class LabelStage:
         """
         self._workloads, self._framing = workloads, framing
         self._teachers = {name: TeacherClient(each, settings.allowed_hosts) for name, each in workloads.items()}
+        self._prompts = {name: prompt_sha256(each) for name, each in workloads.items()}
+        most = max((each.teacher.concurrency for each in workloads.values()), default=1)
+        self.batch_records = max(LEAST_WINDOW, WINDOW_SHARE * most)
         horizon = max((each.duplicates.horizon for each in workloads.values()), default=1)
         self._clusters = ClusterLabels(horizon)
         self._chooser = Chooser(workloads)
-        self._kept: dict[tuple[int, int], Ending] = {}  # by place in `curated`: answered, not yet settled
+        self._works: dict[tuple[int, int], Work] = {}  # by place in `curated`: begun, not yet settled
+        self._leaders: dict[tuple[int, str], asyncio.Task[Ending]] = {}  # by cluster: who asks for it
 
     def assign(self, partition: int, reader: Reader) -> None:
-        """Read the labels of the partition's clusters back."""
+        """Read the labels of the partition's clusters back, and what they cost."""
         self._clusters.forget(partition)
         self._chooser.forget(partition)
+        budgets = {name: self._teachers[name].budget for name in self._of(partition)}
+        for budget in budgets.values():
+            budget.clear()
         for message in reader.read(topics.LABELS, partition):
             if message.value is None:
                 continue
             record = self._framing.decode(LabelRecord, message.value)
             self._chooser.learn(partition, record)
-            if record.kind is not LabelKind.ERASURE:
-                self._clusters.add(partition, {record.cluster_id: record.label})
+            if record.kind is LabelKind.ERASURE:
+                continue
+            self._clusters.add(partition, {record.cluster_id: known(record)})
+            if record.workload in budgets:
+                spend = Spend(record.teacher_calls, record.prompt_tokens, record.completion_tokens)
+                budgets[record.workload].book(spend, message.appended)
+        if any(budget.limited for budget in budgets.values()):
+            for message in reader.read(topics.DEAD_LETTERS, partition):
+                letter = self._framing.decode(DeadLetter, message.value or b"")
+                if letter.stage == self.name and letter.workload in budgets and letter.reason in _ASKED:
+                    budgets[letter.workload].book(Spend(calls=letter.attempts), message.appended)
 
     def revoke(self, partition: int) -> None:
-        """Forget the partition's clusters and unsettled answers."""
+        """Forget the partition's clusters, and cancel its calls."""
         self._clusters.forget(partition)
         self._chooser.forget(partition)
-        for place in [place for place in self._kept if place[0] == partition]:
-            del self._kept[place]
+        for place in [place for place in self._works if place[0] == partition]:
+            self._drop(self._works.pop(place))
 
     async def process(self, messages: Sequence[Message]) -> Settlement:
-        """Label a batch: first all that stand alone, then the duplicates that wait for their cluster's label.
+        """Begin what is new, wait until some is finished, and settle each partition's finished prefix.
 
         Raises:
-            Unavailable: a teacher does not answer.
             WorkerFailed: a teacher's key, model or address is wrong.
         """
-        ended: dict[int, Output] = {}
-        alone: dict[int, _Item] = {}
-        waiting: dict[int, _Item] = {}
-        for index, message in enumerate(messages):
-            item = self._triage(message)
-            if isinstance(item, Output):
-                ended[index] = item
-            else:
-                (waiting if item.path is Path.CLUSTER else alone)[index] = item
-        ended |= await self._select(alone)
-        fresh: dict[int, dict[str, str]] = {}
-        ended |= await self._finish(alone, fresh)
-        while waiting:  # the first duplicate of a cluster without a label asks; the others then take what it got
-            ready = self._first_of_each(waiting, fresh)
-            ended |= await self._finish(ready, fresh)
-            waiting = {index: item for index, item in waiting.items() if index not in ready}
-        outputs = [ended[index] for index in range(len(messages))]
-        return Settlement(outputs, committed=lambda: self._merge(messages, outputs, fresh))
+        await self._begin(messages)
+        works = [self._works[(message.partition, message.offset)] for message in messages]
+        paused = self._paused()
+        flowing = sum(work.item is None or work.item.workload.name not in paused for work in works)
+        more_seconds = FULL_SECONDS if flowing >= self.batch_records else MORE_SECONDS
+        await worth_settling(works, LINGER_SECONDS, more_seconds)
+        settled, left = parted(works)
+        outputs = [self._output(work) for work in settled]
+        paused = self._paused()
+        held = {work.message.partition for work in left if work.item and work.item.workload.name in paused}
+        return Settlement(
+            outputs,
+            committed=lambda: self._merge(settled, outputs),
+            left=[work.message for work in left],
+            held=held,
+        )
 
     def poison(self, message: Message, error: Exception, attempts: int) -> Settlement:
         """Return the dead letter of a record our own code fails on."""
-        detail = f"{type(error).__name__}: {error}"
-        reason, own = DeadLetterReason.PROCESSING_FAILED, self._readable_id(message)
-        return Settlement([dead_letter(message, self.name, reason, detail, attempts, own)])
+        work = self._works.pop((message.partition, message.offset), None)
+        if work is not None:
+            self._drop(work)
+        return Settlement([self._failed(message, error, attempts)])
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:  # noqa: ARG002 - the stage's contract
-        """Nothing is due without a message."""
+        """Tell of teachers that may be asked again; nothing is due without a message."""
+        self._paused()
         return {}
 
     async def close(self) -> None:
-        """Close the connections to the teachers."""
+        """Cancel what is under way, and close the connections to the teachers."""
+        for work in self._works.values():
+            self._drop(work)
+        self._works.clear()
         for teacher in self._teachers.values():
             await teacher.close()
 
-    def _triage(self, message: Message) -> _Item | Output:
-        """Decode a message and find its path, or end it."""
-        try:
-            record = self._framing.decode(CuratedRecord, message.value or b"")
-        except RecordRejected as error:
-            return dead_letter(message, self.name, error.reason, error.detail)
-        workload = self._workloads.get(record.workload)
-        if workload is None:
-            reason, detail = DeadLetterReason.UNKNOWN_WORKLOAD, "no file of this workload"
-            return dead_letter(message, self.name, reason, detail, record_id=record.record_id)
-        path = path_of(workload, record)
-        if path is Path.DROP_VOTE:
-            return discarded(message, record, DiscardReason.VOTE, path.value)
-        if path is Path.DROP_STUDENT:
-            return discarded(message, record, DiscardReason.ANSWERED_BY_STUDENT, path.value)
-        return _Item(message, record, workload, path)
+    def _paused(self) -> set[str]:
+        return {name for name, teacher in self._teachers.items() if teacher.paused()}
 
-    async def _select(self, items: dict[int, _Item]) -> dict[int, Output]:
-        """Take the records out of `items` that are not worth a call; say of those that are, why and how likely."""
-        costly = {index: item for index, item in items.items() if _is_choosable(item)}
-        if not costly:
-            return {}
-        await asyncio.to_thread(self._chooser.refit)
-        ended: dict[int, Output] = {}
-        choices = self._chooser.choices([(item.message.partition, item.record) for item in costly.values()])
-        for (index, item), choice in zip(costly.items(), choices, strict=True):
-            if choice.chosen:
-                chance = choice.propensity * (1.0 if item.record.propensity is None else item.record.propensity)
-                record = replace(item.record, selection_reason=choice.reason, propensity=chance)
-                items[index] = replace(item, record=record)
-            else:
-                del items[index]
-                ended[index] = discarded(item.message, item.record, DiscardReason.NOT_SELECTED, choice.told())
-        return ended
+    async def _begin(self, messages: Sequence[Message]) -> None:
+        """Begin the work on every message that is new."""
+        new = [message for message in messages if (message.partition, message.offset) not in self._works]
+        triaged = [triage(message, self._workloads, self._framing) for message in new]
+        for message, item in zip(new, await selected(triaged, self._chooser), strict=True):
+            self._works[(message.partition, message.offset)] = self._work(message, item)
 
-    def _readable_id(self, message: Message) -> str | None:
-        """Return the id of a message that our own code failed on, where at least that can be read."""
-        try:
-            return self._framing.decode(CuratedRecord, message.value or b"").record_id
-        except Exception:  # noqa: BLE001 - what the stage failed on may fail here too; its dead letter must be written
-            return None
-
-    def _first_of_each(self, waiting: Mapping[int, _Item], fresh: Mapping[int, Mapping[str, str]]) -> dict[int, _Item]:
-        """Return the waiting items whose cluster has a label, and one item of each cluster that has none."""
-        ready: dict[int, _Item] = {}
-        asking: set[tuple[int, str]] = set()
-        for index, item in waiting.items():
-            place = (item.message.partition, item.record.cluster_id)
-            if self._known(item, fresh) is None:
-                if place in asking:
-                    continue
-                asking.add(place)
-            ready[index] = item
-        return ready
-
-    def _known(self, item: _Item, fresh: Mapping[int, Mapping[str, str]]) -> str | None:
-        partition, cluster = item.message.partition, item.record.cluster_id
-        label = fresh.get(partition, {}).get(cluster) or self._clusters.label(partition, cluster)
-        return label if label in item.workload.labels else None
-
-    async def _finish(self, items: Mapping[int, _Item], fresh: dict[int, dict[str, str]]) -> dict[int, Output]:
-        """End all items, asking the teachers at the same time; their labels go into `fresh`."""
-        endings: dict[int, Ending] = {}
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = {index: group.create_task(self._end(item, fresh)) for index, item in items.items()}
-        except BaseExceptionGroup as failures:  # one failure ends the batch: the rest would only wait for its turn
-            raise _worst(failures) from failures
-        endings = {index: task.result() for index, task in tasks.items()}
-        outputs: dict[int, Output] = {}
-        for index, ending in endings.items():
-            item = items[index]
-            if isinstance(ending, RecordRejected):
-                own = item.record.record_id
-                outputs[index] = dead_letter(item.message, self.name, ending.reason, ending.detail, record_id=own)
-                continue
-            fresh.setdefault(item.message.partition, {}).setdefault(item.record.cluster_id, ending.label)
-            outputs[index] = labelled(item.workload, item.message, item.record, ending)
-        return outputs
-
-    async def _end(self, item: _Item, fresh: Mapping[int, Mapping[str, str]]) -> Ending:
+    def _work(self, message: Message, item: Item | Output) -> Work:
+        if isinstance(item, Output):
+            return Work(message, None, item)
         if item.path is Path.HARVEST:
             label = harvested(item.workload, item.record)
             assert label is not None  # noqa: S101 - what the path says
-            return Verdict(label, Provenance.HARVEST, teacher_model=item.record.model)
-        if item.path is Path.CLUSTER and (label := self._known(item, fresh)) is not None:
-            return Verdict(label, Provenance.CLUSTER)
-        place = (item.message.partition, item.message.offset)
-        if place not in self._kept:
-            try:
-                self._kept[place] = await self._ask(item)
-            except RecordRejected as refused:
-                self._kept[place] = refused
-        return self._kept[place]
+            return Work(message, item, Verdict(label, Provenance.HARVEST, teacher_model=item.record.model))
+        return Work(message, item, asyncio.create_task(self._end(item)))
 
-    async def _ask(self, item: _Item) -> Verdict:
-        """Ask the teacher, a second time in plain words where its answer is none of the labels.
+    async def _end(self, item: Item) -> Ending:
+        """Take the cluster's label, wait for who asks for it, or ask; the first of a cluster asks for all."""
+        while True:
+            label = self._cached(item)
+            if label is not None:
+                return Verdict(label, Provenance.CLUSTER)
+            leader = self._leaders.get(item.cluster)
+            if leader is None or (leader.done() and not isinstance(_result(leader), Verdict)):
+                break
+            await asyncio.wait({leader})
+            if isinstance(led := _result(leader), Verdict):
+                return Verdict(led.label, Provenance.CLUSTER)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - this coroutine always runs as a task of its own
+        self._leaders[item.cluster] = task
+        try:
+            return await Question(self._teachers[item.workload.name], item.workload, item.record).verdict()
+        except RecordRejected as refused:
+            return refused
+
+    def _cached(self, item: Item) -> str | None:
+        """Return what the cluster was labelled: by the question of now, or for an audited duplicate by whichever."""
+        found = self._clusters.known(*item.cluster)
+        if found is None or found.label not in item.workload.labels:
+            return None
+        name = item.workload.name
+        same = found.prompt_sha256 == self._prompts[name] and found.teacher_model in self._teachers[name].versions
+        return found.label if same or item.path is Path.CLUSTER else None
+
+    def _output(self, work: Work) -> Output:
+        """Return the ending of a finished work on its topic.
 
         Raises:
-            RecordRejected: the second answer is none of the labels either, or the endpoint refuses the record.
+            WorkerFailed: its teacher's key, model or address is wrong: no record is at fault.
         """
-        teacher = self._teachers[item.workload.name]
-        first = coded_prompt(item.workload, item.record.text, item.record.record_id)
-        answer = await teacher.ask(first)
-        label = label_of(item.workload, first, answer.text)
-        if label is not None:
-            return _verdict(label, answer, _soft(first, answer, label))
-        second = plain_prompt(item.workload, item.record.text)
-        again = await teacher.ask(second)
-        label = label_of(item.workload, second, again.text)
-        if label is None:
-            raise RecordRejected(DeadLetterReason.UNKNOWN_LABEL, "the teacher answered outside the label set, twice")
-        spent = replace(
-            again,
-            calls=answer.calls + again.calls,
-            prompt_tokens=answer.prompt_tokens + again.prompt_tokens,
-            completion_tokens=answer.completion_tokens + again.completion_tokens,
-        )
-        return _verdict(label, spent, None)
+        if isinstance(work.ending, Output):
+            return work.ending
+        try:
+            ending = work.ending.result() if isinstance(work.ending, asyncio.Task) else work.ending
+        except SettingsError as error:
+            raise WorkerFailed(str(error)) from error
+        except Exception as error:  # noqa: BLE001 - whatever our own code did, the other records go on
+            LOG.warning("label: %s on one record", type(error).__name__)  # its message may quote the text
+            return self._failed(work.message, error, 1)
+        assert work.item is not None  # noqa: S101 - only an output has none
+        if isinstance(ending, Verdict):
+            return labelled(work.item.workload, work.message, work.item.record, ending)
+        calls = ending.calls if isinstance(ending, Refused) else 1
+        own = work.item.record.record_id
+        return dead_letter(work.message, self.name, ending.reason, ending.detail, max(1, calls), own)
 
-    def _merge(
-        self, messages: Sequence[Message], outputs: Sequence[Output], fresh: Mapping[int, Mapping[str, str]]
-    ) -> None:
-        for partition, labels in fresh.items():
-            self._clusters.add(partition, labels)
-        for output in outputs:
+    def _failed(self, message: Message, error: Exception, attempts: int) -> Output:
+        try:  # what the stage failed on may fail here too; its dead letter must be written
+            own = self._framing.decode(CuratedRecord, message.value or b"").record_id
+        except Exception:  # noqa: BLE001
+            own = None
+        detail = f"{type(error).__name__}: {error}"
+        return dead_letter(message, self.name, DeadLetterReason.PROCESSING_FAILED, detail, attempts, own)
+
+    def _merge(self, settled: Sequence[Work], outputs: Sequence[Output]) -> None:
+        for work, output in zip(settled, outputs, strict=True):
             if isinstance(output.record, LabelRecord):
+                self._clusters.add(output.partition, {output.record.cluster_id: known(output.record)})
                 self._chooser.learn(output.partition, output.record)
-        for message in messages:
-            self._kept.pop((message.partition, message.offset), None)
-        for output in outputs:
-            count(output)
+            self._drop(self._works.pop((work.message.partition, work.message.offset), work))
+            count(work, output)
+
+    def _drop(self, work: Work) -> None:
+        """End what still runs for a work."""
+        if work.task is not None:
+            work.task.cancel()
+            if work.item is not None and self._leaders.get(work.item.cluster) is work.task:
+                del self._leaders[work.item.cluster]
+
+    def _of(self, partition: int) -> list[str]:
+        return [name for name in self._workloads if partition_of(name, topics.PARTITIONS) == partition]
 
 
-def _is_choosable(item: _Item) -> bool:
-    """Tell whether selection decides on a record: it would cost a call, and no audit chose it before."""
-    return item.path is Path.TEACHER and not item.record.audit and item.workload.select.policy != "everything"
+_ASKED: Final = (DeadLetterReason.UNKNOWN_LABEL, DeadLetterReason.TEACHER_REFUSED)
 
 
-def _worst(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the failure to act on; a wrong key or model ends the worker, for no record is at fault."""
-    for failure in failures.exceptions:
-        if isinstance(failure, SettingsError):
-            return WorkerFailed(str(failure))
-    return failures.exceptions[0]
+def known(record: LabelRecord) -> Known:
+    """Return what a label tells of its cluster."""
+    model = record.teacher_model if record.prompt_sha256 else None
+    return Known(record.label, record.prompt_sha256, model)
 
 
-def count(output: Output) -> None:
+def count(work: Work, output: Output) -> None:
     """Count a settled ending."""
-    record = output.record
+    record, item = output.record, work.item
     if isinstance(record, LabelRecord):
         LABELS.labels(record.workload, record.provenance.lower()).inc()
     else:
         ENDED.labels(output.workload, str(getattr(record, "reason", "")).lower()).inc()
+    if item is not None and item.path is not Path.HARVEST and learnable(item.workload, item.record) is not None:
+        OUTSIDE.labels(item.workload.name).inc()
 
 
-def _soft(prompt: Prompt, answer: Answer, label: str) -> dict[str, float] | None:
-    """Return the soft label, if the answer's first token was the whole code it stands for."""
-    if not answer.top or prompt.choices.get(answer.top[0][0].strip()) != label:
-        return None
-    return class_probabilities(prompt.choices, answer.top)
-
-
-def _verdict(label: str, answer: Answer, soft: dict[str, float] | None) -> Verdict:
-    return Verdict(
-        label,
-        Provenance.TEACHER,
-        class_probabilities=soft,
-        teacher_model=answer.model,
-        teacher_calls=answer.calls,
-        prompt_tokens=answer.prompt_tokens,
-        completion_tokens=answer.completion_tokens,
-    )
+def _result(task: asyncio.Task[Ending]) -> Ending | None:
+    """Return what a finished task came to; None where it failed or was cancelled."""
+    return None if task.cancelled() or task.exception() is not None else task.result()

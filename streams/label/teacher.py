@@ -1,8 +1,8 @@
-"""The teacher: any OpenAI-compatible chat endpoint, asked with bounded concurrency, a deadline and patience.
+"""The teacher: any OpenAI-compatible chat endpoint, asked as fast as it can answer and for as long as it takes.
 
-What is tried again: no connection, a timeout, 408, 425, 429, 5xx, an answer that cannot be read; with jitter, never
-before the endpoint's own Retry-After, which holds back every call. When patience ends the endpoint counts as down
-(`Unavailable`).
+What is tried again: no connection, a timeout, 408, 425, 429, 5xx, an answer that cannot be read; with full jitter,
+never before the endpoint's own Retry-After, which holds back every call. While the endpoint answers nobody it counts as
+down (circuit.py) and calls wait; a record on which it fails while it answers others is at fault itself, and refused.
 What is not: a wrong key, model or address stops the stage; any other 4xx refuses the one record.
 """
 
@@ -13,51 +13,61 @@ import json
 import logging
 import math
 import os
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import aiohttp
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from deploy.edge import guarded_http
-from schemas.errors import DeadLetterReason, RecordRejected, SettingsError, Unavailable
-from schemas.rules.chat import answer_in
+from schemas.errors import DeadLetterReason, RecordRejected, SettingsError
+from schemas.rules.spend import Spend
 from schemas.workload import Workload
-from streams.label.metrics import REQUESTS, SECONDS, TOKENS
-from streams.label.probabilities import TopToken
+from streams.label import completion
+from streams.label.budget import Budget
+from streams.label.circuit import at_fault
+from streams.label.completion import Answer
+from streams.label.metrics import CALLS, CONCURRENCY, PAUSED, REQUESTS, SECONDS, TOKENS
 from streams.label.prompt import Prompt
+from streams.label.turns import Turn, Turns
 
 LOG: Final = logging.getLogger("millrace.label.teacher")
-LONGEST_WAIT_SECONDS: Final = 60.0  # a Retry-After beyond it is cut: the source's pause takes over
+LONGEST_WAIT_SECONDS: Final = 60.0  # a Retry-After beyond it is cut: the endpoint is asked again, once
+_FIRST_JITTER_SECONDS: Final = 0.2
+_LONGEST_JITTER_SECONDS: Final = 10.0
 _AGAIN: Final = frozenset({408, 425, 429, *range(500, 600)})
+_CONGESTED: Final = frozenset({429, 503})  # the endpoint has too much to do: no record's fault
 _WRONG_SET_UP: Final = frozenset({401, 403, 404})
-_OPTIONAL: Final = ("structured_outputs", "logprobs")  # parameters that an endpoint may not know
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the teacher said, and what it cost."""
+class Refused(RecordRejected):
+    """A record that the teacher gives no label, and the calls it took to know."""
 
-    text: str
-    model: str
-    top: tuple[TopToken, ...]  # the first token, then its alternatives; empty where the endpoint gave none
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
+    def __init__(self, reason: DeadLetterReason, detail: str, calls: int) -> None:
+        self.calls = calls
+        super().__init__(reason, detail)
 
 
 class _Again(Exception):
-    """A signal, not a failure: one attempt went wrong in a way that another may not."""
+    """A signal, not a failure: one call went wrong in a way that another may not."""
+
+    def __init__(self, why: str, *, counts: bool = True, congested: bool = False, hold_seconds: float = 0.0) -> None:
+        self.why, self.counts, self.congested, self.hold_seconds = why, counts, congested, hold_seconds
+        super().__init__(why)
 
 
 class TeacherClient:
     """One workload's teacher."""
 
-    def __init__(self, workload: Workload, allowed_hosts: list[str]) -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        allowed_hosts: list[str],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         """Check what can be checked without a call.
 
         Raises:
@@ -68,41 +78,64 @@ class TeacherClient:
         self._url = guarded_http.check_url(f"{self._field}.url", teacher.url, allowed_hosts) + "/chat/completions"
         self._allowed = allowed_hosts
         self._headers = self._authorisation()
-        self._slots = asyncio.Semaphore(teacher.concurrency)
+        self.budget, self._clock = Budget(teacher), clock
+        self._turns = Turns(teacher.concurrency, teacher.attempts, self.budget, clock)
         self._session: aiohttp.ClientSession | None = None
-        self._not_before = 0.0  # monotonic
         self._left_out: set[str] = set()
+        self.versions = {
+            teacher.model
+        }  # the names that mean the teacher of now: the workload's and its latest answer's
+        self._paused: str | None = None
+        self._name = workload.name
         self._requests = {result: REQUESTS.labels(workload.name, result) for result in ("ok", "again", "refused")}
-        self._seconds = SECONDS.labels(workload.name)
+        self._seconds, self._limit = SECONDS.labels(workload.name), CONCURRENCY.labels(workload.name)
         self._tokens = {kind: TOKENS.labels(workload.name, kind) for kind in ("prompt", "completion")}
 
-    async def ask(self, prompt: Prompt) -> Answer:
-        """Ask until there is an answer.
+    def paused(self) -> str | None:
+        """Say why nothing can be asked for a while, or None; a change is told once, in the log and on a metric."""
+        why = self._turns.paused
+        if (why is None) != (self._paused is None):
+            PAUSED.labels(self._name).set(why is not None)
+            LOG.warning("%s: %s", self._name, why or "labelling goes on")
+        self._paused = why
+        return why
+
+    async def ask(self, prompt: Prompt, purpose: str = "first") -> Answer:
+        """Ask until there is an answer, however long the endpoint is away.
+
+        Args:
+            prompt: what is asked.
+            purpose: `first`, `vote`, `second_prompt` or `paraphrase`, for the count of calls; repeats are `retry`.
 
         Raises:
-            Unavailable: the endpoint did not answer in any attempt.
-            RecordRejected: the endpoint refuses this question.
+            Refused: the endpoint refuses this question, or fails on it while it answers others.
             SettingsError: key, model or address are wrong: no record can be labelled.
         """
-        calls = 0
-        attempts = AsyncRetrying(
-            stop=stop_after_attempt(self._teacher.attempts),
-            wait=wait_random_exponential(multiplier=0.2, max=10),
-            retry=retry_if_exception_type(_Again),
-            reraise=True,
-        )
-        try:
-            async for attempt in attempts:
-                with attempt:
-                    async with self._slots:
-                        await self._hold_back()
-                        calls += 1
-                        body = await self._call(prompt)
-                        return self._read(body, calls)
-        except _Again as error:
-            LOG.warning("%s at %s does not answer: %s (%d calls)", self._field, self._url, error, calls)
-            raise Unavailable(f"{self._field} at {self._url}: {error} ({calls} calls)") from error
-        raise AssertionError("tenacity ends with an answer or an error")
+        calls = failures = own = 0
+        answered, failed, seconds = self._turns.answers, self._turns.failures, 0.0
+        while True:
+            async with self._turns.turn() as turn:
+                calls += 1
+                CALLS.labels(self._name, purpose if calls == 1 else "retry").inc()
+                try:
+                    answer = await self._call(prompt, turn, vote=purpose == "vote")
+                except _Again as error:
+                    again = error
+                except RecordRejected as error:
+                    raise Refused(error.reason, error.detail, calls) from error
+                else:
+                    return replace(answer, calls=calls)
+                seconds += turn.seconds
+            own, failures = own + 1, failures + again.counts
+            judged = self._teacher.attempts if seconds >= self._teacher.deadline_seconds else failures
+            others = (self._turns.answers - answered, self._turns.failures - failed - own)
+            if failures and at_fault(max(failures, judged), self._teacher.attempts, *others):
+                detail = (
+                    f"the teacher failed {failures} times on this record ({again.why}) and answered {others[0]} others"
+                )
+                raise Refused(DeadLetterReason.TEACHER_REFUSED, detail, calls)
+            most = min(_LONGEST_JITTER_SECONDS, _FIRST_JITTER_SECONDS * 2 ** min(own, 10))
+            await asyncio.sleep(random.uniform(0, most))  # noqa: S311 - full jitter, no secret
 
     async def close(self) -> None:
         """Close the connections."""
@@ -110,7 +143,58 @@ class TeacherClient:
             await self._session.close()
             self._session = None
 
-    async def _call(self, prompt: Prompt) -> Mapping[str, Any]:
+    async def _call(self, prompt: Prompt, turn: Turn, *, vote: bool) -> Answer:
+        """Make one call, and tell the turn, the budget and the metrics what came of it."""
+        spend = Spend(calls=1)
+        try:
+            answer = await self._answer(prompt, vote=vote)
+        except _Again as again:
+            self._requests["again"].inc()
+            turn.failed(congested=again.congested, hold_seconds=again.hold_seconds)
+            raise
+        except RecordRejected:
+            self._requests["refused"].inc()
+            turn.answered()
+            raise
+        else:
+            turn.answered()
+            self._requests["ok"].inc()
+            self.versions = {self._teacher.model, answer.model}
+            self._tokens["prompt"].inc(answer.prompt_tokens)
+            self._tokens["completion"].inc(answer.completion_tokens)
+            spend = Spend(1, answer.prompt_tokens, answer.completion_tokens)
+            return answer
+        finally:
+            self.budget.book(spend, self._clock())
+            self._seconds.observe(turn.seconds)
+            self._limit.set(self._turns.concurrency.limit)
+
+    async def _answer(self, prompt: Prompt, *, vote: bool) -> Answer:
+        body = completion.request(self._teacher, prompt, vote=vote, left_out=self._left_out)
+        try:
+            async with self._open().post(self._url, json=body, allow_redirects=False) as response:
+                data = await response.read()
+        except guarded_http.HostNotAllowed as error:
+            raise SettingsError(f"{self._field}.url", self._url, str(error)) from error
+        except TimeoutError as error:
+            raise _Again(f"no answer in {self._teacher.timeout_seconds:g} s", congested=True) from error
+        except aiohttp.ClientConnectorError as error:
+            raise _Again(f"{type(error).__name__}: {error}", counts=False) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _Again(f"{type(error).__name__}: {error}") from error
+        if response.status != 200:
+            said = data[:2_000].decode(errors="replace")
+            raise self._failure(response.status, response.headers, said, body)
+        try:
+            read = json.loads(data)  # orjson refuses NaN, which some endpoints send as a log-probability
+        except ValueError as error:
+            raise _Again(f"an answer of {len(data)} bytes is no JSON") from error
+        answer = completion.answer(self._teacher, read) if isinstance(read, dict) else None
+        if answer is None:
+            raise _Again("an answer without a message")
+        return answer
+
+    def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = guarded_http.session(
                 self._allowed,
@@ -118,61 +202,22 @@ class TeacherClient:
                 timeout_seconds=self._teacher.timeout_seconds,
                 headers=self._headers,
             )
-        started = time.monotonic()
-        try:
-            async with self._session.post(self._url, json=self._body(prompt), allow_redirects=False) as response:
-                data = await response.read()
-        except guarded_http.HostNotAllowed as error:
-            raise SettingsError(f"{self._field}.url", self._url, str(error)) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            self._requests["again"].inc()
-            raise _Again(f"{type(error).__name__}: {error}") from error
-        finally:
-            self._seconds.observe(time.monotonic() - started)
-        if response.status == 200:
-            return self._parse(data)
-        raise self._failure(response.status, response.headers, data[:2_000].decode(errors="replace"))
+        return self._session
 
-    def _body(self, prompt: Prompt) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "model": self._teacher.model,
-            "messages": list(prompt.messages),
-            "temperature": 0,
-            "max_tokens": 4 if prompt.coded else 32,
-            "structured_outputs": {"choice": list(prompt.choices)},
-        }
-        if prompt.coded and self._teacher.top_logprobs:
-            body |= {"logprobs": True, "top_logprobs": self._teacher.top_logprobs}
-        if "logprobs" in self._left_out:
-            body.pop("top_logprobs", None)
-        return {name: value for name, value in body.items() if name not in self._left_out}
-
-    def _parse(self, data: bytes) -> Mapping[str, Any]:
-        try:
-            body = json.loads(data)  # orjson refuses NaN, which some endpoints send as a log-probability
-        except ValueError as error:
-            self._requests["again"].inc()
-            raise _Again(f"an answer of {len(data)} bytes is no JSON") from error
-        if not isinstance(body, dict) or answer_in(body) is None:
-            self._requests["again"].inc()
-            raise _Again("an answer without a message")
-        return body
-
-    def _failure(self, status: int, headers: Mapping[str, str], body: str) -> Exception:
+    def _failure(self, status: int, headers: Mapping[str, str], said: str, sent: Mapping[str, Any]) -> Exception:
         """Return what a status other than 200 means."""
         if status in _AGAIN:
-            self._requests["again"].inc()
-            self._not_before = max(self._not_before, time.monotonic() + _retry_after(headers.get("Retry-After")))
-            return _Again(f"status {status}")
+            hold = _retry_after(headers.get("Retry-After"))
+            full = status in _CONGESTED
+            return _Again(f"status {status}", counts=not full, congested=full, hold_seconds=hold)
         if status in _WRONG_SET_UP:
             field, value, remedy = self._remedy(status)
             return SettingsError(f"{self._field}.{field}", value, f"the endpoint says {status}: {remedy}")
-        unknown = [name for name in _OPTIONAL if name in body and name not in self._left_out]
+        unknown = completion.unknown_parameter(said, sent)
         if status in (400, 422) and unknown:
-            self._left_out.add(unknown[0])
-            LOG.warning("%s: the endpoint does not take %r; asking without it", self._field, unknown[0])
-            return _Again(f"status {status} for {unknown[0]}")
-        self._requests["refused"].inc()
+            self._left_out.add(unknown)
+            LOG.warning("%s: the endpoint says something of %r; asking otherwise", self._field, unknown)
+            return _Again(f"status {status} for {unknown}", counts=False)
         return RecordRejected(DeadLetterReason.TEACHER_REFUSED, f"the teacher's endpoint says {status}")
 
     def _remedy(self, status: int) -> tuple[str, object, str]:
@@ -182,26 +227,6 @@ class TeacherClient:
         if variable is None:
             return "api_key_env", None, "it wants a key; name the environment variable that holds it"
         return "api_key_env", variable, "the key in this environment variable is wrong or may not use the model"
-
-    def _read(self, body: Mapping[str, Any], calls: int) -> Answer:
-        usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}
-        tokens = {kind: _count(usage, f"{kind}_tokens") for kind in ("prompt", "completion")}
-        for kind, number in tokens.items():
-            self._tokens[kind].inc(number)
-        self._requests["ok"].inc()
-        model = body.get("model")
-        return Answer(
-            text=answer_in(body) or "",
-            model=model if isinstance(model, str) and model else self._teacher.model,
-            top=_top(body),
-            calls=calls,
-            prompt_tokens=tokens["prompt"],
-            completion_tokens=tokens["completion"],
-        )
-
-    async def _hold_back(self) -> None:
-        while (left := self._not_before - time.monotonic()) > 0:  # noqa: ASYNC110 - it may move on meanwhile
-            await asyncio.sleep(left)
 
     def _authorisation(self) -> dict[str, str]:
         variable = self._teacher.api_key_env
@@ -225,19 +250,3 @@ def _retry_after(value: str | None) -> float:
         except (ValueError, TypeError):
             return 0.0
     return min(max(0.0, seconds), LONGEST_WAIT_SECONDS) if math.isfinite(seconds) else 0.0
-
-
-def _top(body: Mapping[str, Any]) -> tuple[TopToken, ...]:
-    """Return the first token and then its alternatives; empty where they are missing or malformed."""
-    try:
-        first = body["choices"][0]["logprobs"]["content"][0]
-        found = {str(first["token"]): float(first["logprob"])}
-        found |= {str(item["token"]): float(item["logprob"]) for item in first["top_logprobs"]}
-    except (KeyError, IndexError, TypeError, ValueError):
-        return ()
-    return tuple(found.items())
-
-
-def _count(usage: Mapping[str, Any] | None, name: str) -> int:
-    value = (usage or {}).get(name)
-    return value if isinstance(value, int) and value >= 0 else 0

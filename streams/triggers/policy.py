@@ -27,6 +27,7 @@ class Standing:
     new_labels: int = 0  # since the last request
     since: datetime | None = None  # the last request, or the first label where none was made
     in_flight: str | None = None  # the request whose run has not ended
+    requested_at: tuple[int, ...] = ()  # the `labels` offset of each request
     refused_at: int = 0  # new labels when a request was last refused: too little to learn from, or it would not pay
     watch: Watch = field(default_factory=Watch)
 

@@ -39,7 +39,7 @@ class Gauges:
                 metrics.IN_FLIGHT.labels(workload).set(standing.in_flight is not None)
         while self._changed:
             partition = self._changed.pop()
-            rows = {(name, label, split): number for name, label, split, number in self._store.counts(partition)}
+            rows = {held: number for held, number in self._store.counts(partition).items() if number}
             for labels in self._shown.get(partition, set()) - rows.keys():
                 metrics.ROWS.remove(*labels)
             for labels, number in rows.items():

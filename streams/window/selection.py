@@ -1,19 +1,22 @@
 """Which rows a snapshot holds: a pure query over the rows below an offset and within the age limit.
 
-1. Rows of the workload's labels, not older than `age_days` before the newest of them: event time is the only clock.
-2. A training cluster that shares a text with any evaluation row, or has rows in an evaluation split, is left out whole.
-3. One row a text and one a cluster: the evaluation side first, a label before a vote, then the earliest.
-4. Evaluation rows all stay. Training rows: at most `quota` a class and `rows` in all. Where they are too many, the
-   large classes give way to a common level, so that a rare class keeps all it has: that is its reservoir. Within a
-   class the newer days come first, within a day the keyed-hash order.
+1. The last label of each record that is not erased, where the workload has that label, and not older than `age_days`
+   before the newest of them: event time is the only clock.
+2. A training cluster is left out whole where it has rows in an evaluation split, or where one of its rows, votes too,
+   has the text of an evaluation row or is a near duplicate of one by the rule of curate. So where a late row joins
+   two clusters, evaluation wins, and nothing ever moves toward training.
+3. One row a text, and one a cluster (`cluster_rows` in training, of which one at most is a vote): the evaluation side
+   first, a label before a vote, then the earliest.
+4. Evaluation rows all stay. Training rows: at most `source_rows` of one source in a class, `quota` a class and `rows`
+   in all. Where they are too many, the large classes give way to a common level, so that a rare class keeps all it
+   has: that is its reservoir. Within a class the newer days come first, within a day the keyed-hash order.
 
-Nothing depends on offsets, batches or the wall clock. Near duplicates that return after the duplicate horizon under
-another wording are not found here: only equal texts are.
+Nothing depends on batches or the wall clock, and of two labels of one record alone the offset decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -22,49 +25,73 @@ import orjson
 
 from schemas.records import Split
 from schemas.workload import Workload
-from streams.window.store import Store
+from streams.triggers.policy import enough
+from streams.window.leaks import near_evaluation
+from streams.window.store import NOT_ERASED, Store
 
-_CHOSEN: Final = """
-WITH named AS (
-    SELECT * FROM rows
-    WHERE partition = $partition AND workload = $workload AND label_offset < $below AND list_contains($labels, label)
-), newest AS (SELECT max(event_time) AS event_time FROM named
-), aged AS (
-    SELECT named.*,
-        CASE split WHEN 'TEST' THEN 0 WHEN 'CERTIFICATION' THEN 1 WHEN 'VALIDATION' THEN 2 ELSE 3 END AS side
-    FROM named, newest WHERE named.event_time >= newest.event_time - to_days($age_days)
-), leaking AS (
-    SELECT cluster_id FROM aged WHERE side < 3
-    UNION
-    SELECT cluster_id FROM aged WHERE side = 3 AND text_key IN (SELECT text_key FROM aged WHERE side < 3)
-), clean AS (
-    SELECT * FROM aged WHERE side < 3 OR cluster_id NOT IN (SELECT cluster_id FROM leaking)
-), one_text AS (
-    SELECT * FROM clean
+_CHUNK: Final = 20_000  # evaluation texts that are compared at once
+
+# Temporary tables; `rows.rowid` leads back to what is not copied.
+_MEMBERS: Final = f"""
+CREATE OR REPLACE TEMP TABLE members AS
+WITH last AS (
+    SELECT rowid AS row_number, * FROM rows
+    WHERE partition = $partition AND workload = $workload AND label_offset < $below AND {NOT_ERASED}
+    QUALIFY row_number() OVER (PARTITION BY record_id ORDER BY label_offset DESC) = 1
+), named AS (
+    SELECT *, max(event_time) OVER () AS newest FROM last WHERE list_contains($labels, label)
+)
+SELECT row_number, record_id, cluster_id, text_key, label, vote, source, event_time,
+    date_diff('day', event_time, newest) AS day, md5_number_lower($workload || chr(10) || record_id) AS draw,
+    CASE split WHEN 'TEST' THEN 0 WHEN 'CERTIFICATION' THEN 1 WHEN 'VALIDATION' THEN 2 ELSE 3 END AS side
+FROM named WHERE event_time >= newest - to_days($age_days)
+"""  # noqa: S608 - both parts stand here
+_LEAKING: Final = """
+CREATE OR REPLACE TEMP TABLE leaking AS
+SELECT cluster_id FROM members WHERE side < 3
+UNION
+SELECT cluster_id FROM members WHERE side = 3 AND text_key IN (SELECT text_key FROM members WHERE side < 3)
+"""
+_CLEAN: Final = """
+CREATE OR REPLACE TEMP TABLE clean AS
+WITH one_text AS (
+    SELECT * FROM members WHERE side < 3 OR cluster_id NOT IN (SELECT cluster_id FROM leaking)
     QUALIFY row_number() OVER (PARTITION BY text_key ORDER BY side, vote, event_time, record_id) = 1
-), one_cluster AS (
-    SELECT * FROM one_text
-    QUALIFY row_number() OVER (PARTITION BY cluster_id ORDER BY side, vote, event_time, record_id) = 1
+), numbered AS (
+    SELECT *, row_number() OVER (PARTITION BY cluster_id ORDER BY side, vote, event_time, record_id) AS number
+    FROM one_text
+)
+SELECT * FROM numbered WHERE number = 1 OR (side = 3 AND NOT vote AND number <= $cluster_rows)
+"""
+_PLACED: Final = """
+WITH of_source AS (
+    SELECT *, row_number() OVER (PARTITION BY side = 3, label, source ORDER BY day, draw, record_id) AS of_source
+    FROM clean WHERE side < 3 OR cluster_id NOT IN (SELECT cluster_id FROM leaking)
 ), placed AS (
-    SELECT one_cluster.*, row_number() OVER (
-        PARTITION BY side = 3, label
-        ORDER BY date_diff('day', one_cluster.event_time, newest.event_time), draw, record_id
-    ) AS place
-    FROM one_cluster, newest
+    SELECT *, row_number() OVER (PARTITION BY side = 3, label ORDER BY day, draw, record_id) AS place
+    FROM of_source WHERE side < 3 OR of_source <= $source_rows
 )
 """
-
-_COUNT: Final = f"{_CHOSEN}SELECT label, count(*) FROM placed WHERE side = 3 GROUP BY label"  # noqa: S608 - both parts stand here
+_COUNT: Final = f"{_PLACED}SELECT label, count(*) FROM placed WHERE side = 3 GROUP BY label"  # noqa: S608 - both parts stand here
+_UNCHECKED: Final = f"""{_PLACED}SELECT members.cluster_id, text
+FROM members JOIN rows ON rows.rowid = members.row_number
+WHERE members.cluster_id IN (SELECT cluster_id FROM placed WHERE side = 3 AND place <= $quota)
+    AND members.cluster_id NOT IN (SELECT cluster_id FROM checked)
+"""  # noqa: S608 - both parts stand here
+_EVALUATION: Final = "SELECT text FROM members JOIN rows ON rows.rowid = members.row_number WHERE side < 3"
 _TAKE: Final = (
-    _CHOSEN
+    _PLACED
     + """
-SELECT record_id, cluster_id, text, label, class_probabilities, split, propensity, provenance, event_time, teacher_model
-FROM placed LEFT JOIN (SELECT unnest($cut::VARCHAR[]) AS class_name, unnest($limits::BIGINT[]) AS most) limits
+SELECT placed.record_id, placed.cluster_id, text, placed.label, class_probabilities, split, propensity, provenance,
+    placed.event_time, teacher_model, prompt_sha256, label_offset
+FROM placed JOIN rows ON rows.rowid = placed.row_number
+LEFT JOIN (SELECT unnest($cut::VARCHAR[]) AS class_name, unnest($limits::BIGINT[]) AS most) limits
     ON placed.label = limits.class_name
 WHERE side < 3 OR place <= most
-ORDER BY record_id
+ORDER BY placed.record_id
 """
 )
+_EVERY: Final = 2**62  # rows of a source where there is no cap
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +108,14 @@ class Row:
     provenance: str
     event_time: datetime  # UTC, naive
     teacher_model: str | None
+    prompt_sha256: str | None
+    label_offset: int
+
+
+class Limits(dict[str, int]):
+    """How many training rows of each class a snapshot holds."""
+
+    near: frozenset[str] | None = None  # the training clusters near an evaluation row; None: a bound, not looked at
 
 
 def class_limits(counts: Mapping[str, int], quota: int, rows: int) -> dict[str, int]:
@@ -97,19 +132,84 @@ def class_limits(counts: Mapping[str, int], quota: int, rows: int) -> dict[str, 
     return limits
 
 
-def training_limits(store: Store, workload: Workload, partition: int, below: int) -> dict[str, int]:
-    """Return how many training rows of each class a snapshot would hold."""
-    counts = dict(store.query(_COUNT, _parameters(workload, partition, below)))
-    return class_limits(counts, workload.window.quota, workload.window.rows)
+def training_limits(store: Store, workload: Workload, partition: int, below: int) -> Limits:
+    """Return how many training rows of each class a snapshot would hold.
+
+    Where even all training rows of the window are too few, they are what is returned: that much is known without
+    reading the window, so that a trigger that fires again and again for nothing costs nothing.
+    """
+    window, most = workload.window, store.training_counts(partition, workload)
+    bound = Limits(class_limits(most, window.quota, window.rows))
+    if not enough(bound, workload.triggers.least_rows).fired:
+        return bound
+    return _counted(store, workload, partition, below)
 
 
-def select(store: Store, workload: Workload, partition: int, below: int, limits: Mapping[str, int]) -> list[Row]:
+def _counted(store: Store, workload: Workload, partition: int, below: int) -> Limits:
+    window = workload.window
+    parameters = _prepare(store, workload, partition, below)
+    near = _near(store, workload, parameters)
+    limits = Limits(class_limits(dict(store.query(_COUNT, parameters)), window.quota, window.rows))
+    limits.near = frozenset(near)
+    return limits
+
+
+def select(store: Store, workload: Workload, partition: int, below: int, limits: Limits) -> list[Row]:
     """Return the rows of a snapshot, ordered by record id; `limits` as `training_limits` gave them."""
-    parameters = _parameters(workload, partition, below) | {"cut": list(limits), "limits": list(limits.values())}
+    if limits.near is None:
+        limits = _counted(store, workload, partition, below)
+    parameters = _prepare(store, workload, partition, below)
+    _leave_out(store, limits.near or ())
+    parameters |= {"cut": list(limits), "limits": list(limits.values())}
     return [
         Row(record_id, cluster, text, label, _soft(workload, soft), *rest)
         for record_id, cluster, text, label, soft, *rest in store.query(_TAKE, parameters)
     ]
+
+
+def _near(store: Store, workload: Workload, parameters: dict[str, Any]) -> set[str]:
+    """Return the clusters to be left out as near duplicates of evaluation rows, and leave them out.
+
+    Only what would be chosen is compared: at most `quota` clusters a class, then those that take the places of what
+    was left out, until nothing more is.
+    """
+    near: set[str] = set()
+    store.query("CREATE OR REPLACE TEMP TABLE checked (cluster_id VARCHAR)")
+    asked = parameters | {"quota": workload.window.quota}
+    while unchecked := store.query(_UNCHECKED, asked):
+        clusters, texts = zip(*unchecked, strict=True)
+        found = near_evaluation(texts, _evaluation(store), workload.duplicates.similarity)
+        fresh = {cluster for cluster, leaks in zip(clusters, found.tolist(), strict=True) if leaks}
+        if not fresh:
+            break
+        near |= fresh
+        _leave_out(store, fresh)
+        store.query("INSERT INTO checked SELECT unnest($clusters::VARCHAR[])", {"clusters": sorted(set(clusters))})
+    return near
+
+
+def _evaluation(store: Store) -> Iterator[list[str]]:
+    for rows in store.batches(_EVALUATION, _CHUNK):
+        yield [text for (text,) in rows]
+
+
+def _leave_out(store: Store, clusters: Iterable[str]) -> None:
+    store.query("INSERT INTO leaking SELECT unnest($clusters::VARCHAR[])", {"clusters": sorted(clusters)})
+
+
+def _prepare(store: Store, workload: Workload, partition: int, below: int) -> dict[str, Any]:
+    """Make the temporary tables, and return the parameters of what is asked of them."""
+    window = workload.window
+    store.query(
+        _MEMBERS,
+        {
+            "partition": partition, "workload": workload.name, "below": below, "labels": list(workload.labels),
+            "age_days": window.age_days,
+        },
+    )  # fmt: skip
+    store.query(_LEAKING)
+    store.query(_CLEAN, {"cluster_rows": window.cluster_rows})
+    return {"source_rows": window.source_rows or _EVERY}
 
 
 def class_counts(workload: Workload, rows: list[Row]) -> dict[str, dict[str, int]]:
@@ -118,16 +218,6 @@ def class_counts(workload: Workload, rows: list[Row]) -> dict[str, dict[str, int
     for row in rows:
         counts[row.split][row.label] += 1
     return counts
-
-
-def _parameters(workload: Workload, partition: int, below: int) -> dict[str, Any]:
-    return {
-        "partition": partition,
-        "workload": workload.name,
-        "below": below,
-        "labels": list(workload.labels),
-        "age_days": workload.window.age_days,
-    }
 
 
 def _soft(workload: Workload, stored: str | None) -> list[float] | None:

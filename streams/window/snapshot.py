@@ -9,18 +9,22 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.manifest import MANIFEST, ROWS, SnapshotManifest, rows_digest
+from schemas.manifest import MANIFEST, ROWS, SnapshotManifest, effective_n, rows_digest
+from schemas.records import Split
 from schemas.workload import Workload
 from streams.window.selection import Row, class_counts
 
+_UNFINISHED: Final = ".unfinished-"
+_ABANDONED: Final = timedelta(hours=1)
 _COLUMNS: Final = pa.schema(
     [
         ("record_id", pa.string()), ("cluster_id", pa.string()), ("text", pa.string()), ("label", pa.string()),
@@ -38,19 +42,63 @@ class Snapshot:
     folder: Path  # absolute
 
 
-def write(root: Path, workload: Workload, rows: list[Row], *, epoch: int, partition: int, below: int) -> Snapshot:
-    """Write the snapshot of an epoch under root/<workload>/; writing the same again changes nothing."""
-    manifest = _manifest(workload, rows, epoch=epoch, partition=partition, below=below)
+def write(
+    root: Path,
+    workload: Workload,
+    rows: list[Row],
+    *,
+    epoch: int,
+    partition: int,
+    below: int,
+    earlier: Sequence[int] = (),
+) -> Snapshot:
+    """Write the snapshot of an epoch under root/<workload>/; writing the same again changes nothing.
+
+    Args:
+        root: the folder of all snapshots.
+        workload: theirs.
+        rows: as `select` gave them.
+        epoch: of the request that will name it.
+        partition: of `labels`.
+        below: the offset below which rows were considered.
+        earlier: the same offset of each request that was made before.
+    """
+    columns = [as_columns(row) for row in rows]
+    manifest = _manifest(workload, rows, columns, epoch=epoch, partition=partition, below=below, earlier=earlier)
     parent = root.resolve() / workload.name
     folder = parent / manifest.snapshot_id
     if not _is_whole(folder, manifest):
         parent.mkdir(parents=True, exist_ok=True)
-        _write(parent, folder, manifest, rows)
+        _write(parent, folder, manifest, columns)
     return Snapshot(manifest, folder)
 
 
-def _manifest(workload: Workload, rows: list[Row], *, epoch: int, partition: int, below: int) -> SnapshotManifest:
-    window, splits = workload.window, workload.splits
+def sweep(root: Path, now: datetime) -> list[Path]:
+    """Remove what kills left half-written more than an hour ago, and return it; a younger one may be in the making."""
+    removed = []
+    for folder in root.glob(f"*/{_UNFINISHED}*"):
+        if now.timestamp() - folder.stat().st_mtime > _ABANDONED.total_seconds():
+            shutil.rmtree(folder, ignore_errors=True)
+            removed.append(folder)
+    return removed
+
+
+def times_used(rows: Sequence[Row], earlier: Sequence[int]) -> int:
+    """Return in how many requests the longest used test row took part, the present one counted."""
+    oldest = min((row.label_offset for row in rows if row.split == Split.TEST), default=None)
+    return 1 if oldest is None else 1 + sum(offset > oldest for offset in earlier)
+
+
+def _manifest(
+    workload: Workload,
+    rows: list[Row],
+    columns: list[dict[str, object]],
+    *,
+    epoch: int,
+    partition: int,
+    below: int,
+    earlier: Sequence[int],
+) -> SnapshotManifest:
     times = [row.event_time for row in rows]
     manifest = SnapshotManifest(
         snapshot_id="",
@@ -58,23 +106,37 @@ def _manifest(workload: Workload, rows: list[Row], *, epoch: int, partition: int
         epoch=epoch,
         labels=list(workload.labels),
         rows=len(rows),
-        rows_sha256=rows_digest(map(as_columns, rows)),
+        rows_sha256=rows_digest(columns),
         class_counts=class_counts(workload, rows),
         labels_partition=partition,
         labels_offset=below,
-        policy={
-            "rows": float(window.rows),
-            "quota": float(window.quota),
-            "age_days": float(window.age_days),
-            "validation": splits.validation,
-            "certification": splits.certification,
-            "test": splits.test,
-        },
+        policy=_policy(workload),
         teacher_models=sorted({row.teacher_model for row in rows if row.teacher_model is not None}),
+        prompts=sorted({row.prompt_sha256 for row in rows if row.prompt_sha256 is not None}),
         time_from=_iso(min(times)) if times else None,
         time_to=_iso(max(times)) if times else None,
+        effective_n={
+            split.value: effective_n([row.propensity for row in rows if row.split == split]) for split in Split
+        },
+        test_times_used=times_used(rows, earlier),
+        columns={column.name: str(column.type) for column in _COLUMNS},
     )
     return replace(manifest, snapshot_id=f"{epoch:04d}-{manifest.digest()[:16]}")
+
+
+def _policy(workload: Workload) -> dict[str, float]:
+    window, splits = workload.window, workload.splits
+    policy = {
+        "rows": float(window.rows),
+        "quota": float(window.quota),
+        "cluster_rows": float(window.cluster_rows),
+        "age_days": float(window.age_days),
+        "similarity": workload.duplicates.similarity,
+        "validation": splits.validation,
+        "certification": splits.certification,
+        "test": splits.test,
+    }
+    return policy if window.source_rows is None else policy | {"source_rows": float(window.source_rows)}
 
 
 def _is_whole(folder: Path, manifest: SnapshotManifest) -> bool:
@@ -85,11 +147,11 @@ def _is_whole(folder: Path, manifest: SnapshotManifest) -> bool:
         return False
 
 
-def _write(parent: Path, folder: Path, manifest: SnapshotManifest, rows: list[Row]) -> None:
+def _write(parent: Path, folder: Path, manifest: SnapshotManifest, columns: list[dict[str, object]]) -> None:
     """1. write both files aside, 2. flush them to disk, 3. give the folder its name in one step."""
-    aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=parent))
+    aside = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=parent))
     try:
-        table = pa.Table.from_pylist([as_columns(row) for row in rows], schema=_COLUMNS)
+        table = pa.Table.from_pylist(columns, schema=_COLUMNS)
         pq.write_table(table, aside / ROWS, compression="zstd")
         (aside / MANIFEST).write_bytes(manifest.to_bytes())
         for file in (aside / ROWS, aside / MANIFEST):

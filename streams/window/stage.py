@@ -18,11 +18,12 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 import duckdb
 
+from deploy.edge import copies
 from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from deploy.edge.settings import Settings
 from schemas import topics
@@ -39,11 +40,12 @@ from streams.transaction import WorkerFailed
 from streams.triggers import cost, policy
 from streams.triggers.board import Board
 from streams.triggers.policy import Standing
-from streams.window import job, metrics, snapshot
+from streams.window import copying, job, metrics, snapshot
+from streams.window.columns import Labelled
 from streams.window.gauges import Gauges
 from streams.window.selection import select, training_limits
 from streams.window.standing import ENDED, with_label, with_past_label, with_request, with_run
-from streams.window.store import Labelled, Store
+from streams.window.store import Store
 
 LOG: Final = logging.getLogger("millrace.window")
 BATCH_RECORDS: Final = 5_000
@@ -84,7 +86,10 @@ class WindowStage:
         """
         self._workloads, self._framing = workloads, framing
         self._snapshots = settings.artefacts_dir / "snapshots"
-        self._store = Store(settings.state_dir / "window" / "window.duckdb")
+        for folder in snapshot.sweep(self._snapshots, datetime.now(UTC)):
+            LOG.info("removed %s, which a kill left half-written", folder)
+        self._folder = copies.folder(settings.state_dir)
+        self._store = Store(self._folder / copies.STORE)
         self._standings: dict[Place, Standing] = {}
         self._positions: dict[int, int] = {}
         self._champions: dict[Place, ChampionSpec | None] = {}
@@ -139,6 +144,7 @@ class WindowStage:
         """Ask for the retrains that fall due by time: a last request too old, a cooldown that is over."""
         await asyncio.to_thread(self._gauges.tell, self._standings)
         await asyncio.to_thread(self._board.tell, self._standings, now)
+        await asyncio.to_thread(copying.give, self._store, self._folder, now)
         if self._pruned is None or now - self._pruned >= PRUNE_EVERY:
             await asyncio.to_thread(self._prune)
             self._pruned = now
@@ -230,8 +236,9 @@ class WindowStage:
             return
         rows = select(self._store, workload, partition, below, limits)
         taken = snapshot.write(
-            self._snapshots, workload, rows, epoch=standing.epoch + 1, partition=partition, below=below
-        )
+            self._snapshots, workload, rows, epoch=standing.epoch + 1, partition=partition, below=below,
+            earlier=standing.requested_at,
+        )  # fmt: skip
         champion = turn.champions.get(place)
         request = job.request(workload, taken, [*verdicts, *checks], fired, champion=champion, time=now)
         turn.outputs.append(Output(topics.RETRAIN_REQUESTS, partition, workload.name, request))
@@ -305,6 +312,8 @@ class WindowStage:
 
     def _prune(self) -> None:
         for partition, below in self._positions.items():
+            with _disk():
+                self._store.erase(partition, below)
             for name in {place[1] for place in self._standings if place[0] == partition}:
                 workload = self._workloads.get(name)
                 if workload is not None:

@@ -37,7 +37,11 @@ def with_request(standing: Standing, request: RetrainRequest) -> Standing:
     if request.epoch <= standing.epoch:
         return standing
     return Standing(
-        epoch=request.epoch, since=request.time, in_flight=request.request_id, watch=standing.watch.turned()
+        epoch=request.epoch,
+        since=request.time,
+        in_flight=request.request_id,
+        requested_at=(*standing.requested_at, request.labels_offset),
+        watch=standing.watch.turned(),
     )
 
 

@@ -8,38 +8,55 @@ question names the offset below which it asks. One process only may hold the fil
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-import orjson
 import pyarrow as pa
 
+from deploy.edge.copies import COPY
 from schemas.errors import SettingsError
-from schemas.records import LabelKind, LabelRecord
-from schemas.rules.normalise import normalise, text_key
+from schemas.records import LabelKind, Split
 from schemas.workload import Workload
+from streams.window.columns import Labelled, erasures_of, rows_of
 
 LOG: Final = logging.getLogger("millrace.window")
-VERSION: Final = 1  # of the tables below; a file of another version is made again
+WAL: Final = "128MB"  # what is written before DuckDB compresses it: at its 16 MB that takes a quarter of all time
+VERSION: Final = 3  # of the tables below; a file of another version is made again
 
 _SCHEMA: Final = """
 CREATE TABLE rows (
     partition UTINYINT NOT NULL, label_offset BIGINT NOT NULL, workload VARCHAR NOT NULL,
-    record_id VARCHAR NOT NULL, cluster_id VARCHAR NOT NULL, text_key VARCHAR NOT NULL, draw UBIGINT NOT NULL,
+    record_id VARCHAR NOT NULL, cluster_id VARCHAR NOT NULL, text_key UHUGEINT NOT NULL,
     text VARCHAR NOT NULL, label VARCHAR NOT NULL, vote BOOLEAN NOT NULL, split VARCHAR NOT NULL,
+    client VARCHAR NOT NULL, source VARCHAR NOT NULL,
     class_probabilities VARCHAR, propensity DOUBLE NOT NULL, provenance VARCHAR NOT NULL, teacher_model VARCHAR,
-    event_time TIMESTAMP NOT NULL
+    prompt_sha256 VARCHAR, event_time TIMESTAMP NOT NULL
+);
+CREATE TABLE erased (
+    partition UTINYINT NOT NULL, label_offset BIGINT NOT NULL, workload VARCHAR NOT NULL, record_id VARCHAR NOT NULL
 );
 CREATE TABLE positions (partition UTINYINT PRIMARY KEY, topic_id VARCHAR NOT NULL, next_offset BIGINT NOT NULL);
 CREATE TABLE pruned (
     partition UTINYINT, workload VARCHAR, age_days INTEGER NOT NULL, PRIMARY KEY (partition, workload)
 );
 CREATE TABLE versions (version INTEGER NOT NULL);
+CREATE VIEW standing AS
+SELECT rows.* EXCLUDE (text_key) FROM rows
+WHERE NOT EXISTS (
+    FROM erased WHERE erased.partition = rows.partition AND erased.workload = rows.workload
+        AND erased.record_id = rows.record_id AND rows.label_offset < erased.label_offset
+)
+QUALIFY row_number() OVER (PARTITION BY rows.partition, workload, record_id ORDER BY rows.label_offset DESC) = 1;
+"""
+
+# Texts that differ in case alone are one; `labels` has them normalised. Hashed here: Python takes ten times as long.
+_INSERT: Final = """
+INSERT INTO rows BY NAME SELECT *, md5_number(lower(text)) AS text_key FROM added
 """
 
 _PRUNE: Final = """
@@ -49,24 +66,15 @@ DELETE FROM rows WHERE partition = $partition AND workload = $workload AND event
 )
 """
 
-_ARROW: Final = pa.schema(
-    [
-        ("partition", pa.uint8()), ("label_offset", pa.int64()), ("workload", pa.string()), ("record_id", pa.string()),
-        ("cluster_id", pa.string()), ("text_key", pa.string()), ("draw", pa.uint64()), ("text", pa.string()),
-        ("label", pa.string()), ("vote", pa.bool_()), ("split", pa.string()), ("class_probabilities", pa.string()),
-        ("propensity", pa.float64()), ("provenance", pa.string()), ("teacher_model", pa.string()),
-        ("event_time", pa.timestamp("us")),
-    ]
-)  # fmt: skip
+# Of a partition, what is erased below an offset; `rows` and `erased` stand for both sides of each deletion.
+_ERASED: Final = """
+FROM erased WHERE erased.partition = rows.partition AND erased.workload = rows.workload
+    AND erased.record_id = rows.record_id AND rows.label_offset < erased.label_offset AND erased.label_offset < $below
+"""
+NOT_ERASED: Final = f"NOT EXISTS (SELECT 1 {_ERASED})"
+_ERASE: Final = f"DELETE FROM rows WHERE partition = $partition AND EXISTS (SELECT 1 {_ERASED})"  # noqa: S608 - both parts stand here
 
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """One record of `labels` and where it stands."""
-
-    partition: int
-    offset: int
-    record: LabelRecord
+Held = tuple[str, str, str]  # workload, label, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,7 @@ class Store:
             SettingsError: another process holds it, or it cannot be made.
         """
         self._connection = _open(file)
+        self._counts: dict[int, Counter[Held]] = {}  # by partition, once asked for
 
     def close(self) -> None:
         """Close the file."""
@@ -105,37 +114,52 @@ class Store:
         new = [item for item in labelled if item.offset >= read[item.partition]]
         if not new:
             return
-        added = [_row(item) for item in new if item.record.kind is not LabelKind.ERASURE]
+        added = [item for item in new if item.record.kind is not LabelKind.ERASURE]
+        erased = [item for item in new if item.record.kind is LabelKind.ERASURE]
         nexts = {item.partition: item.offset + 1 for item in new}
         with _Transaction(self._connection) as connection:
             if added:
-                table = pa.Table.from_pylist(added, schema=_ARROW)
-                connection.register("added", table)
-                connection.execute("INSERT INTO rows BY NAME SELECT * FROM added")
-                connection.unregister("added")
-            for item in new:
-                if item.record.kind is LabelKind.ERASURE:
-                    connection.execute(
-                        "DELETE FROM rows WHERE partition = ? AND workload = ? AND record_id = ? AND label_offset < ?",
-                        [item.partition, item.record.workload, item.record.record_id, item.offset],
-                    )
+                with _registered(connection, "added", rows_of(added)):
+                    connection.execute(_INSERT)
+            if erased:
+                with _registered(connection, "erasures", erasures_of(erased)):
+                    connection.execute("INSERT INTO erased BY NAME SELECT * FROM erasures")
             for partition, offset in nexts.items():
                 connection.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", [partition, topic_id, offset])
+        self._count(added)
 
     def cut(self, partition: int, offset: int) -> None:
         """Forget what a partition holds from an offset on: it will be fed again."""
         with _Transaction(self._connection) as connection:
             connection.execute("DELETE FROM rows WHERE partition = ? AND label_offset >= ?", [partition, offset])
+            connection.execute("DELETE FROM erased WHERE partition = ? AND label_offset >= ?", [partition, offset])
             connection.execute(
                 "UPDATE positions SET next_offset = least(next_offset, ?) WHERE partition = ?", [offset, partition]
             )
+        self._counts.pop(partition, None)
 
     def drop(self, partition: int) -> None:
         """Forget a partition."""
         with _Transaction(self._connection) as connection:
             connection.execute("DELETE FROM rows WHERE partition = ?", [partition])
+            connection.execute("DELETE FROM erased WHERE partition = ?", [partition])
             connection.execute("DELETE FROM positions WHERE partition = ?", [partition])
             connection.execute("DELETE FROM pruned WHERE partition = ?", [partition])
+        self._counts.pop(partition, None)
+
+    def erase(self, partition: int, below: int) -> None:
+        """Delete the rows that were erased below an offset; below it all must be settled.
+
+        Until then they are in the file, and in no answer that keeps to `NOT_ERASED`: a batch brings the store ahead of
+        where a trigger fires, and what is erased later belongs to the snapshot of an earlier offset.
+        """
+        settled = {"partition": partition, "below": below}
+        if not self.query("SELECT 1 FROM erased WHERE partition = $partition AND label_offset < $below", settled):
+            return
+        with _Transaction(self._connection) as connection:
+            connection.execute(_ERASE, settled)
+            connection.execute("DELETE FROM erased WHERE partition = $partition AND label_offset < $below", settled)
+        self._counts.pop(partition, None)
 
     def prune(self, partition: int, workload: Workload, below: int) -> None:
         """Delete what the age limit leaves out for good; the rows below the offset are the settled ones."""
@@ -144,6 +168,7 @@ class Store:
         with _Transaction(self._connection) as connection:
             connection.execute(_PRUNE, parameters | {"labels": list(workload.labels)})
             connection.execute("INSERT OR REPLACE INTO pruned VALUES (?, ?, ?)", [partition, workload.name, age_days])
+        self._counts.pop(partition, None)
 
     def pruned_days(self, partition: int, workload: str) -> int | None:
         """Return the age limit the workload's rows were last pruned by; None: never."""
@@ -152,15 +177,43 @@ class Store:
         ).fetchone()
         return int(found[0]) if found else None
 
-    def query(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of a question."""
-        return self._connection.execute(sql, parameters).fetchall()
+        return self._connection.execute(sql, parameters or {}).fetchall()
 
-    def counts(self, partition: int) -> list[tuple[str, str, str, int]]:
-        """Return (workload, label, split, rows) of all that a partition holds."""
-        return self._connection.execute(
-            "SELECT workload, label, split, count(*) FROM rows WHERE partition = ? GROUP BY ALL", [partition]
-        ).fetchall()
+    def batches(self, sql: str, rows: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the rows of a question, so many at once; nothing else may be asked meanwhile."""
+        found = self._connection.execute(sql)
+        while some := found.fetchmany(rows):
+            yield some
+
+    def copy(self, file: Path) -> None:
+        """Write the last label of each record, what is erased left out, as a Parquet file."""
+        self._connection.execute(COPY.format(file=str(file).replace("'", "''")))
+
+    def counts(self, partition: int) -> Counter[Held]:
+        """Return the rows of all that a partition holds by workload, label and split, what is to be erased too.
+
+        They are counted once and then kept with every batch, so that asking costs the same however many rows there
+        are; after a deletion they are counted again.
+        """
+        if partition not in self._counts:
+            found = self._connection.execute(
+                "SELECT workload, label, split, count(*) FROM rows WHERE partition = ? GROUP BY ALL", [partition]
+            ).fetchall()
+            self._counts[partition] = Counter({(name, label, split): number for name, label, split, number in found})
+        return self._counts[partition]
+
+    def training_counts(self, partition: int, workload: Workload) -> dict[str, int]:
+        """Return the training rows of each of the workload's labels: at least as many as any snapshot could hold."""
+        held = self.counts(partition)
+        return {label: held[workload.name, label, Split.TRAIN.value] for label in workload.labels}
+
+    def _count(self, added: Sequence[Labelled]) -> None:
+        for item in added:
+            if item.partition in self._counts:
+                record = item.record
+                self._counts[item.partition][record.workload, record.label, record.split.value] += 1
 
     def _next(self, partition: int) -> int:
         position = self.position(partition)
@@ -192,7 +245,7 @@ def _open(file: Path) -> duckdb.DuckDBPyConnection:
     if not file.exists():
         return _made(file)
     try:
-        connection = duckdb.connect(str(file))
+        connection = _connected(file)
         if _version(connection) == VERSION:
             return connection
         connection.close()
@@ -211,12 +264,16 @@ def _made(file: Path) -> duckdb.DuckDBPyConnection:
         file.parent.mkdir(parents=True, exist_ok=True)
         for leftover in (file, file.with_name(file.name + ".wal")):
             leftover.unlink(missing_ok=True)
-        connection = duckdb.connect(str(file))
+        connection = _connected(file)
         connection.execute(_SCHEMA)
         connection.execute("INSERT INTO versions VALUES (?)", [VERSION])
     except (OSError, duckdb.IOException) as error:
         raise SettingsError("state_dir", str(file), f"cannot be written: {error}") from error
     return connection
+
+
+def _connected(file: Path) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(str(file), config={"wal_autocheckpoint": WAL})
 
 
 def _version(connection: duckdb.DuckDBPyConnection) -> int | None:
@@ -227,29 +284,10 @@ def _version(connection: duckdb.DuckDBPyConnection) -> int | None:
     return int(found[0]) if found else None
 
 
-def _row(item: Labelled) -> dict[str, Any]:
-    record = item.record
-    soft = record.class_probabilities
-    return {
-        "partition": item.partition,
-        "label_offset": item.offset,
-        "workload": record.workload,
-        "record_id": record.record_id,
-        "cluster_id": record.cluster_id,
-        "text_key": text_key(record.workload, normalise(record.text)),
-        "draw": draw_of(record.workload, record.record_id),
-        "text": record.text,
-        "label": record.label,
-        "vote": record.kind is LabelKind.VOTE,
-        "split": record.split.value,
-        "class_probabilities": None if soft is None else orjson.dumps(soft).decode(),
-        "propensity": record.propensity,
-        "provenance": record.provenance.value,
-        "teacher_model": record.teacher_model,
-        "event_time": record.event_time.astimezone(UTC).replace(tzinfo=None),
-    }
-
-
-def draw_of(workload: str, record_id: str) -> int:
-    """Return the row's place in the keyed-hash order: as good as random, and the same for ever."""
-    return int.from_bytes(blake2b(record_id.encode(), key=workload.encode(), digest_size=8).digest())
+@contextmanager
+def _registered(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+    connection.register(name, table)
+    try:
+        yield
+    finally:
+        connection.unregister(name)

@@ -20,7 +20,9 @@ def test_typo_in_a_key__is_named_with_a_suggestion():
 
     assert error.field == "news.toml: window.quotas"
     assert error.value == 5
-    assert error.remedy == "unknown key; did you mean 'quota'? allowed: rows, quota, age_days"
+    assert (
+        error.remedy == "unknown key; did you mean 'quota'? allowed: rows, quota, source_rows, cluster_rows, age_days"
+    )
 
 
 def test_typo_in_a_table__is_named_with_a_suggestion():

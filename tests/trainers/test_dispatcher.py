@@ -27,9 +27,10 @@ from schemas.codec import decode, encode
 from schemas.events import ModelPromotion, RetrainRequest, RunState, TrainingRun
 from schemas.ids import run_id
 from schemas.job import JobSpec
-from schemas.records import Record
+from schemas.records import DiscardedRecord, DiscardReason, Origin, Record
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, Topic
+from tests.schemas.rules.test_ceiling import FOUND as CEILING
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 
@@ -48,14 +49,19 @@ def request_for(job: JobSpec) -> RetrainRequest:
     )  # fmt: skip
 
 
+async def write(settings: Settings, topic: Topic, *records: Any) -> None:
+    """Write records of a workload as their writers would."""
+    async with AIOKafkaProducer(**aiokafka(settings)) as producer:
+        for record in records:
+            await producer.send_and_wait(
+                topic_name(settings, topic), encode(record), key=record.workload.encode(),
+                partition=partition_of(record.workload, PARTITIONS),
+            )  # fmt: skip
+
+
 async def ask(settings: Settings, *requests: RetrainRequest) -> None:
     """Write retrain requests as the window stage would."""
-    async with AIOKafkaProducer(**aiokafka(settings)) as producer:
-        for request in requests:
-            await producer.send_and_wait(
-                topic_name(settings, catalogue.RETRAIN_REQUESTS), encode(request), key=request.workload.encode(),
-                partition=partition_of(request.workload, PARTITIONS),
-            )  # fmt: skip
+    await write(settings, catalogue.RETRAIN_REQUESTS, *requests)
 
 
 async def read(settings: Settings, topic: Topic) -> list[ConsumerRecord[bytes, bytes]]:
@@ -147,6 +153,14 @@ async def test_dispatcher__request_becomes_one_run_and_one_described_event(
 ) -> None:
     """A request sent twice runs once; its event carries CloudEvents headers and its own schema; its offset is kept."""
     job = make_job()
+    copies = [
+        DiscardedRecord(
+            record_id=f"copy-{number}", workload=workload, origin=Origin(topic="traffic", partition=0, offset=number),
+            event_time=datetime.now(UTC), reason=DiscardReason.NEAR_DUPLICATE, duplicate_of="first", cluster_id="first",
+        )
+        for number, workload in enumerate(("news", "news", "other"))
+    ]  # fmt: skip
+    await write(topics, catalogue.DISCARDED, *copies)
     await ask(topics, request_for(job), request_for(job))
 
     with dispatcher(topics, tmp_path / "log"):
@@ -165,6 +179,8 @@ async def test_dispatcher__request_becomes_one_run_and_one_described_event(
         RunState.QUEUED, RunState.STARTED, RunState.SUCCEEDED,
     ]  # fmt: skip
     assert len(events) == 1
+    folder = topics.state_dir / "dispatcher" / "runs" / run_id(job.request_id, job.to_json())
+    assert json.loads((folder / "duplicates.json").read_text()) == {"first": 2}
     assert (headers["ce_id"], headers["ce_subject"], headers["content-type"]) == (
         event.event_id, "news", "application/avro",
     )  # fmt: skip
@@ -215,3 +231,19 @@ async def test_dispatcher__missing_base_model_fails_the_run_at_once_with_its_mes
     assert (end.state, end.attempt) == (RunState.FAILED, 1)
     assert "nowhere" in end.message
     assert not await read(topics, catalogue.MODEL_PROMOTION)
+
+
+async def test_dispatcher__a_floor_above_the_teachers_ceiling_is_refused_before_anything_is_trained(
+    topics: Settings, make_job: MakeJob, tmp_path: Path
+) -> None:
+    """A run that no student can pass fails at once and says which field to change; the last measurement counts."""
+    await write(topics, catalogue.CEILINGS, replace(CEILING, ceiling=0.6), CEILING)
+    job = make_job(count=60)
+    await ask(topics, request_for(replace(job, gate=replace(job.gate, agreement_floor=0.95))))
+
+    with dispatcher(topics, tmp_path / "log"):
+        states = await until_ended(topics)
+
+    assert [one.state for one in states] == [RunState.QUEUED, RunState.FAILED]
+    assert "news: gate.agreement_floor = 0.95: no student can agree" in states[-1].message
+    assert "more often than 0.930" in states[-1].message

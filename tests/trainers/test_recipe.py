@@ -65,11 +65,19 @@ def test_recipe__lists_the_labels_that_look_wrong(make_job: MakeJob, run_recipe:
     assert all(row["likelier_probability"] > row["teacher_probability"] for row in listed)
 
 
-def test_recipe__same_seed_gives_the_same_adapter(make_job: MakeJob, run_recipe: RunRecipe) -> None:
-    """Two runs of one job on one thread give the same bytes under the same name and the same event id."""
+def test_recipe__same_seed_gives_the_same_adapter(make_job: MakeJob, run_recipe: RunRecipe, tmp_path: Path) -> None:
+    """Two runs of one job give the same bytes and event id, however many duplicates are known by then."""
     job = make_job()
-    first, second = (evidence_of(run_recipe(job, name)[1]) for name in ("one", "two"))
+    first = evidence_of(run_recipe(job, "one")[1])
+    tested = parquet.read_table(tmp_path / "one" / "predictions.parquet").to_pylist()
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "duplicates.json").write_text(json.dumps({tested[0]["cluster_id"]: 6}))
+    second = evidence_of(run_recipe(job, "two")[1])
+    known = parquet.read_table(tmp_path / "two" / "predictions.parquet").to_pylist()
 
+    assert {row["requests"] for row in tested} == {1}
+    assert known[0] == tested[0] | {"requests": 7}
+    assert "request_agreement" in {one["name"] for one in second["evaluation"]["metrics"]}
     assert first["artifact"]["files"] == second["artifact"]["files"]
     assert (first["model_version"], first["event_id"]) == (second["model_version"], second["event_id"])
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 JOB: Final = "job.json"
+DUPLICATES: Final = "duplicates.json"  # cluster -> its further requests, where they were counted
 LOG: Final = "log.txt"
 
 

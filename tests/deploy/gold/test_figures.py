@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from deploy.gold.figures import LEAST_ROWS, Report, report
-from deploy.gold.joined import Human, Taught, duplicates_of, humans, is_anchor, taught
+from deploy.gold.joined import Human, Taught, humans, is_anchor, taught
 from schemas.records import DiscardedRecord, DiscardReason, GoldLabel, LabelKind, LabelRecord, Origin, Provenance
+from schemas.rules.multiplicity import duplicates_of
 from schemas.rules.normalise import text_key
 
 LABELS = ["earnings", "mergers"]

@@ -16,7 +16,8 @@ from deploy.edge.settings import Settings
 from deploy.gold.__main__ import main
 from schemas.codec import encode
 from schemas.records import Provenance
-from schemas.topics import GOLD, LABELS
+from schemas.topics import CEILINGS, GOLD, LABELS
+from tests.schemas.rules.test_ceiling import FOUND as CEILING
 from tests.streams.doubles import NAME, PARTITION, label
 from tests.streams.echo import read
 
@@ -47,6 +48,7 @@ def teach(place: Settings, count: int) -> None:
     for number in range(count):
         record = label(number, "mergers", provenance=Provenance.TEACHER, propensity=0.5)
         client.produce(topic_name(place, LABELS), encode(record), NAME.encode(), PARTITION)
+    client.produce(topic_name(place, CEILINGS), encode(CEILING), NAME.encode(), PARTITION)
     assert client.flush(20) == 0
 
 
@@ -75,6 +77,7 @@ def test_gold__goes_in_and_judges_teacher_and_student(place, tmp_path):
     assert figures["student's agreement"]["interval"]["value"] == 1.0
     assert figures["student's accuracy"]["interval"]["value"] == pytest.approx(0.75)
     assert figures["student's accuracy"]["note"] == "prediction-powered by 200 more rows"
+    assert figures["teacher's self-agreement"]["note"] == "no student can agree with it above 0.930"
     assert "effective n" in gold(place, "report").stdout
 
 

@@ -41,7 +41,8 @@ def summary(**changes: Any) -> Summary:
 
 def student(name: str, role: str, f1: float, agreement: float, accuracy: float) -> dict[str, Any]:
     return {"name": name, "role": role, "n": 812, "macro_f1": f1, "macro_f1_low": f1 - 0.03,
-            "macro_f1_high": f1 + 0.028, "agreement": agreement, "accuracy": accuracy}  # fmt: skip
+            "macro_f1_high": f1 + 0.028, "agreement": agreement, "accuracy": accuracy,
+            "effective_n": 640.4, "request_agreement": agreement - 0.2}  # fmt: skip
 
 
 def evidence(classes: dict[str, int] | None = None) -> dict[str, Any]:
@@ -86,3 +87,19 @@ def flow() -> list[StageFlow]:
         StageFlow(stage="curate", consumed=6214, outcomes={"curated": 5484, "discarded": 706, "dead_letters": 24}),
         StageFlow(stage="label", consumed=5484, outcomes={"labels": 5289, "discarded": 195}),
     ]
+
+
+def rows(evaluation: int = 200, training: int = 0) -> pa.Table:
+    """Return a snapshot's rows: mergers are three in four by what the first half stands for, then one in four."""
+    began, found = datetime(2026, 3, 1, tzinfo=UTC), []
+    for number in range(evaluation):
+        often = (number < evaluation / 2) == (number % 2 == 0)
+        found.append({
+            "event_time": began + timedelta(hours=number), "label": "mergers" if number % 2 == 0 else "earnings",
+            "split": "TEST", "propensity": 0.25 if often else 0.75,
+        })  # fmt: skip
+    found += [
+        {"event_time": began + timedelta(hours=number), "label": "other", "split": "TRAIN", "propensity": 1.0}
+        for number in range(training)
+    ]
+    return pa.Table.from_pylist(found)

@@ -42,19 +42,19 @@ class Balanced(HTMLParser):
 def page(tmp_path: Path, **changes: Any) -> str:
     given: dict[str, Any] = {
         "workload": "newswire", "evidence": loop.evidence(), "flow": loop.flow(), "statuses": loop.statuses(),
-        "predictions": loop.predictions(), "notes": ["The teacher was a stand-in."],
+        "predictions": loop.predictions(), "rows": loop.rows(), "notes": ["The teacher was a stand-in."],
     }  # fmt: skip
     return write_report(loop.summary(), tmp_path / "report.html", **(given | changes)).read_text()
 
 
 def test_report__is_whole_and_reaches_for_nothing(tmp_path: Path) -> None:
-    """The page is balanced HTML with four pictures inside, without scripts and without anything from elsewhere."""
+    """The page is balanced HTML with five pictures inside, without scripts and without anything from elsewhere."""
     text = page(tmp_path)
     parser = Balanced()
     parser.feed(text)
 
     assert parser.open == []
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 5
     assert not re.search(r"<script|<link|<img|@import|url\((?!#)|src=", text)
     assert not re.search(r'href="(?!#)', re.sub(r'xmlns(:\w+)?="[^"]*"', "", text))
 
@@ -63,8 +63,9 @@ def test_report__says_the_figures(tmp_path: Path) -> None:
     """Residual, students with intervals, the gate's reasons, the class table and the transitions are in words."""
     text = page(tmp_path)
 
-    for words in ("0.853", "[0.823, 0.881]", "the lower bound of agreement", "not judged", "5,484 curated", "48,210",
-                  "labour issues", "The teacher was a stand-in.", "newswire-e1-4f9c2d71aa03"):  # fmt: skip
+    for words in ("0.853", "[0.823, 0.881]", "effective 640", "71.2%", "the lower bound of agreement", "not judged",
+                  "5,484 curated", "48,210", "labour issues", "The teacher was a stand-in.",
+                  "newswire-e1-4f9c2d71aa03"):  # fmt: skip
         assert words.lower() in text.lower()
 
 
@@ -160,3 +161,15 @@ def test_predictions__without_a_student(tmp_path: Path) -> None:
 def test_stage_flow__residual() -> None:
     """The residual is what a stage consumed and did not bring anywhere."""
     assert StageFlow(stage="curate", consumed=10, outcomes={"curated": 7, "discarded": 2}).residual == 1
+
+
+def test_class_mix__is_told_by_evaluation_rows(tmp_path: Path) -> None:
+    """Training rows, which quotas balance, change nothing; rows count by their inverse propensity; few draw nothing."""
+    text = page(tmp_path)
+    mix = text[text.index("The class mix over time") :]
+
+    assert page(tmp_path, rows=loop.rows(training=500)) == text
+    assert "25 to 75 %" in mix
+    assert "The class mix over time" not in page(tmp_path, rows=loop.rows(evaluation=90))
+    with pytest.raises(BadInput, match="propensity"):
+        page(tmp_path, rows=loop.rows().drop_columns(["propensity"]))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from deploy.verify.snapshots import Held, holding
+from deploy.edge.snapshots import Held, holding
 from deploy.verify.way import FullPlace, Output, Step, ending, in_order, related, state_of
 
 FIRST: FullPlace = ("traffic", 3, 10)

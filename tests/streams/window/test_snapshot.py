@@ -16,7 +16,7 @@ from tests.streams.doubles import NAME, START, workload
 WORKLOAD = workload(("earnings", "mergers"))
 ROWS = [
     Row(f"r{n}", f"c{n}", f"Tëxt {n}", "mergers", [0.25, 0.75] if n else None, "TRAIN", 1.0, "TEACHER",
-        START.replace(hour=n, tzinfo=None), "teacher-7b")
+        START.replace(hour=n, tzinfo=None), "teacher-7b", "prompt", 3 * n)
     for n in range(3)
 ]  # fmt: skip
 

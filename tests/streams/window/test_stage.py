@@ -216,17 +216,17 @@ async def test_labels__made_anew(rig: Rig) -> None:
     rig.topic_ids[topics.LABELS] = "another"
     await rig.restarted()
 
-    assert sum(row[3] for row in rig.stage._store.counts(PARTITION)) == 10
+    assert rig.stage._store.counts(PARTITION).total() == 10
 
 
 async def test_partition__goes_elsewhere_and_returns(rig: Rig) -> None:
     """A revoked partition's rows are deleted; when it returns they are read back."""
     await rig.labels(0, 30)
     rig.stage.revoke(PARTITION)
-    assert rig.stage._store.counts(PARTITION) == []
+    assert not rig.stage._store.counts(PARTITION)
 
     rig.stage.assign(PARTITION, MemoryReader(rig.log, rig.offsets))
-    assert sum(row[3] for row in rig.stage._store.counts(PARTITION)) == 30
+    assert rig.stage._store.counts(PARTITION).total() == 30
 
 
 async def test_window__of_one_class(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ async def test_teacher__whose_terms_do_not_allow_training(tmp_path: Path) -> Non
     rig = Rig(tmp_path, teacher={"may_train": False})
 
     assert await rig.labels(0, 100) == []
-    assert sum(row[3] for row in rig.stage._store.counts(PARTITION)) == 100
+    assert rig.stage._store.counts(PARTITION).total() == 100
 
 
 async def test_vote__is_not_a_new_label(rig: Rig) -> None:
@@ -273,6 +273,34 @@ async def test_erasure__deletes_the_row(rig: Rig) -> None:
     rows = pq.read_table(Path(request.snapshot_uri) / "rows.parquet").column("record_id").to_pylist()
     assert "record-3" not in rows
     assert len(rows) == 39
+
+
+async def test_erasure__behind_the_label_that_is_due(tmp_path: Path) -> None:
+    """An erasure in the same batch as the due label, but behind it, changes nothing: as if batches had been smaller."""
+    found = []
+    for batch in (1_000, 7):
+        rig = Rig(tmp_path / str(batch))
+        erasure = label(3, "", text="", kind=LabelKind.ERASURE)
+        new = rig.put(topics.LABELS, *(said(number) for number in range(40)), erasure)
+        requests = [one for at in range(0, len(new), batch) for one in await rig.feed(new[at : at + batch])]
+        found += [request.snapshot_sha256 for request in requests]
+        await rig.stage.tick(START)
+        assert rig.stage._store.counts(PARTITION).total() == 39
+        await rig.stage.close()
+
+    assert len(found) == 2
+    assert len(set(found)) == 1
+
+
+async def test_copy__is_given_in_a_tick(rig: Rig) -> None:
+    """Whoever asks for the window's rows gets them as a Parquet file at the next tick."""
+    await rig.labels(0, 20)
+    asked = rig.folder / "state" / "window" / "one.asked"
+    asked.touch()
+    await rig.stage.tick(START)
+
+    assert pq.read_table(asked.with_suffix(".parquet")).num_rows == 20
+    assert not asked.exists()
 
 
 async def test_age__last_request_too_old(tmp_path: Path) -> None:

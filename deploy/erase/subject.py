@@ -1,0 +1,100 @@
+"""Whose records are erased, and which those are. Pure.
+
+A subject is what the application calls a person: the client of a record, the record id that the application sent, or
+the record id that Millrace shows. Clients are matched as they are stored, that is after redaction: one that was
+replaced by a token is found by its token, one that was replaced by a bare placeholder is nobody's any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from schemas import ids
+from schemas.records import LabelKind, LabelRecord, Origin
+from schemas.rules.normalise import text_key
+from schemas.topics import LABELS
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """How a person's records are told in one workload."""
+
+    workload: str
+    client: str | None  # None: the redaction leaves nothing that tells this client from others
+    record_ids: frozenset[str]
+
+    def owns(self, record_id: str, client: str) -> bool:
+        """Tell whether a record is the subject's."""
+        return record_id in self.record_ids or (self.client is not None and client == self.client)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A record of `labels` and where it stands."""
+
+    partition: int
+    offset: int
+    record: LabelRecord
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What `labels` holds of a subject in one workload."""
+
+    standing: list[Placed]  # not erased: the last of each record
+    erased: frozenset[str]  # record ids that were erased before
+    text_keys: frozenset[str]  # of all their texts, whether erased before or not
+
+    @property
+    def record_ids(self) -> frozenset[str]:
+        """All of the subject's record ids."""
+        return self.erased | {placed.record.record_id for placed in self.standing}
+
+
+def subject_of(workload: str, given: str, stored: str, *, tokens: bool) -> Subject:
+    """Return how a person's records are told.
+
+    Args:
+        workload: whose records they are.
+        given: what the application calls the person.
+        stored: what redaction makes of that.
+        tokens: whether redaction leaves tokens, which tell one person from another, rather than placeholders.
+    """
+    client = stored if stored == given or tokens else None
+    return Subject(workload, client, frozenset({given, ids.record_id(workload, given, 0, 0)}))
+
+
+def matched(subject: Subject, labels: Iterable[Placed]) -> Matched:
+    """Return what `labels` (of one partition, in offset order) holds of a subject."""
+    standing: dict[str, Placed] = {}
+    erased: set[str] = set()
+    text_keys: set[str] = set()
+    for placed in labels:
+        record = placed.record
+        if record.workload != subject.workload:
+            continue
+        if record.kind is LabelKind.ERASURE:
+            if standing.pop(record.record_id, None) is not None:
+                erased.add(record.record_id)
+        elif subject.owns(record.record_id, record.client):
+            standing[record.record_id] = placed
+            erased.discard(record.record_id)
+            text_keys.add(text_key(record.workload, record.text))
+    return Matched(list(standing.values()), frozenset(erased), frozenset(text_keys))
+
+
+def erasure(placed: Placed) -> LabelRecord:
+    """Return the record that erases one: its origin is the label it erases, and it repeats nothing of its text."""
+    record = placed.record
+    return LabelRecord(
+        record_id=record.record_id,
+        workload=record.workload,
+        origin=Origin(topic=LABELS.name, partition=placed.partition, offset=placed.offset),
+        event_time=record.event_time,
+        text="",
+        cluster_id=record.cluster_id,
+        label="",
+        kind=LabelKind.ERASURE,
+        split=record.split,
+    )

@@ -1,0 +1,1 @@
+"""What labels cost: the ledger of calls to the teacher, from the topics."""

@@ -1,0 +1,238 @@
+"""`millrace ceiling`: asks a workload's teacher a second time, and so learns how far a student can agree with it.
+
+Test records that the teacher labelled are put through the label stage once more, as the worker would: the same
+question, but the codes in another order, for a student cannot know the order either. What it says goes nowhere; what it
+comes to stands on `ceilings`. Exit codes: 0 done, 2 a mistake, no answer, or a target that no student can reach.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from heapq import nsmallest
+from typing import Any, Final
+
+import click
+import numpy as np
+from confluent_kafka import KafkaException, Producer
+
+from deploy.edge.command import told_in_one_line
+from deploy.edge.framing import Framing
+from deploy.edge.kafka import producer, topic_name
+from deploy.edge.partitions import read_records
+from deploy.edge.settings import Settings
+from schemas.codec import encode
+from schemas.errors import BadInput, Unavailable
+from schemas.ids import digest
+from schemas.records import Ceiling, CuratedRecord, LabelKind, LabelRecord, Provenance, Record, Split
+from schemas.rules.ceiling import check_target, highest_agreement
+from schemas.rules.intervals import wilson
+from schemas.rules.partition import partition_of
+from schemas.topics import CEILINGS, CURATED, LABELS, PARTITIONS
+from schemas.workload import Workload
+from streams.label.stage import LabelStage
+from streams.stage import Message
+
+ROWS: Final = 200  # 95 % interval of 0.95: 0.91 to 0.97
+_HELD: Final = 4 * ROWS  # while the topic is read
+_SECONDS: Final = 30.0
+_SHOWN: Final = 5
+
+Version = tuple[str | None, str | None]  # teacher model, prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A record, and what the teacher said of it both times."""
+
+    first: LabelRecord
+    second: LabelRecord
+
+    @property
+    def same(self) -> bool:
+        """Tell whether both answers are one label."""
+        return self.first.label == self.second.label
+
+
+def drawn(labels: Iterable[LabelRecord], rows: int = ROWS) -> list[LabelRecord]:
+    """Return test records, one of a cluster, that the teacher of now labelled: those with the least hashes.
+
+    Args:
+        labels: of one workload, in offset order; the teacher and prompt of the last of them are those of now.
+        rows: at most so many.
+    """
+    found: dict[Version, dict[str, LabelRecord]] = {}
+    now: Version = (None, None)
+    for record in labels:
+        if record.kind is LabelKind.ERASURE:
+            for version, by_cluster in found.items():
+                found[version] = {key: one for key, one in by_cluster.items() if one.record_id != record.record_id}
+        elif record.kind is LabelKind.LABEL and record.provenance is Provenance.TEACHER and record.split is Split.TEST:
+            now = (record.teacher_model, record.prompt_sha256)
+            found.setdefault(now, {})[record.cluster_id] = record
+            if len(found[now]) > _HELD:
+                found[now] = {one.cluster_id: one for one in _least(found[now].values(), _HELD // 2)}
+    return _least(found.get(now, {}).values(), rows)
+
+
+def _least(records: Iterable[LabelRecord], rows: int) -> list[LabelRecord]:
+    return nsmallest(rows, records, key=lambda record: digest("ceiling", record.record_id))
+
+
+async def ask_again(settings: Settings, workload: Workload, records: Sequence[LabelRecord]) -> list[Record]:
+    """Return what the label stage makes of each record the second time: a label, or a dead letter.
+
+    Raises:
+        Unavailable: the teacher does not answer. WorkerFailed: its key, model or address is wrong.
+    """
+    stage = LabelStage(settings, {workload.name: workload})
+    left = [_message(workload, number, record) for number, record in enumerate(records)]
+    found: list[Record] = []
+    try:
+        while left:
+            settlement = await stage.process(left)
+            settlement.committed()
+            found += [output.record for output in settlement.outputs]
+            left = left[len(settlement.outputs) :]
+    finally:
+        await stage.close()
+    return found
+
+
+def _message(workload: Workload, number: int, record: LabelRecord) -> Message:
+    """Return a record as the label stage consumes it: audited, so that it is asked; of another id and cluster."""
+    other = digest("again", record.record_id)
+    curated = CuratedRecord(
+        record_id=other, workload=workload.name, origin=record.origin, event_time=record.event_time,
+        arrival_time=record.event_time, text=record.text, text_key=other, cluster_id=other, audit=True,
+    )  # fmt: skip
+    partition = partition_of(workload.name, PARTITIONS)
+    return Message(CURATED, partition, number, workload.name.encode(), encode(curated), (), record.event_time)
+
+
+def paired(records: Sequence[LabelRecord], again: Sequence[Record], workload: Workload) -> list[Pair]:
+    """Return the records that got a label both times.
+
+    Raises:
+        BadInput: none did, or another teacher or question than before gave the second answers.
+    """
+    pairs = [Pair(one, other) for one, other in zip(records, again, strict=True) if isinstance(other, LabelRecord)]
+    if not pairs:
+        raise BadInput(
+            f"{workload.name}: teacher.model", workload.teacher.model, "gave no label when it was asked again; look at "
+            "what it answers",
+        )  # fmt: skip
+    for pair in pairs:
+        for what in ("teacher_model", "prompt_sha256"):
+            before, after = getattr(pair.first, what), getattr(pair.second, what)
+            if before != after:
+                raise BadInput(
+                    f"{workload.name}: {what}", after, f"is not {before!r}, which labelled the records: the teacher or "
+                    "its question changed since; wait for labels of the new one",
+                )  # fmt: skip
+    return pairs
+
+
+def measured(pairs: Sequence[Pair], asked: int, labels: int, time: datetime) -> Ceiling:
+    """Return what the pairs say; a row counts by the inverse of its propensity.
+
+    Args:
+        pairs: at least one.
+        asked: how many records were asked again.
+        labels: size of the label set.
+        time: of the measurement.
+    """
+    weights = np.array([1 / pair.first.propensity for pair in pairs])
+    same = np.array([pair.same for pair in pairs], dtype=np.float64)
+    effective = float(weights.sum() ** 2 / (weights**2).sum())
+    found = wilson(float(np.average(same, weights=weights)), effective)
+    one = pairs[0].first
+    return Ceiling(
+        workload=one.workload,
+        time=time,
+        teacher_model=one.teacher_model or "",
+        prompt_sha256=one.prompt_sha256 or "",
+        rows=len(pairs),
+        effective_n=effective,
+        self_agreement=found.value,
+        low=found.low,
+        high=found.high,
+        ceiling=highest_agreement(found.high, labels),
+        unlabelled=asked - len(pairs),
+        teacher_calls=sum(pair.second.teacher_calls for pair in pairs),
+        prompt_tokens=sum(pair.second.prompt_tokens for pair in pairs),
+        completion_tokens=sum(pair.second.completion_tokens for pair in pairs),
+    )
+
+
+def write(settings: Settings, found: Ceiling) -> None:
+    """Put a measurement on its topic.
+
+    Raises:
+        Unavailable: the cluster did not take it.
+    """
+    framing = Framing(settings)
+    framing.register([CEILINGS])
+    refused: list[str] = []
+
+    def delivered(error: Any, _message: Any) -> None:
+        if error is not None:
+            refused.append(error.str())
+
+    try:
+        client = Producer(producer(settings))
+        client.produce(
+            topic_name(settings, CEILINGS), framing.encode(CEILINGS, found), found.workload.encode(),
+            partition_of(found.workload, PARTITIONS), on_delivery=delivered,
+        )  # fmt: skip
+        if client.flush(_SECONDS) or refused:
+            raise Unavailable(f"the cluster did not take the ceiling: {(refused or ['no answer'])[0]}")
+    except KafkaException as error:
+        raise Unavailable(f"no answer from {settings.bootstrap_servers}: {error}") from error
+
+
+def told(found: Ceiling, pairs: Sequence[Pair], labels: int) -> str:
+    """Return the measurement in words."""
+    most = f"{highest_agreement(found.self_agreement, labels):.3f}"
+    bounds = f"{highest_agreement(found.low, labels):.3f} to {found.ceiling:.3f}"
+    spent = f"{found.teacher_calls} calls, {found.prompt_tokens + found.completion_tokens} tokens"
+    rests = f"n = {found.rows}, effective n = {found.effective_n:.0f}"
+    lines = [
+        f"{found.workload}: {found.rows} test records asked again of {found.teacher_model}: {spent}",
+        f"self-agreement {found.self_agreement:.3f} (95 % {found.low:.3f} to {found.high:.3f}), {rests}",
+        f"ceiling {most} ({bounds}): no student can agree with this teacher more often",
+    ]
+    if found.unlabelled:
+        lines.append(f"{found.unlabelled} more got no label this time")
+    changed = Counter((pair.first.label, pair.second.label) for pair in pairs if not pair.same)
+    lines += [f"first {one}, then {other}: {count} times" for (one, other), count in changed.most_common(_SHOWN)]
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument("name", metavar="WORKLOAD", required=False)
+@click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
+@told_in_one_line
+def main(name: str | None, bootstrap_servers: str | None) -> None:
+    """Ask the teacher of WORKLOAD a second time about 200 test records: how far can a student agree with it?
+
+    The calls are billed. A gate or rollout that asks for more than the ceiling is refused.
+    """
+    settings = Settings.load(bootstrap_servers=bootstrap_servers)
+    workload = settings.workload(name)
+    records = drawn(read_records(settings, "ceiling", Framing(settings), LABELS, LabelRecord, workload.name))
+    if not records:
+        raise BadInput("WORKLOAD", workload.name, "its teacher was not asked for any test record yet; wait for labels")
+    pairs = paired(records, asyncio.run(ask_again(settings, workload, records)), workload)
+    found = measured(pairs, len(records), len(workload.labels), datetime.now(UTC))
+    write(settings, found)
+    click.echo(told(found, pairs, len(workload.labels)))
+    check_target(f"{workload.name}: gate.agreement_floor", workload.gate.agreement_floor, found)
+    check_target(f"{workload.name}: rollout.agreement_floor", workload.rollout.agreement_floor, found)
+
+
+if __name__ == "__main__":
+    main(prog_name="millrace ceiling")

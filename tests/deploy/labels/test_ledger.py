@@ -1,0 +1,91 @@
+"""The ledger of calls, from records."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.labels.ledger import ledger, plain
+from schemas.errors import DeadLetterReason
+from schemas.records import DeadLetter, LabelKind, LabelRecord, Origin, Provenance
+from schemas.workload import Budget, Price
+from tests.streams.doubles import label
+
+NOW = datetime(2026, 1, 5, 10, 30, tzinfo=UTC)
+ASKED = st.fixed_dictionaries(
+    {"first": st.just(1)},
+    optional={each: st.integers(1, 4) for each in ("retry", "vote", "second_prompt")},
+)
+
+
+def asked(calls: dict[str, int], **more: Any) -> LabelRecord:
+    total = sum(calls.values())
+    return label(1, "mergers", provenance=Provenance.TEACHER, teacher_calls=total, calls=calls, **more)
+
+
+def letter(reason: DeadLetterReason, calls: int, stage: str = "label") -> DeadLetter:
+    return DeadLetter(
+        reason=reason, detail="", stage=stage, origin=Origin(topic="curated", partition=0, offset=0), time=NOW,
+        payload=b"", payload_bytes=0, payload_sha256="", workload="news", attempts=calls,
+    )  # fmt: skip
+
+
+@given(st.lists(ASKED), st.integers(0, 9), st.integers(0, 9), st.lists(st.integers(1, 5)))
+def test_ledger__balances(calls: list[dict[str, int]], harvested: int, cached: int, refused: list[int]) -> None:
+    """Whatever labels and dead letters there are, the calls are those of their purposes; the rest cost none."""
+    labels = [
+        *map(asked, calls),
+        *(label(n, "mergers", provenance=Provenance.HARVEST) for n in range(harvested)),
+        *(label(n, "mergers", provenance=Provenance.CLUSTER) for n in range(cached)),
+        label(1, "mergers", kind=LabelKind.ERASURE),
+    ]
+    letters = [letter(DeadLetterReason.UNKNOWN_LABEL, each) for each in refused]
+    found = ledger([(NOW, each) for each in labels], [(NOW, each) for each in letters], NOW)
+
+    assert found.residual == 0
+    assert found.calls == sum(sum(each.values()) for each in calls) + sum(refused)
+    assert (found.labels, found.harvested, found.cache_hits) == (len(labels) - 1, harvested, cached)
+
+
+def test_ledger__does_not_balance() -> None:
+    """A label that says more calls than it says purposes for is a residual."""
+    wrong = label(1, "mergers", provenance=Provenance.TEACHER, teacher_calls=3, calls={"first": 1})
+
+    assert ledger([(NOW, wrong)], [], NOW).residual == 2
+
+
+def test_ledger__of_an_older_release() -> None:
+    """A label whose calls were not told apart balances too."""
+    found = ledger([(NOW, label(1, "mergers", provenance=Provenance.TEACHER, teacher_calls=3))], [], NOW)
+
+    assert (found.calls, found.untold, found.residual) == (3, 2, 0)
+
+
+def test_ledger__dead_letters_of_others() -> None:
+    """Only dead letters that the teacher was asked for are on the bill."""
+    letters = [letter(DeadLetterReason.BAD_ENCODING, 1), letter(DeadLetterReason.UNKNOWN_LABEL, 1, "curate")]
+
+    assert ledger([], [(NOW, each) for each in letters], NOW).calls == 0
+
+
+def test_spend__by_hour_and_day_with_its_limits() -> None:
+    """This hour and this day (UTC) hold what was appended since; money is tokens at the price, beside the limit."""
+    one = asked({"first": 1}, prompt_tokens=1_000_000, completion_tokens=500_000)
+    times = [NOW, NOW - timedelta(hours=1), NOW - timedelta(days=1)]
+    price = Price(currency="EUR", prompt_per_million=2.0, completion_per_million=4.0)
+    budget = Budget.model_validate({"day": {"money": 10.0}})
+    told = plain(ledger([(at, one) for at in times], [], NOW), price, budget)["spent"]
+
+    assert [told[period]["calls"]["amount"] for period in ("hour", "day", "total")] == [1, 2, 3]
+    assert told["day"]["money"] == {"amount": 8.0, "limit": 10.0}
+    assert told["hour"]["tokens"] == {"amount": 1_500_000, "limit": None}
+
+
+def test_spend__without_a_price() -> None:
+    """Without a price money is not told: it is not nothing."""
+    told = plain(ledger([(NOW, asked({"first": 1}))], [], NOW), Price(), Budget())
+
+    assert told["spent"]["total"]["money"]["amount"] is None
