@@ -2,7 +2,7 @@
 
 False alarms: streams in which nothing changes (trigger_streams.py says what a stream is), judged after every label.
 Delays: labels from the start of a planted shift until a trigger fires. Replay: trigger_replay.py. Seeded; the last line
-is JSON. About five minutes on two cores.
+is JSON. Five minutes on two busy cores.
 """
 
 from __future__ import annotations
