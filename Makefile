@@ -48,6 +48,7 @@ bench: $(STAMP) ## print the figures the README quotes (about an hour); DATA=fil
 	$(BIN)/python -m benchmarks.active
 	$(BIN)/python -m benchmarks.label_noise
 	$(BIN)/python -m benchmarks.day_one
+	$(BIN)/python -m benchmarks.labelling
 	$(BIN)/python -m benchmarks.streams
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.window

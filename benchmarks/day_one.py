@@ -192,7 +192,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--timed-rows", type=int, default=50_000, help="rows of newswire that are timed")
     options.add_argument("--rows", type=int, default=4_000, help="of each data set, both halves")
-    options.add_argument("--seeds", type=int, default=8)
+    options.add_argument("--seeds", type=int, default=16)
     options.add_argument("--agreement", type=float, default=0.9, help="wished of what the student answers")
     given = options.parse_args()
     time_taken = timed(given.timed_rows)

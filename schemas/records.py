@@ -212,7 +212,7 @@ class LabelRecord(Record):
     teacher_model: str | None = None
     prompt_sha256: str | None = None
     teacher_calls: int = 0
-    # The same calls by what they were made for: first, retry, vote, second_prompt, paraphrase.
+    # The same calls by what they were made for: first, retry, vote, second_prompt.
     calls: dict[str, int] = field(default_factory=dict)
     prompt_tokens: int = 0
     completion_tokens: int = 0

@@ -24,17 +24,15 @@ from deploy.edge.framing import Framing
 from deploy.edge.kafka import producer, topic_name
 from deploy.edge.partitions import read_records
 from deploy.edge.settings import Settings
-from schemas.codec import encode
 from schemas.errors import BadInput, Unavailable
 from schemas.ids import digest
-from schemas.records import Ceiling, CuratedRecord, LabelKind, LabelRecord, Provenance, Record, Split
+from schemas.records import Ceiling, LabelKind, LabelRecord, Provenance, Record, Split
 from schemas.rules.ceiling import check_target, highest_agreement
 from schemas.rules.intervals import wilson
 from schemas.rules.partition import partition_of
-from schemas.topics import CEILINGS, CURATED, LABELS, PARTITIONS
+from schemas.topics import CEILINGS, LABELS, PARTITIONS
 from schemas.workload import Workload
-from streams.label.stage import LabelStage
-from streams.stage import Message
+from streams.again import ask_again
 
 ROWS: Final = 200  # 95 % interval of 0.95: 0.91 to 0.97
 _HELD: Final = 4 * ROWS  # while the topic is read
@@ -80,37 +78,6 @@ def drawn(labels: Iterable[LabelRecord], rows: int = ROWS) -> list[LabelRecord]:
 
 def _least(records: Iterable[LabelRecord], rows: int) -> list[LabelRecord]:
     return nsmallest(rows, records, key=lambda record: digest("ceiling", record.record_id))
-
-
-async def ask_again(settings: Settings, workload: Workload, records: Sequence[LabelRecord]) -> list[Record]:
-    """Return what the label stage makes of each record the second time: a label, or a dead letter.
-
-    Raises:
-        Unavailable: the teacher does not answer. WorkerFailed: its key, model or address is wrong.
-    """
-    stage = LabelStage(settings, {workload.name: workload})
-    left = [_message(workload, number, record) for number, record in enumerate(records)]
-    found: list[Record] = []
-    try:
-        while left:
-            settlement = await stage.process(left)
-            settlement.committed()
-            found += [output.record for output in settlement.outputs]
-            left = left[len(settlement.outputs) :]
-    finally:
-        await stage.close()
-    return found
-
-
-def _message(workload: Workload, number: int, record: LabelRecord) -> Message:
-    """Return a record as the label stage consumes it: audited, so that it is asked; of another id and cluster."""
-    other = digest("again", record.record_id)
-    curated = CuratedRecord(
-        record_id=other, workload=workload.name, origin=record.origin, event_time=record.event_time,
-        arrival_time=record.event_time, text=record.text, text_key=other, cluster_id=other, audit=True,
-    )  # fmt: skip
-    partition = partition_of(workload.name, PARTITIONS)
-    return Message(CURATED, partition, number, workload.name.encode(), encode(curated), (), record.event_time)
 
 
 def paired(records: Sequence[LabelRecord], again: Sequence[Record], workload: Workload) -> list[Pair]:
@@ -226,7 +193,8 @@ def main(name: str | None, bootstrap_servers: str | None) -> None:
     records = drawn(read_records(settings, "ceiling", Framing(settings), LABELS, LabelRecord, workload.name))
     if not records:
         raise BadInput("WORKLOAD", workload.name, "its teacher was not asked for any test record yet; wait for labels")
-    pairs = paired(records, asyncio.run(ask_again(settings, workload, records)), workload)
+    again = asyncio.run(ask_again(settings, workload, [(one.record_id, one.text) for one in records]))
+    pairs = paired(records, again, workload)
     found = measured(pairs, len(records), len(workload.labels), datetime.now(UTC))
     write(settings, found)
     click.echo(told(found, pairs, len(workload.labels)))

@@ -103,7 +103,7 @@ def notes(figures: DayOne, workload: Workload) -> list[str]:
     if student is not None and student.learnt_from < student.could_learn_from:
         found.append(
             f"The student learnt from {student.learnt_from:,} of {student.could_learn_from:,} training rows, to keep "
-            "within two minutes; from all of them it would hardly be worse."
+            "within two minutes; from all of them it would hardly do worse."
         )
     if student is not None and student.learnt_from > figures.window_rows:
         found.append(

@@ -20,12 +20,12 @@ from deploy.report.inputs import (
     StudentSummary,
     Summary,
     TeacherSummary,
+    TriggerSummary,
     WindowSummary,
 )
 from schemas.events import Metric, ModelPromotion
 from schemas.ids import record_id
 from schemas.manifest import SnapshotManifest
-from schemas.records import Provenance
 from schemas.topics import CURATED, DEAD_LETTERS, LABELS, TRAFFIC
 
 NAMES: Final = {
@@ -44,6 +44,7 @@ def summarise(
     leaked: Mapping[str, set[str]],
     manifest: SnapshotManifest,
     predictions: pa.Table | None,
+    spend: Mapping[str, Any],
 ) -> Summary:
     """Return the summary of a play.
 
@@ -55,6 +56,7 @@ def summarise(
         leaked: planted personal data that stands where it must not.
         manifest: of the snapshot the student learnt from.
         predictions: the run's test rows with each student's label.
+        spend: the workload's books, as `millrace labels spend --json` tells them.
     """
     event = tally.promotions[-1] if tally.promotions else None
     private = {value for entry in scene.entries for value in entry.pii}
@@ -82,8 +84,12 @@ def summarise(
             steps=[{"state": one.state.lower(), "weight": one.weight, "reason": one.reason} for one in tally.statuses],
         ),
         champion=tally.state.champion.version if tally.state and tally.state.champion else None,
-        teacher=TeacherSummary(calls=tally.teacher_calls, harvested=tally.provenance[Provenance.HARVEST]),
+        teacher=_teacher(spend),
         saving=Saving(teacher_tokens_avoided=_tokens_avoided(tally)),
+        triggers=[
+            TriggerSummary(name=one.trigger, fired=one.fired, numbers=one.numbers, explanation=one.explanation)
+            for one in (tally.requests[-1].verdicts if tally.requests else [])
+        ],
     )
 
 
@@ -136,6 +142,15 @@ def _student(role: Any, found: Mapping[str, Metric], accuracy: tuple[int, int] |
         name=NAMES[role], role=role, n=f1.n, macro_f1=f1.value, macro_f1_low=f1.low, macro_f1_high=f1.high,
         agreement=found["agreement"].value, accuracy=accuracy[1] / accuracy[0] if accuracy and accuracy[0] else None,
         effective_n=f1.effective_n, request_agreement=None if by_requests is None else by_requests.value,
+    )  # fmt: skip
+
+
+def _teacher(spend: Mapping[str, Any]) -> TeacherSummary:
+    total = spend["spent"]["total"]
+    return TeacherSummary(
+        calls=spend["calls"], harvested=spend["harvested"], cache_hits=spend["cache_hits"], retries=spend["retries"],
+        second_prompts=spend["second_prompts"], tokens=round(total["tokens"]["amount"]),
+        money=total["money"]["amount"], currency=spend["currency"],
     )  # fmt: skip
 
 

@@ -140,7 +140,7 @@ def finish(stage: Stage, notes: list[str]) -> Summary:
     evidence, predictions = _run_files(stage, tally.runs[-1].run_id)
     summary = figures.summarise(
         stage.played, tally, seconds=stage.show.seconds, leaked=_leaked(stage), predictions=predictions,
-        residual=counted["residual"] + counted["in_flight"],
+        residual=counted["residual"] + counted["in_flight"], spend=_spend(stage),
         manifest=SnapshotManifest.from_bytes((Path(request.snapshot_uri) / MANIFEST).read_bytes()),
     )  # fmt: skip
     (home / "summary.json").write_text(summary.model_dump_json(indent=1) + "\n")
@@ -192,6 +192,16 @@ def _verify(stage: Stage) -> dict[str, Any]:
     except ValueError as error:
         raise DemoFailed(f"millrace verify: {done.stderr.strip()[-500:]}") from error
     return counted
+
+
+def _spend(stage: Stage) -> dict[str, Any]:
+    """Run `millrace labels spend` as its user would, and return the workload's books."""
+    name = stage.played.workload.name
+    done = _program(stage, "deploy.labels", "spend", name, "--json")
+    if done.returncode:
+        raise DemoFailed(f"millrace labels spend: {(done.stderr or done.stdout).strip()[-500:]}")
+    books: dict[str, Any] = json.loads(done.stdout)[name]
+    return books
 
 
 def _program(stage: Stage, module: str, *options: str) -> subprocess.CompletedProcess[str]:

@@ -73,6 +73,7 @@ def last_page(console: Console, summary: Summary, flow: list[StageFlow]) -> None
     console.print(_flow(summary, flow))
     console.print(_planted(summary))
     console.print(_window(summary))
+    console.print(_triggers(summary))
     console.print(_students(summary))
     console.print(f"[bold]gate[/]       {summary.gate.decision}")
     for reason in summary.gate.reasons:
@@ -84,10 +85,7 @@ def last_page(console: Console, summary: Summary, flow: list[StageFlow]) -> None
                 f"[bold]rollout[/]    {step['state']:<12} {step['weight']:>4.0%}  {step['reason']}", highlight=False
             )
     console.print(f"[bold]champion[/]   {summary.champion or 'the teacher'}")
-    console.print(
-        f"[bold]teacher[/]    {summary.teacher.calls:,} calls, {summary.teacher.harvested:,} answers harvested, "
-        f"{summary.saving.teacher_tokens_avoided:,} tokens avoided"
-    )
+    console.print(_spend(summary))
 
 
 def _flow(summary: Summary, flow: list[StageFlow]) -> Table:
@@ -122,6 +120,26 @@ def _window(summary: Summary) -> Table:
     if len(summary.window.classes) > 20:
         table.add_row(f"and {len(summary.window.classes) - 20} more", "")
     return table
+
+
+def _triggers(summary: Summary) -> Table:
+    table = Table(title="triggers when the retrain was asked for", title_justify="left")
+    for column in ("trigger", "fired", "what it saw"):
+        table.add_column(column)
+    for one in summary.triggers:
+        table.add_row(one.name, "yes" if one.fired else "no", one.explanation)
+    return table
+
+
+def _spend(summary: Summary) -> str:
+    teacher = summary.teacher
+    cost = "no price is set" if teacher.money is None else f"{teacher.money:.4f} {teacher.currency}"
+    return (
+        f"[bold]teacher[/]    {teacher.calls:,} calls ({teacher.retries:,} retries, {teacher.second_prompts:,} second "
+        f"prompts), {teacher.harvested:,} answers harvested, {teacher.cache_hits:,} known from their cluster\n"
+        f"[bold]spend[/]      {teacher.tokens or 0:,} tokens, {cost}; "
+        f"{summary.saving.teacher_tokens_avoided:,} tokens avoided by the student"
+    )
 
 
 def _students(summary: Summary) -> Table:

@@ -85,8 +85,8 @@ def _subjects(workloads: Mapping[str, Workload], given: str) -> list[Subject]:
 
 
 def _show(told: Erased, *, dry_run: bool) -> None:
-    verb = "would be erased" if dry_run else "erased now"
-    print(f"{told.workload}: {told.now} records {verb}, {told.before} before; {told.gold} human labels deleted")
+    done = "would be erased" if dry_run else f"erased now, with {told.gold} human labels"
+    print(f"{told.workload}: {told.now} records {done}; {told.before} were before")
     if not told.told_by_client:
         print("  no client is matched: redaction leaves nothing that tells this one from others; give record ids")
     if told.on_their_way:

@@ -80,10 +80,25 @@ class RolloutSummary(Part):
 
 
 class TeacherSummary(Part):
-    """Where labels came from: asked for, or recorded with the traffic."""
+    """Where labels came from: asked for, recorded with the traffic, or known from their cluster; and what they cost."""
 
     calls: int
     harvested: int
+    cache_hits: int = 0
+    retries: int = 0
+    second_prompts: int = 0
+    tokens: int | None = None
+    money: float | None = None  # None: the workload names no price
+    currency: str | None = None
+
+
+class TriggerSummary(Part):
+    """What one trigger said when the retrain was asked for."""
+
+    name: str
+    fired: bool
+    numbers: dict[str, float]
+    explanation: str
 
 
 class Saving(Part):
@@ -110,6 +125,7 @@ class Summary(Part):
     champion: str | None
     teacher: TeacherSummary
     saving: Saving
+    triggers: list[TriggerSummary] = []
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:

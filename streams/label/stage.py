@@ -189,7 +189,7 @@ class LabelStage:
         if found is None or found.label not in item.workload.labels:
             return None
         name = item.workload.name
-        same = found.prompt_sha256 == self._prompts[name] and found.teacher_model in self._teachers[name].versions
+        same = found.prompt_sha256 == self._prompts[name] and self._teachers[name].is_now(found.teacher_model)
         return found.label if same or item.path is Path.CLUSTER else None
 
     def _output(self, work: Work) -> Output:

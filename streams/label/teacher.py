@@ -82,9 +82,7 @@ class TeacherClient:
         self._turns = Turns(teacher.concurrency, teacher.attempts, self.budget, clock)
         self._session: aiohttp.ClientSession | None = None
         self._left_out: set[str] = set()
-        self.versions = {
-            teacher.model
-        }  # the names that mean the teacher of now: the workload's and its latest answer's
+        self._version: str | None = None  # the name under which it answered last
         self._paused: str | None = None
         self._name = workload.name
         self._requests = {result: REQUESTS.labels(workload.name, result) for result in ("ok", "again", "refused")}
@@ -100,12 +98,22 @@ class TeacherClient:
         self._paused = why
         return why
 
+    def is_now(self, model: str | None) -> bool:
+        """Tell whether a label's model is the teacher of now.
+
+        It is the one that answered last; before the first answer, any whose name begins with the workload's, for
+        endpoints add dates and sizes to the names they are asked for.
+        """
+        if self._version is None:
+            return model is not None and model.startswith(self._teacher.model)
+        return model == self._version
+
     async def ask(self, prompt: Prompt, purpose: str = "first") -> Answer:
         """Ask until there is an answer, however long the endpoint is away.
 
         Args:
             prompt: what is asked.
-            purpose: `first`, `vote`, `second_prompt` or `paraphrase`, for the count of calls; repeats are `retry`.
+            purpose: `first`, `vote` or `second_prompt`, for the count of calls; repeats are `retry`.
 
         Raises:
             Refused: the endpoint refuses this question, or fails on it while it answers others.
@@ -159,7 +167,7 @@ class TeacherClient:
         else:
             turn.answered()
             self._requests["ok"].inc()
-            self.versions = {self._teacher.model, answer.model}
+            self._version = answer.model
             self._tokens["prompt"].inc(answer.prompt_tokens)
             self._tokens["completion"].inc(answer.completion_tokens)
             spend = Spend(1, answer.prompt_tokens, answer.completion_tokens)

@@ -16,7 +16,7 @@ Nothing depends on batches or the wall clock, and of two labels of one record al
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -115,7 +115,7 @@ class Row:
 class Limits(dict[str, int]):
     """How many training rows of each class a snapshot holds."""
 
-    near: frozenset[str] | None = None  # the training clusters near an evaluation row; None: a bound, not looked at
+    tables: dict[str, Any] | None = None  # what they were counted in; None: a bound, nothing was read
 
 
 def class_limits(counts: Mapping[str, int], quota: int, rows: int) -> dict[str, int]:
@@ -146,46 +146,44 @@ def training_limits(store: Store, workload: Workload, partition: int, below: int
 
 
 def _counted(store: Store, workload: Workload, partition: int, below: int) -> Limits:
-    window = workload.window
     parameters = _prepare(store, workload, partition, below)
-    near = _near(store, workload, parameters)
-    limits = Limits(class_limits(dict(store.query(_COUNT, parameters)), window.quota, window.rows))
-    limits.near = frozenset(near)
+    _leave_near_out(store, workload, parameters)
+    limits = Limits(class_limits(dict(store.query(_COUNT, parameters)), workload.window.quota, workload.window.rows))
+    limits.tables = store.tables = parameters
     return limits
 
 
 def select(store: Store, workload: Workload, partition: int, below: int, limits: Limits) -> list[Row]:
-    """Return the rows of a snapshot, ordered by record id; `limits` as `training_limits` gave them."""
-    if limits.near is None:
+    """Return the rows of a snapshot, ordered by record id; `limits` as `training_limits` gave them.
+
+    Where nothing was asked or written since, what they were counted in still stands and is not made again.
+    """
+    if limits.tables is None or limits.tables is not store.tables:
         limits = _counted(store, workload, partition, below)
-    parameters = _prepare(store, workload, partition, below)
-    _leave_out(store, limits.near or ())
-    parameters |= {"cut": list(limits), "limits": list(limits.values())}
+    parameters = (limits.tables or {}) | {"cut": list(limits), "limits": list(limits.values())}
+    classes = set(workload.labels)
     return [
-        Row(record_id, cluster, text, label, _soft(workload, soft), *rest)
+        Row(record_id, cluster, text, label, _soft(workload.labels, classes, soft), *rest)
         for record_id, cluster, text, label, soft, *rest in store.query(_TAKE, parameters)
     ]
 
 
-def _near(store: Store, workload: Workload, parameters: dict[str, Any]) -> set[str]:
-    """Return the clusters to be left out as near duplicates of evaluation rows, and leave them out.
+def _leave_near_out(store: Store, workload: Workload, parameters: Mapping[str, Any]) -> None:
+    """Leave the clusters out that are near duplicates of evaluation rows.
 
     Only what would be chosen is compared: at most `quota` clusters a class, then those that take the places of what
     was left out, until nothing more is.
     """
-    near: set[str] = set()
     store.query("CREATE OR REPLACE TEMP TABLE checked (cluster_id VARCHAR)")
-    asked = parameters | {"quota": workload.window.quota}
+    asked = {**parameters, "quota": workload.window.quota}
     while unchecked := store.query(_UNCHECKED, asked):
         clusters, texts = zip(*unchecked, strict=True)
         found = near_evaluation(texts, _evaluation(store), workload.duplicates.similarity)
-        fresh = {cluster for cluster, leaks in zip(clusters, found.tolist(), strict=True) if leaks}
-        if not fresh:
+        near = {cluster for cluster, leaks in zip(clusters, found.tolist(), strict=True) if leaks}
+        if not near:
             break
-        near |= fresh
-        _leave_out(store, fresh)
-        store.query("INSERT INTO checked SELECT unnest($clusters::VARCHAR[])", {"clusters": sorted(set(clusters))})
-    return near
+        _named(store, "leaking", near)
+        _named(store, "checked", set(clusters))
 
 
 def _evaluation(store: Store) -> Iterator[list[str]]:
@@ -193,13 +191,13 @@ def _evaluation(store: Store) -> Iterator[list[str]]:
         yield [text for (text,) in rows]
 
 
-def _leave_out(store: Store, clusters: Iterable[str]) -> None:
-    store.query("INSERT INTO leaking SELECT unnest($clusters::VARCHAR[])", {"clusters": sorted(clusters)})
+def _named(store: Store, table: str, clusters: Iterable[str]) -> None:
+    store.query(f"INSERT INTO {table} SELECT unnest($clusters::VARCHAR[])", {"clusters": sorted(clusters)})
 
 
 def _prepare(store: Store, workload: Workload, partition: int, below: int) -> dict[str, Any]:
     """Make the temporary tables, and return the parameters of what is asked of them."""
-    window = workload.window
+    window, store.tables = workload.window, None
     store.query(
         _MEMBERS,
         {
@@ -220,9 +218,9 @@ def class_counts(workload: Workload, rows: list[Row]) -> dict[str, dict[str, int
     return counts
 
 
-def _soft(workload: Workload, stored: str | None) -> list[float] | None:
-    """Return the soft label in the order of the workload's labels; None where it was of another label set."""
+def _soft(labels: Sequence[str], classes: set[str], stored: str | None) -> list[float] | None:
+    """Return the soft label in the order of the labels; None where it was of another label set."""
     if stored is None:
         return None
     found = orjson.loads(stored)
-    return [found[label] for label in workload.labels] if found.keys() == set(workload.labels) else None
+    return [found[label] for label in labels] if found.keys() == classes else None

@@ -96,6 +96,7 @@ class Store:
         """
         self._connection = _open(file)
         self._counts: dict[int, Counter[Held]] = {}  # by partition, once asked for
+        self.tables: object = None  # whose the temporary tables are; None: nobody's, or older than the rows
 
     def close(self) -> None:
         """Close the file."""
@@ -117,7 +118,7 @@ class Store:
         added = [item for item in new if item.record.kind is not LabelKind.ERASURE]
         erased = [item for item in new if item.record.kind is LabelKind.ERASURE]
         nexts = {item.partition: item.offset + 1 for item in new}
-        with _Transaction(self._connection) as connection:
+        with self._transaction() as connection:
             if added:
                 with _registered(connection, "added", rows_of(added)):
                     connection.execute(_INSERT)
@@ -130,7 +131,7 @@ class Store:
 
     def cut(self, partition: int, offset: int) -> None:
         """Forget what a partition holds from an offset on: it will be fed again."""
-        with _Transaction(self._connection) as connection:
+        with self._transaction() as connection:
             connection.execute("DELETE FROM rows WHERE partition = ? AND label_offset >= ?", [partition, offset])
             connection.execute("DELETE FROM erased WHERE partition = ? AND label_offset >= ?", [partition, offset])
             connection.execute(
@@ -140,7 +141,7 @@ class Store:
 
     def drop(self, partition: int) -> None:
         """Forget a partition."""
-        with _Transaction(self._connection) as connection:
+        with self._transaction() as connection:
             connection.execute("DELETE FROM rows WHERE partition = ?", [partition])
             connection.execute("DELETE FROM erased WHERE partition = ?", [partition])
             connection.execute("DELETE FROM positions WHERE partition = ?", [partition])
@@ -156,7 +157,7 @@ class Store:
         settled = {"partition": partition, "below": below}
         if not self.query("SELECT 1 FROM erased WHERE partition = $partition AND label_offset < $below", settled):
             return
-        with _Transaction(self._connection) as connection:
+        with self._transaction() as connection:
             connection.execute(_ERASE, settled)
             connection.execute("DELETE FROM erased WHERE partition = $partition AND label_offset < $below", settled)
         self._counts.pop(partition, None)
@@ -165,7 +166,7 @@ class Store:
         """Delete what the age limit leaves out for good; the rows below the offset are the settled ones."""
         age_days = workload.window.age_days
         parameters = {"partition": partition, "workload": workload.name, "below": below, "age_days": age_days}
-        with _Transaction(self._connection) as connection:
+        with self._transaction() as connection:
             connection.execute(_PRUNE, parameters | {"labels": list(workload.labels)})
             connection.execute("INSERT OR REPLACE INTO pruned VALUES (?, ?, ?)", [partition, workload.name, age_days])
         self._counts.pop(partition, None)
@@ -208,6 +209,10 @@ class Store:
         """Return the training rows of each of the workload's labels: at least as many as any snapshot could hold."""
         held = self.counts(partition)
         return {label: held[workload.name, label, Split.TRAIN.value] for label in workload.labels}
+
+    def _transaction(self) -> _Transaction:
+        self.tables = None
+        return _Transaction(self._connection)
 
     def _count(self, added: Sequence[Labelled]) -> None:
         for item in added:

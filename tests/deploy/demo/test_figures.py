@@ -37,6 +37,11 @@ EVENT = ModelPromotion(
     ),
 )  # fmt: skip
 
+SPEND = {
+    "calls": 10, "harvested": 2, "cache_hits": 3, "retries": 1, "second_prompts": 0, "currency": "EUR",
+    "spent": {"total": {"tokens": {"amount": 1_000}, "money": {"amount": 0.25}}},
+}  # fmt: skip
+
 
 def test_summary__counts_planted_against_seen(tmp_path: Path) -> None:
     """Duplicates, poison, leaks, accuracy and spared tokens are what the tally and the ledger say, no more."""
@@ -54,7 +59,7 @@ def test_summary__counts_planted_against_seen(tmp_path: Path) -> None:
 
     summary = figures.summarise(
         played, tally, seconds=1.0, residual=0, leaked={private[0]: {"labels"}}, manifest=MANIFEST,
-        predictions=predictions,
+        predictions=predictions, spend=SPEND,
     )  # fmt: skip
 
     assert (summary.duplicates.planted, summary.duplicates.found) == (len(repeated), len(repeated) - 1)
@@ -62,3 +67,5 @@ def test_summary__counts_planted_against_seen(tmp_path: Path) -> None:
     assert summary.window.rows == 2
     assert [(one.role, one.accuracy) for one in summary.students] == [("tuned", 1.0)]
     assert summary.saving.teacher_tokens_avoided == 700
+    assert (summary.teacher.calls, summary.teacher.cache_hits, summary.teacher.tokens) == (10, 3, 1_000)
+    assert (summary.teacher.money, summary.teacher.currency) == (0.25, "EUR")

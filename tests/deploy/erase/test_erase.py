@@ -155,7 +155,7 @@ def test_erase__of_nobody_is_told(place: Settings) -> None:
     nobody, wrong = run(place, main, "--subject", "anna"), run(place, main, "--subject", "ann", "--workload", "olds")
 
     assert nobody.exit_code == 1
-    assert "0 records erased now" in nobody.stdout
+    assert "0 records erased now, with 0 human labels" in nobody.stdout
     assert wrong.exit_code == 2
     assert "choose one of news" in wrong.stderr
     assert len(labels(place)) == COUNT

@@ -33,7 +33,12 @@ def summary(**changes: Any) -> Summary:
                                                     "macro-F1 is 0.112 above the baseline [0.071, 0.154]"]},
         "promotion": {"event_id": "5b0c9a52-6d5c-5f4e-9a0a-7f1f2f3a4b5c", "model_version": "newswire-e1-4f9c2d71aa03"},
         "rollout": {"final_state": "promoted", "steps": ["shadow", "5", "25", "50", "100"]},
-        "champion": "newswire-e1-4f9c2d71aa03", "teacher": {"calls": 4102, "harvested": 1187},
+        "champion": "newswire-e1-4f9c2d71aa03",
+        "teacher": {
+            "calls": 4102, "harvested": 1187, "cache_hits": 329, "tokens": 512_345, "money": 0.0873, "currency": "USD",
+        },
+        "triggers": [{"name": "count", "fired": True, "numbers": {"labels": 5000.0, "threshold": 5000.0},
+                      "explanation": "5,000 new labels reach the threshold of 5,000."}],
         "saving": {"teacher_tokens_avoided": 48210},
     }  # fmt: skip
     return Summary.parse(values | changes)

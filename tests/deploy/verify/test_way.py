@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from deploy.edge.snapshots import Held, holding
 from deploy.verify.way import FullPlace, Output, Step, ending, in_order, related, state_of
 
 FIRST: FullPlace = ("traffic", 3, 10)
@@ -70,7 +66,9 @@ SAYS: list[tuple[str, dict[str, Any], str]] = [
     ("discarded", {"stage": "CURATE", "reason": "NEAR_DUPLICATE", "duplicate_of": "a"},
      "discarded by curate: near_duplicate of a"),
     ("discarded", {"stage": "LABEL", "reason": "VOTE", "duplicate_of": None}, "discarded by label: vote"),
-    ("labels", {"label": "up", "provenance": "HARVEST", "split": "TEST"}, "labelled up by harvest, split test"),
+    ("labels", {"kind": "LABEL", "label": "up", "provenance": "HARVEST", "split": "TEST"},
+     "labelled up by harvest, split test"),
+    ("labels", {"kind": "ERASURE", "label": "", "provenance": "UNKNOWN", "split": "TEST"}, "erased"),
     ("dead-letters", {"stage": "label", "reason": "unknown_label"}, "dead letter of label: unknown_label"),
 ]  # fmt: skip
 
@@ -86,32 +84,3 @@ def test_ending__says_what_became_of_the_record_and_never_its_text(
     assert what == says
     assert facts["record_id"] == "id"
     assert not {"text", "payload", "answer"} & facts.keys()
-
-
-def test_snapshots__that_hold_the_record_are_named_with_its_split(tmp_path: Path) -> None:
-    """Complete ones of the workload only: a folder without a manifest is not a snapshot yet."""
-    for name, ids, whole in (("0001-a", ["x", "id"], True), ("0002-b", ["x"], True), ("0003-c", ["id"], False)):
-        folder = tmp_path / "news" / name
-        folder.mkdir(parents=True)
-        pq.write_table(pa.table({"record_id": ids, "split": ["TEST"] * len(ids), "text": ids}), folder / "rows.parquet")
-        if whole:
-            folder.joinpath("manifest.json").write_text("{}")
-
-    assert holding(tmp_path, {"news", "others"}, {"id"}) == ([Held("news", "0001-a", "id", "TEST")], None)
-
-
-def test_snapshots__of_a_workload_whose_name_is_a_path__are_not_looked_for_elsewhere(tmp_path: Path) -> None:
-    """A workload's name comes out of a record: it cannot lead out of the folder."""
-    outside = tmp_path / "outside" / "0001-a"
-    outside.mkdir(parents=True)
-    outside.joinpath("manifest.json").write_text("{}")
-    (tmp_path / "snapshots").mkdir()
-
-    assert holding(tmp_path / "snapshots", {"../outside", str(tmp_path / "outside"), ".."}, {"id"}) == ([], None)
-
-
-def test_snapshots__that_are_not_here__are_said_to_be_so(tmp_path: Path) -> None:
-    """Nothing found and nowhere looked are two answers."""
-    found, why = holding(tmp_path / "none", {"news"}, {"id"})
-
-    assert (found, why is not None and "is not on this machine" in why) == ([], True)

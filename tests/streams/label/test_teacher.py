@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from schemas.errors import DeadLetterReason, RecordRejected, SettingsError
+from streams.label import turns
 from streams.label.completion import Answer
 from streams.label.prompt import coded_prompt
 from streams.label.teacher import Refused, TeacherClient
@@ -267,3 +269,24 @@ async def test_ask__concurrency_is_bounded() -> None:
         await asyncio.gather(*(one.ask(PROMPT) for _ in range(40)))
 
     assert server.most_at_once == 4
+
+
+async def test_ask__clock_that_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that jumps back frees no budget: the call waits. When the hour turns it goes out."""
+    monkeypatch.setattr(turns, "_LOOK_SECONDS", 0.01)
+    now = datetime(2026, 1, 5, 10, 30, tzinfo=UTC)
+    async with teacher_server(says("mergers")) as server:
+        limited = workload(teacher={"url": server.url, "budget": {"hour": {"calls": 1}}})
+        one = TeacherClient(limited, ["127.0.0.1"], lambda: now)
+        try:
+            await one.ask(PROMPT)
+            now -= timedelta(days=400)
+            waiting = asyncio.create_task(one.ask(PROMPT))
+            await until(lambda: one.paused() is not None)
+            back = len(server.calls)
+            now += timedelta(days=400, hours=1)
+            await waiting
+        finally:
+            await one.close()
+
+    assert (back, len(server.calls)) == (1, 2)

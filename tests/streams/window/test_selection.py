@@ -102,6 +102,19 @@ def test_evaluation__keeps_all_its_rows(store: Store) -> None:
     assert Counter(row.split for row in found) == {"TEST": 50, "VALIDATION": 50, "CERTIFICATION": 50, "TRAIN": 5}
 
 
+def test_limits__from_before_another_question(store: Store) -> None:
+    """What was counted for one snapshot is not mixed up with the tables of a question that came between."""
+    records = [train(n, LABELS[n % 2]) for n in range(40)]
+    of = window(rows=50, quota=50)
+    expected = chosen(store, records[:20], of)
+    fill(store, records)
+    limits = training_limits(store, workload(LABELS, triggers={"least_rows": 1}, window={"rows": 50}), PARTITION, 20)
+    training_limits(store, workload(LABELS, triggers={"least_rows": 1}), PARTITION, 40)
+
+    assert select(store, of, PARTITION, 20, limits) == expected
+    assert len(expected) == 20
+
+
 def test_age__counts_back_from_the_newest_event(store: Store) -> None:
     """Rows older than the limit before the newest one are out, whatever today is."""
     records = [train(n, event_time=START + timedelta(days=n)) for n in range(50)]
@@ -207,3 +220,80 @@ def test_selection__any_window(
     assert len(training) <= 10
     assert all(number <= 5 for number in classes(found).values())
     assert [row.record_id for row in found] == sorted(row.record_id for row in found)
+
+
+def test_merge__of_two_clusters_moves_nothing_toward_training(store: Store) -> None:
+    """A late vote of a training cluster that is near an evaluation row takes its whole cluster out; others stay."""
+    a, c = (
+        "acme buys bolt for two hundred million in cash today",
+        "acme sells bolt for two hundred million in shares today",
+    )
+    late = "acme buys bolt for two hundred million in shares today"
+    records = [
+        train(1, text=a, split=Split.TEST), train(2, text=c, cluster_id="c"),
+        train(3, text=late, cluster_id="c", kind=LabelKind.VOTE), train(4, text="unrelated"),
+    ]  # fmt: skip
+
+    assert [row.record_id for row in chosen(store, records[:2], window())] == ["record-1", "record-2"]
+    assert [row.record_id for row in chosen(store, records, window())] == ["record-1", "record-4"]
+
+
+def test_near__makes_room_for_the_next(store: Store) -> None:
+    """Where near duplicates leave, the rows behind them take their places: the quota is filled all the same."""
+    texts = [
+        f"{word} report of a very long and quite ordinary year in numbers" for word in ("first", "second", "third")
+    ]
+    evaluation = [train(900 + at, text=f"{text} again", split=Split.TEST) for at, text in enumerate(texts)]
+    near = [train(at, text=text, event_time=START + timedelta(days=9)) for at, text in enumerate(texts)]
+    rest = [train(100 + at, text=f"story {at} of {at} and {at + 1}") for at in range(20)]
+    found = [row for row in chosen(store, [*evaluation, *near, *rest], window()) if row.split == Split.TRAIN]
+
+    assert len(found) == 5
+    assert not {row.record_id for row in found} & {record.record_id for record in near}
+
+
+def test_source__fills_no_more_than_its_share_of_a_class(store: Store) -> None:
+    """Of one source at most `source_rows` training rows of a class stay; other sources take the places."""
+    records = [train(n, "mergers", source="loud" if n < 40 else "quiet") for n in range(43)]
+    found = [int(row.record_id.removeprefix("record-")) for row in chosen(store, records, window(source_rows=2))]
+
+    assert (sum(number < 40 for number in found), sum(number >= 40 for number in found)) == (2, 2)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 15), st.sampled_from(LABELS), st.sampled_from(Split), st.sampled_from("xyz")),
+        max_size=60,
+    ),
+    quota=st.integers(1, 6),
+    source_rows=st.none() | st.integers(1, 3),
+    cluster_rows=st.integers(1, 3),
+)  # fmt: skip
+def test_caps__act_on_training_rows_alone(
+    store: Store,
+    rows: list[tuple[int, str, Split, str]],
+    quota: int,
+    source_rows: int | None,
+    cluster_rows: int,
+) -> None:
+    """Whatever the caps, evaluation rows are the same; each cap holds; of single clusters every class keeps a row."""
+    records = [
+        label(at, said, text=f"text {at} of {at}", cluster_id=f"{split}-{cluster}", split=split, source=source)
+        for at, (cluster, said, split, source) in enumerate(rows)
+    ]  # fmt: skip
+    free = chosen(store, records, window(rows=1_000, quota=1_000, cluster_rows=1_000))
+    found = chosen(
+        store, records, window(rows=9, quota=quota, source_rows=source_rows, cluster_rows=cluster_rows)
+    )  # fmt: skip
+    training = [row for row in found if row.split == Split.TRAIN]
+    source_of = {f"record-{at}": source for at, (_, _, _, source) in enumerate(rows)}
+
+    assert [row for row in found if row.split != Split.TRAIN] == [row for row in free if row.split != Split.TRAIN]
+    assert len(training) <= 9
+    assert all(number <= quota for number in classes(found).values())
+    sources = Counter((row.label, source_of[row.record_id]) for row in training)
+    assert all(number <= (source_rows or 1_000) for number in sources.values())
+    assert all(number <= cluster_rows for number in Counter(row.cluster_id for row in training).values())
+    if len({row.cluster_id for row in free}) == len(free):
+        assert classes(found).keys() == classes(free).keys()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -94,3 +97,40 @@ def test_write__fails_half_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         write(tmp_path, ROWS)
 
     assert list((tmp_path / NAME).iterdir()) == []
+
+
+def test_manifest__says_policy_columns_prompts_and_effective_n(tmp_path: Path) -> None:
+    """The numbers that chose the rows, the prompts behind the labels, and Kish's n of each split's propensities."""
+    evaluation = [replace(row, split="TEST", propensity=p) for row, p in zip(ROWS, (1.0, 0.5, 0.25), strict=True)]
+    manifest = write(tmp_path, evaluation).manifest
+
+    assert manifest.effective_n["TEST"] == pytest.approx(7**2 / 21)
+    assert manifest.effective_n["TRAIN"] == 0
+    assert manifest.prompts == ["prompt"]
+    assert manifest.columns["propensity"] == "double"
+    assert (manifest.policy["quota"], manifest.policy["cluster_rows"], manifest.policy["similarity"]) == (1_000, 1, 0.7)
+    assert "source_rows" not in manifest.policy
+
+
+def test_times_used__of_the_longest_used_test_row() -> None:
+    """A request counts once it stands behind the oldest test row; training rows count for nothing."""
+    used = [replace(row, split=split) for row, split in zip(ROWS, ("TRAIN", "TEST", "TEST"), strict=True)]
+
+    assert snapshot.times_used(used, [1, 3, 4, 9]) == 3  # offsets 4 and 9 are behind 3, with the present one
+    assert snapshot.times_used(used[:1], [1, 9]) == 1
+    assert snapshot.times_used(used, []) == 1
+
+
+def test_sweep__removes_what_a_kill_left_an_hour_ago(tmp_path: Path) -> None:
+    """A folder in the making is left alone for an hour; a whole snapshot for ever."""
+    taken = write(tmp_path, ROWS)
+    old, young = tmp_path / NAME / ".unfinished-old", tmp_path / NAME / ".unfinished-young"
+    for folder in (old, young):
+        folder.mkdir()
+    now = datetime.now(UTC)
+    for folder, hours in ((old, 2), (taken.folder, 2), (young, 0)):
+        at = (now - timedelta(hours=hours)).timestamp()
+        os.utime(folder, (at, at))
+
+    assert snapshot.sweep(tmp_path, now) == [old]
+    assert (old.exists(), young.exists(), taken.folder.exists()) == (False, True, True)
