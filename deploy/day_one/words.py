@@ -10,8 +10,8 @@ from deploy.day_one.saving import Amount
 from schemas.workload import Workload
 
 HOW_TO_RECORD: Final = (
-    "To record answers, point the application's OpenAI client at the router (millrace router), or log each request with its "
-    "response: a column for the answer, the five-field form, or OpenAI request and response."
+    "To record answers, point the application's OpenAI client at the router (millrace router), or log each request "
+    "with its response: a column for the answer, the five-field form, or OpenAI request and response."
 )
 NOT_SAID: Final = (
     (
