@@ -12,12 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from hashlib import sha256
+from json.encoder import encode_basestring as _string
+from operator import itemgetter
 from typing import Any, Final
 
 MANIFEST: Final = "manifest.json"
 ROWS: Final = "rows.parquet"
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-_TEXTS: Final = ("record_id", "cluster_id", "text", "label", "split", "provenance")
+_TEXTS: Final = ("cluster_id", "label", "provenance", "record_id", "split", "text")
 
 
 def canonical(value: Any) -> bytes:
@@ -86,15 +88,22 @@ def rows_digest(rows: Iterable[Mapping[str, Any]]) -> str:
             or None.
     """
     total = sha256()
-    for row in sorted(rows, key=lambda row: str(row["record_id"])):
-        soft, time = row["class_probabilities"], row["event_time"].astimezone(UTC)
-        values = {name: str(row[name]) for name in _TEXTS} | {
-            "class_probabilities": None if soft is None else [float(value) for value in soft],
-            "propensity": float(row["propensity"]),
-            "event_time": time.isoformat(),
-        }
-        total.update(canonical(values) + b"\n")
+    for row in sorted(rows, key=itemgetter("record_id")):
+        total.update(_line(row).encode())
     return total.hexdigest()
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    """Return `canonical` of a row and a line's end, spelled here: it is most of a snapshot's time, this takes half."""
+    soft, time = row["class_probabilities"], row["event_time"]
+    time = time if time.tzinfo is UTC else time.astimezone(UTC)
+    probabilities = "null" if soft is None else f"[{','.join(map(repr, map(float, soft)))}]"
+    cluster, label, provenance, record, split, text = (_string(str(row[name])) for name in _TEXTS)
+    return (
+        f'{{"class_probabilities":{probabilities},"cluster_id":{cluster},"event_time":"{time.isoformat()}",'
+        f'"label":{label},"propensity":{float(row["propensity"])!r},"provenance":{provenance},"record_id":{record},'
+        f'"split":{split},"text":{text}}}\n'
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

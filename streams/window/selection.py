@@ -155,9 +155,8 @@ def select(store: Store, workload: Workload, partition: int, below: int, limits:
     if limits.tables is None or limits.tables is not store.tables:
         limits = _counted(store, workload, partition, below)
     parameters = (limits.tables or {}) | {"cut": list(limits), "limits": list(limits.values())}
-    classes = set(workload.labels)
     rows = [
-        Row(record_id, cluster, text, label, _soft(workload.labels, classes, soft), *rest)
+        Row(record_id, cluster, text, label, _soft(workload.labels, soft), *rest)
         for record_id, cluster, text, label, soft, *rest in store.query(_TAKE, parameters)
     ]
     offered = candidates(rows, workload)
@@ -221,9 +220,12 @@ def _take_votes_in(store: Store, workload: Workload) -> None:
     store.query(_TAKE_VOTES_IN)
 
 
-def _soft(labels: Sequence[str], classes: set[str], stored: str | None) -> list[float] | None:
+def _soft(labels: Sequence[str], stored: str | None) -> list[float] | None:
     """Return the soft label in the order of the labels; None where it was of another label set."""
     if stored is None:
         return None
     found = orjson.loads(stored)
-    return [found[label] for label in labels] if found.keys() == classes else None
+    try:
+        return [found[label] for label in labels] if len(found) == len(labels) else None
+    except KeyError:
+        return None

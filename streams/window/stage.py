@@ -190,9 +190,11 @@ class WindowStage:
             for message, record in decoded
             if isinstance(record, LabelRecord)
         ]
-        for partition in {item.partition for item in labelled}:
-            mine = [item for item in labelled if item.partition == partition]
-            self._store.write(mine, self._topic_ids.get(partition, ""))
+        by_topic: dict[str, list[Labelled]] = {}  # one: a topic made again is told by its id
+        for item in labelled:
+            by_topic.setdefault(self._topic_ids.get(item.partition, ""), []).append(item)
+        for topic_id, mine in by_topic.items():
+            self._store.write(mine, topic_id)
 
     def _take_label(self, turn: _Turn, place: Place, record: LabelRecord, message: Message) -> None:
         turn.positions[message.partition] = message.offset + 1

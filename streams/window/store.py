@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,6 +59,9 @@ _INSERT: Final = """
 INSERT INTO rows BY NAME SELECT *, md5_number(lower(text)) AS text_key FROM added
 """
 
+_BEGIN: Final = "INSERT INTO positions VALUES ($partition, $topic_id, $next_offset)"
+_ADVANCE: Final = "UPDATE positions SET topic_id = $topic_id, next_offset = $next_offset WHERE partition = $partition"
+
 _PRUNE: Final = """
 DELETE FROM rows WHERE partition = $partition AND workload = $workload AND event_time < (
     SELECT max(event_time) - to_days($age_days) FROM rows
@@ -96,6 +99,7 @@ class Store:
         """
         self._connection = _open(file)
         self._counts: dict[int, Counter[Held]] = {}  # by partition, once asked for
+        self._positions: dict[int, Position | None] = {}  # as the file has them, once asked for
         self.tables: object = None  # whose the temporary tables are; None: nobody's, or older than the rows
 
     def close(self) -> None:
@@ -104,10 +108,12 @@ class Store:
 
     def position(self, partition: int) -> Position | None:
         """Return how far a partition was read."""
-        found = self._connection.execute(
-            "SELECT topic_id, next_offset FROM positions WHERE partition = ?", [partition]
-        ).fetchone()
-        return Position(*found) if found else None
+        if partition not in self._positions:
+            found = self._connection.execute(
+                "SELECT topic_id, next_offset FROM positions WHERE partition = ?", [partition]
+            ).fetchone()
+            self._positions[partition] = Position(*found) if found else None
+        return self._positions[partition]
 
     def write(self, labelled: Sequence[Labelled], topic_id: str) -> None:
         """Add what a batch brings; what was added before is passed over."""
@@ -117,7 +123,7 @@ class Store:
             return
         added = [item for item in new if item.record.kind is not LabelKind.ERASURE]
         erased = [item for item in new if item.record.kind is LabelKind.ERASURE]
-        nexts = {item.partition: item.offset + 1 for item in new}
+        positions = {item.partition: Position(topic_id, item.offset + 1) for item in new}
         with self._transaction() as connection:
             if added:
                 with _registered(connection, "added", rows_of(added)):
@@ -125,8 +131,10 @@ class Store:
             if erased:
                 with _registered(connection, "erasures", erasures_of(erased)):
                     connection.execute("INSERT INTO erased BY NAME SELECT * FROM erasures")
-            for partition, offset in nexts.items():
-                connection.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", [partition, topic_id, offset])
+            for partition, position in positions.items():
+                statement = _ADVANCE if self.position(partition) else _BEGIN  # an upsert takes three times as long
+                connection.execute(statement, asdict(position) | {"partition": partition})
+        self._positions.update(positions)
         self._count(added)
 
     def cut(self, partition: int, offset: int) -> None:
@@ -137,7 +145,7 @@ class Store:
             connection.execute(
                 "UPDATE positions SET next_offset = least(next_offset, ?) WHERE partition = ?", [offset, partition]
             )
-        self._counts.pop(partition, None)
+        self._forget(partition)
 
     def drop(self, partition: int) -> None:
         """Forget a partition."""
@@ -146,7 +154,7 @@ class Store:
             connection.execute("DELETE FROM erased WHERE partition = ?", [partition])
             connection.execute("DELETE FROM positions WHERE partition = ?", [partition])
             connection.execute("DELETE FROM pruned WHERE partition = ?", [partition])
-        self._counts.pop(partition, None)
+        self._forget(partition)
 
     def erase(self, partition: int, below: int) -> None:
         """Delete the rows that were erased below an offset; below it all must be settled.
@@ -209,6 +217,10 @@ class Store:
         """Return the training rows of each of the workload's labels: at least as many as any snapshot could hold."""
         held = self.counts(partition)
         return {label: held[workload.name, label, Split.TRAIN.value] for label in workload.labels}
+
+    def _forget(self, partition: int) -> None:
+        self._counts.pop(partition, None)
+        self._positions.pop(partition, None)
 
     def _transaction(self) -> _Transaction:
         self.tables = None

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from schemas.manifest import rows_digest
+from schemas.manifest import canonical, rows_digest
 from streams.window import snapshot
 from streams.window.rows import Row
 from tests.streams.doubles import NAME, START, workload
@@ -57,6 +59,19 @@ def test_digest__of_canonical_rows(tmp_path: Path) -> None:
 
     assert rows_digest(map(snapshot.as_columns, ROWS[:1])) == sha256(line.encode()).hexdigest()
     assert rows_digest(map(snapshot.as_columns, ROWS)) != rows_digest(map(snapshot.as_columns, ROWS[:2]))
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"])), st.lists(st.floats(0, 1), min_size=2, max_size=4),
+    st.floats(0, 1, exclude_min=True), st.datetimes(),
+)  # fmt: skip
+def test_digest__spelled_as_canonical_json(text: str, soft: list[float], propensity: float, time: datetime) -> None:
+    """Whatever a row holds, the digest is over the canonical JSON of its columns."""
+    row = replace(ROWS[1], text=text, class_probabilities=soft, propensity=propensity, event_time=time)
+    columns = snapshot.as_columns(row)
+    line = canonical(columns | {"event_time": time.replace(tzinfo=UTC).isoformat()}) + b"\n"
+
+    assert rows_digest([columns]) == sha256(line).hexdigest()
 
 
 def test_digest__other_offset(tmp_path: Path) -> None:

@@ -58,6 +58,24 @@ def test_write__fails_half_way(store: Store, monkeypatch: pytest.MonkeyPatch) ->
     assert rows(store) == 20
 
 
+def test_position__in_memory_and_in_the_file(store: Store, file: Path) -> None:
+    """Whatever was written, cut, dropped or failed, what the store says is what the next process reads."""
+    store.write(items(0, 10) + items(0, 3, partition=2), "topic")
+    store.write(items(10, 20), "made again")
+    store.cut(1, 15)
+    store.write(items(15, 18), "made again")
+    with pytest.raises(duckdb.Error):
+        store.write(items(18, 30), None)  # type: ignore[arg-type]
+    store.drop(2)
+    told = {partition: store.position(partition) for partition in (1, 2)}
+    store.close()
+
+    again = Store(file)
+    assert told == {1: Position("made again", 18), 2: None}
+    assert {partition: again.position(partition) for partition in (1, 2)} == told
+    again.close()
+
+
 def test_cut__from_an_offset(store: Store) -> None:
     """What lies at or behind an offset is forgotten, and can be written again."""
     store.write(items(0, 10), "topic")
