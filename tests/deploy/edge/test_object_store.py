@@ -47,15 +47,16 @@ def test_put__read_back(url: str, folder: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".snapshot-*"))
 
 
-def test_put__breaks_off(url: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A put that breaks off after the rows leaves no snapshot for anyone; the next one completes it."""
+@pytest.mark.parametrize("call", ["put_file", "pipe_file"])
+def test_put__breaks_off(url: str, call: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A put that breaks off, wherever, leaves no snapshot for anyone; the next one completes it."""
     store = ObjectStore(url)
 
     def broken(*_: Any) -> None:
         raise RuntimeError("the store's own kind of error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(store._files, "pipe_file", broken)
+        patched.setattr(store._files, call, broken)
         with pytest.raises(Unavailable, match="own kind"):
             store.put(folder, NAME)
     assert list(store.manifests(["news"])) == []
