@@ -101,7 +101,7 @@ def halves(pairs: Sequence[tuple[str, str]], workload: Workload, wished: float, 
     """Report on the first half of the rows in a seed's order; hold it against the second half."""
     order = np.random.default_rng(seed).permutation(len(pairs))
     cut = len(order) // 2
-    found = survey([_message(number, *pairs[row]) for number, row in enumerate(order)], workload, Path())
+    found = survey([_message(number, workload.name, *pairs[row]) for number, row in enumerate(order)], workload, Path())
     log = [request for request in teaching(found.requests) if request.row < cut]
     later = [request for request in teaching(found.requests) if request.row >= cut]
     learnt = learn(log, workload)
@@ -125,9 +125,9 @@ def halves(pairs: Sequence[tuple[str, str]], workload: Workload, wished: float, 
     return Halves(told.figures.agreement, taken.coverage, realised(later), realised(new))
 
 
-def _message(number: int, text: str, label: str) -> Message:
-    record = TrafficRecord(workload="log", text=text, answer=label, answered_by=AnsweredBy.TEACHER, event_time=NOW)
-    return Message(TRAFFIC, partition_of("log", PARTITIONS), number, None, encode(record), (), NOW)
+def _message(number: int, name: str, text: str, label: str) -> Message:
+    record = TrafficRecord(workload=name, text=text, answer=label, answered_by=AnsweredBy.TEACHER, event_time=NOW)
+    return Message(TRAFFIC, partition_of(name, PARTITIONS), number, None, encode(record), (), NOW)
 
 
 def promise(data: str, rows: int, seeds: int, wished: float) -> dict[str, Any] | None:
@@ -137,9 +137,13 @@ def promise(data: str, rows: int, seeds: int, wished: float) -> dict[str, Any] |
         print(f"{data}: not there; MILLRACE_DATA names the folder")
         return None
     labels = sorted({label for _, label in pairs})
-    workload = Workload(name="log", labels=labels)
+    # A name for each seed: splits are by the name and the text, so one name would test on the same texts each time.
+    named = [Workload(name=f"log{seed}", labels=labels) for seed in range(seeds)]
     picked = [np.random.default_rng(1_000 + seed).permutation(len(pairs))[:rows] for seed in range(seeds)]
-    runs = [halves([pairs[row] for row in some], workload, wished, seed) for seed, some in enumerate(picked)]
+    runs = [
+        halves([pairs[row] for row in some], workload, wished, seed)
+        for seed, (some, workload) in enumerate(zip(picked, named, strict=True))
+    ]
     made = [run for run in runs if run is not None]
     print(f"{data}: {len(made)} seeds, {rows // 2:,} rows each half; wished {wished:.0%}")
     return {"data": data, "rows_each_half": rows // 2, "wished": wished, "seeds": len(made)} | {

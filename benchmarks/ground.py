@@ -86,14 +86,22 @@ class Ground:
         self._numbers = itertools.count(1)
 
     @contextmanager
-    def laid(self, workloads: int = 1) -> Iterator[Settings]:
-        """Lay out the catalogue under a fresh prefix, and workload files; delete the topics afterwards."""
+    def laid(self, workloads: int = 1, *, retrains: bool = True) -> Iterator[Settings]:
+        """Lay out the catalogue under a fresh prefix, and workload files; delete the topics afterwards.
+
+        Args:
+            workloads: how many.
+            retrains: whether labels may become a retrain request, and so a snapshot.
+        """
         prefix = f"lap{next(self._numbers)}"
         folder = self._folder / prefix
         files = folder / "workloads"
         files.mkdir(parents=True)
         for name in workload_names(workloads):
-            files.joinpath(f"{name}.toml").write_bytes(_workload_file(name))
+            content = _workload_file(name)
+            files.joinpath(f"{name}.toml").write_bytes(
+                content if retrains else content.replace(b"may_train = true", b"may_train = false", 1)
+            )
         settings = Settings(
             bootstrap_servers=self._servers, topic_prefix=f"{prefix}.", workloads_dir=files, state_dir=folder / "state",
             artefacts_dir=folder / "artefacts", metrics_port=0,

@@ -28,7 +28,6 @@ FLOORS: Final = {"label_mix": 0.2, "input_drift": 0.05, "confidence": 0.05, "dis
 NAMES: Final = ("label-mix", "input-drift", "confidence", "disagreement", "doubt")
 REFERENCE: Final = 1_000  # labels before the request
 CALM: Final = 300  # labels after it, before a planted shift begins
-_NO_FLOOR: Final = 1e-9
 _NEW_WORD: Final = buckets("tariffs")
 
 
@@ -58,10 +57,9 @@ def pool() -> tuple[Workload, NDArray[np.int64], list[NDArray[np.int64]]]:
     return workload, numbers, [buckets(entry.text or "") for entry in entries]
 
 
-def watching(*, floors: bool = True) -> Workload:
-    """Return the workload with every statistical trigger on; without floors a test alone decides."""
-    compared = {name: FLOORS[name] if floors else _NO_FLOOR for name in ("label_mix", "input_drift", "confidence")}
-    return pool()[0].model_copy(update={"triggers": Triggers.model_validate({"alpha": ALPHA} | FLOORS | compared)})
+def watching() -> Workload:
+    """Return the workload with every statistical trigger on."""
+    return pool()[0].model_copy(update={"triggers": Triggers.model_validate({"alpha": ALPHA} | FLOORS)})
 
 
 def drawn(rng: np.random.Generator, count: int) -> Draw:
@@ -73,9 +71,9 @@ def drawn(rng: np.random.Generator, count: int) -> Draw:
     return Draw(numbers[at], [words[one] for one in at], confidence, rng.random(count) >= FLOORS["disagreement"])
 
 
-def alarms(seed: int, most: int, shift: Shift | None = None, *, floors: bool = True) -> dict[str, int]:
+def alarms(seed: int, most: int, shift: Shift | None = None) -> dict[str, int]:
     """Return after how many labels each trigger fired, in a stream of its own; with a shift, counted from the shift."""
-    rng, workload = np.random.default_rng(seed), watching(floors=floors)
+    rng, workload = np.random.default_rng(seed), watching()
     watch = Watch()
     before = drawn(rng, REFERENCE)
     for at in range(REFERENCE):

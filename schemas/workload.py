@@ -218,6 +218,7 @@ class Teacher(Section):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 20
     votes: Positive = 1  # answers asked for where one comes without usable log-probabilities; odd
     reasoning_tokens: Annotated[int, Field(ge=0)] = 0  # a reasoning teacher may think so long; 0: it does not
+    examples: Annotated[int, Field(ge=0, le=20)] = 0  # most similar labelled training texts shown in the prompt
     price: Price = Price()
     budget: Budget = Budget()
 

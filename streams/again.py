@@ -12,19 +12,22 @@ from schemas.records import CuratedRecord, Origin, Record
 from schemas.rules.partition import partition_of
 from schemas.topics import CURATED, PARTITIONS
 from schemas.workload import Workload
+from streams.label.examples import Examples
 from streams.label.stage import LabelStage
 from streams.stage import Message
 
 
-async def ask_again(settings: Settings, workload: Workload, asked: Sequence[tuple[str, str]]) -> list[Record]:
+async def ask_again(
+    settings: Settings, workload: Workload, asked: Sequence[tuple[str, str]], examples: Examples | None = None
+) -> list[Record]:
     """Return what the label stage makes of each record and text the second time: a label, or a dead letter.
 
-    The codes stand in another order than the first time.
+    The codes stand in another order than the first time. `examples`: what the prompts show, where they show any.
 
     Raises:
         Unavailable: the teacher does not answer. WorkerFailed: its key, model or address is wrong.
     """
-    stage = LabelStage(settings, {workload.name: workload})
+    stage = LabelStage(settings, {workload.name: workload}, examples=examples)
     left = [_message(workload, number, *one) for number, one in enumerate(asked)]
     found: list[Record] = []
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nsmallest
@@ -33,6 +33,7 @@ from schemas.rules.partition import partition_of
 from schemas.topics import CEILINGS, LABELS, PARTITIONS
 from schemas.workload import Workload
 from streams.again import ask_again
+from streams.label.examples import Examples
 
 ROWS: Final = 200  # 95 % interval of 0.95: 0.91 to 0.97
 _HELD: Final = 4 * ROWS  # while the topic is read
@@ -74,6 +75,13 @@ def drawn(labels: Iterable[LabelRecord], rows: int = ROWS) -> list[LabelRecord]:
             if len(found[now]) > _HELD:
                 found[now] = {one.cluster_id: one for one in _least(found[now].values(), _HELD // 2)}
     return _least(found.get(now, {}).values(), rows)
+
+
+def learnt(examples: Examples, labels: Iterable[LabelRecord]) -> Iterator[LabelRecord]:
+    """Yield labels in offset order while the examples take them in: the second question shows some as the first did."""
+    for record in labels:
+        examples.learn(partition_of(record.workload, PARTITIONS), record)
+        yield record
 
 
 def _least(records: Iterable[LabelRecord], rows: int) -> list[LabelRecord]:
@@ -190,10 +198,12 @@ def main(name: str | None, bootstrap_servers: str | None) -> None:
     """
     settings = Settings.load(bootstrap_servers=bootstrap_servers)
     workload = settings.workload(name)
-    records = drawn(read_records(settings, "ceiling", Framing(settings), LABELS, LabelRecord, workload.name))
+    examples = Examples({workload.name: workload})
+    labels = read_records(settings, "ceiling", Framing(settings), LABELS, LabelRecord, workload.name)
+    records = drawn(learnt(examples, labels))
     if not records:
         raise BadInput("WORKLOAD", workload.name, "its teacher was not asked for any test record yet; wait for labels")
-    again = asyncio.run(ask_again(settings, workload, [(one.record_id, one.text) for one in records]))
+    again = asyncio.run(ask_again(settings, workload, [(one.record_id, one.text) for one in records], examples))
     pairs = paired(records, again, workload)
     found = measured(pairs, len(records), len(workload.labels), datetime.now(UTC))
     write(settings, found)

@@ -149,7 +149,8 @@ def _decided(message: Message, record: TrafficRecord, clean: _Clean, rules: _Rul
 def _repeated(message: Message, record: TrafficRecord, clean: _Clean, found: Repeated, rules: _Rules) -> Output:
     """Let a duplicate go on as a vote where it says something new."""
     curated = _record(message, record, clean, rules, found)
-    another = curated.answer is not None and curated.answer != found.answer
+    contested = rules.seen.contested(found.cluster_id)
+    another = curated.answer is not None and (curated.answer != found.answer or contested)
     is_vote = curated.audit or (another and curated.answered_by != AnsweredBy.STUDENT)
     if found.reason == DiscardReason.DUPLICATE_ID or not is_vote:
         told = Duplicate(found.reason, found.record_id, found.cluster_id, another_answer=another)
@@ -157,7 +158,7 @@ def _repeated(message: Message, record: TrafficRecord, clean: _Clean, found: Rep
     refused = rules.caps.admit(curated)
     if refused is not None:
         return discards.filtered(message, curated, refused, "one vote too many")
-    rules.seen.add_id(curated.record_id, found.cluster_id)
+    rules.seen.add_vote(curated.record_id, found.cluster_id, curated.answer)
     return Output(CURATED, message.partition, curated.workload, curated)
 
 

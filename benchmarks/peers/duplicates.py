@@ -53,6 +53,7 @@ class Seen:
     def __init__(self, duplicates: Duplicates) -> None:
         self._similarity, self._horizon = duplicates.similarity, duplicates.horizon
         self._ids: dict[str, str] = {}  # record id -> cluster
+        self._contested: dict[str, None] = {}  # clusters with an answer among their votes
         self._texts: dict[str, _First] = {}  # in the order in which they came
         self._table = RMinHashLSH(0.5, _PERMUTATIONS, _BANDS)
         self._numbers: dict[int, str] = {}  # of the table -> text key
@@ -94,6 +95,18 @@ class Seen:
         self._ids[record_id] = cluster_id
         if len(self._ids) > 2 * self._horizon:
             del self._ids[next(iter(self._ids))]
+
+    def add_vote(self, record_id: str, cluster_id: str, answer: str | None) -> None:
+        """Remember a vote, and that its cluster has one."""
+        self.add_id(record_id, cluster_id)
+        if answer is not None:
+            self._contested.setdefault(cluster_id)
+        if len(self._contested) > self._horizon:
+            del self._contested[next(iter(self._contested))]
+
+    def contested(self, cluster_id: str) -> bool:
+        """Tell whether a vote with an answer stands for a cluster."""
+        return cluster_id in self._contested
 
     def _nearest(self, grams: frozenset[str], sketch: Any) -> _First | None:
         """Return the most similar first record; of equals the one that came first."""

@@ -77,4 +77,4 @@ def _saving(tried: Trial, taken: Takeover, counts: Census, workload: Workload, a
         judged=rows.requests,
     )
     through = tried.test.confidence >= taken.threshold.confidence
-    return saving(taken.coverage, traffic, tried.test, through, asked.price_per_1000)
+    return saving(taken.coverage, traffic, tried.test, through, workload.teacher.price, asked.price_per_1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -11,6 +12,8 @@ import numpy as np
 from deploy.day_one.bounds import Figure, Flags
 from deploy.day_one.student import Said
 from schemas.rules.intervals import ClusterBootstrap
+from schemas.rules.spend import Spend
+from schemas.workload import Price
 
 _MONTH: Final = timedelta(days=30)
 _LEAST_SPAN: Final = timedelta(days=1)  # below it a rate says little of a month
@@ -52,12 +55,16 @@ class Saving:
     cache_n: int  # requests that this rests on
     tokens: Amount | None  # None: no usage is recorded
     tokens_n: int  # test rows with a recorded usage
-    money: Amount | None  # None: no price is known
+    money: Amount | None  # None: no price is known, or only one of tokens while no usage is recorded
+    money_n: int  # test rows that it rests on
+    currency: str | None  # None: that of a price for 1,000 requests
     calls_30_days: Amount | None  # at the log's own rate; None: it spans less than a day, or its times are made up
     money_30_days: Amount | None
 
 
-def saving(coverage: Figure, traffic: Traffic, test: Said, taken: Flags, price_per_1000: float | None) -> Saving:
+def saving(
+    coverage: Figure, traffic: Traffic, test: Said, taken: Flags, price: Price, price_per_1000: float | None
+) -> Saving:
     """Return what is spared.
 
     Args:
@@ -65,32 +72,44 @@ def saving(coverage: Figure, traffic: Traffic, test: Said, taken: Flags, price_p
         traffic: the log.
         test: the test rows.
         taken: which of them the student answers.
-        price_per_1000: of the teacher's answers to 1,000 requests, in any currency; None: not known.
+        price: of the teacher's tokens, by the workload.
+        price_per_1000: of its answers to 1,000 requests, in any currency; where it is given, the other does not count.
     """
-    answered = Amount(coverage.value, coverage.low, coverage.high).times(traffic.answerable)
-    calls = answered.times(1 - traffic.audit_share)
-    money = None if price_per_1000 is None else calls.times(price_per_1000 / 1_000)
+    asked = traffic.answerable * (1 - traffic.audit_share)  # calls spared by a student that answers everything
+    share = Amount(coverage.value, coverage.low, coverage.high)
+    tokens, known = _spared(test, taken, lambda spend: float(spend.of("tokens", price)))
+    priced = price.prompt_per_million is not None or price.completion_per_million is not None
+    money, money_n, currency = None, 0, None
+    if price_per_1000 is not None:
+        money, money_n = share.times(price_per_1000 / 1_000), coverage.n
+    elif priced and known:
+        (money, money_n), currency = _spared(test, taken, lambda spend: spend.money(price)), price.currency
     months = _MONTH / traffic.span if traffic.span is not None and traffic.span >= _LEAST_SPAN else None
-    tokens, rows = _tokens(test, taken)
     return Saving(
         n=coverage.n,
-        share=answered.times(1 / traffic.requests),
-        calls=calls,
+        share=share.times(traffic.answerable / traffic.requests),
+        calls=share.times(asked),
         cache_calls=Amount(traffic.repeats.value, traffic.repeats.low, traffic.repeats.high).times(traffic.judged),
         cache_n=traffic.repeats.n,
-        tokens=None if tokens is None else tokens.times(traffic.answerable * (1 - traffic.audit_share)),
-        tokens_n=rows,
-        money=money,
-        calls_30_days=None if months is None else calls.times(months),
-        money_30_days=None if months is None or money is None else money.times(months),
+        tokens=_times(tokens, asked),
+        tokens_n=known,
+        money=_times(money, asked),
+        money_n=money_n,
+        currency=currency,
+        calls_30_days=None if months is None else share.times(asked * months),
+        money_30_days=None if months is None else _times(money, asked * months),
     )
 
 
-def _tokens(test: Said, taken: Flags) -> tuple[Amount | None, int]:
-    """Return the tokens spared per request, over the test rows that tell their usage, and how many those are."""
-    known = [row for row, tokens in enumerate(test.tokens) if tokens is not None]
+def _times(amount: Amount | None, factor: float) -> Amount | None:
+    return None if amount is None else amount.times(factor)
+
+
+def _spared(test: Said, taken: Flags, worth: Callable[[Spend], float]) -> tuple[Amount | None, int]:
+    """Return what is spared per request, over the test rows that tell their usage, and how many those are."""
+    known = [(row, Spend(1, *tokens)) for row, tokens in enumerate(test.tokens) if tokens is not None]
     if not known:
         return None, 0
-    spared = np.array([float(sum(test.tokens[row] or (0, 0))) * taken[row] for row in known])
-    found = ClusterBootstrap([test.clusters[row] for row in known], seed=0).mean(spared)
+    spared = np.array([worth(spend) * taken[row] for row, spend in known])
+    found = ClusterBootstrap([test.clusters[row] for row, _ in known], seed=0).mean(spared)
     return Amount(found.value, found.low, found.high), len(known)

@@ -32,7 +32,9 @@ def summary(figures: DayOne) -> str:
         lines.append(("takes over", f"{portion(figures.saving.share)} of the requests, n {figures.saving.n:,}"))
         lines.append(("spares", f"{amount(figures.saving.calls)} calls of this log"))
         if figures.saving.money is not None:
-            lines.append(("", f"{amount(figures.saving.money, 2)} in the price's currency"))
+            lines.append(
+                ("", f"{amount(figures.saving.money, 2)} {figures.saving.currency or 'in the currency of the price'}")
+            )
     return "\n".join([headline(figures), *(f"  {name:<14}{said}" for name, said in lines)])
 
 

@@ -10,13 +10,13 @@ from deploy.day_one.saving import Amount
 from schemas.workload import Workload
 
 HOW_TO_RECORD: Final = (
-    "To record answers, point the application's OpenAI client at `millrace router`, or log each request with its "
-    "response: a column for the answer, the five-field form, or OpenAI request and response."
+    "To record answers, point the application's OpenAI client at the router (millrace router), or log each request "
+    "with its response: a column for the answer, the five-field form, or OpenAI request and response."
 )
 NOT_SAID: Final = (
     (
         "Whether the teacher is right. Agreement says how often a student answers as the recorded answer does; "
-        "only labels by people tell accuracy (`millrace gold`)."
+        "only labels by people tell accuracy (millrace gold)."
     ),
     (
         "What comes after the log. Intervals hold for requests like these; a new kind of request, another prompt or "

@@ -93,7 +93,8 @@ class _Player:
     help="Of the report: least agreement of what a student answers.  [default: the workload's gate.agreement_floor]",
 )  # fmt: skip
 @click.option("--price-per-1000", type=click.FloatRange(0), default=None,
-    help="Of the report: what the teacher's answers to 1,000 requests cost.")  # fmt: skip
+    help="Of the report: what the teacher's answers to 1,000 requests cost.  [default: usage at teacher.price]",
+)  # fmt: skip
 @click.option("--bootstrap-servers", default=None, help="Kafka's address; default from MILLRACE_BOOTSTRAP_SERVERS.")
 @told_in_one_line
 def main(

@@ -106,7 +106,7 @@ class GroupCurator:
         rule = view.caps.admit(curated)
         if rule is not None:
             return discards.filtered(candidate.message, curated, rule, "one vote too many")
-        view.duplicates.add_vote(curated.record_id, found.cluster_id)
+        view.duplicates.add_vote(curated.record_id, found.cluster_id, curated.answer)
         return Output(CURATED, candidate.message.partition, curated.workload, curated)
 
     def _record(self, candidate: Candidate, clean: Clean, vote_on: Duplicate | None = None) -> CuratedRecord:
@@ -158,7 +158,7 @@ class GroupCurator:
 
 
 def _is_vote(curated: CuratedRecord, found: Duplicate) -> bool:
-    """Tell whether a duplicate says something new: another answer, unless a student's; or it was drawn for audit."""
+    """Tell whether a duplicate has a say: another answer was heard and no student gave it; or an audit drew it."""
     if found.reason == DiscardReason.DUPLICATE_ID:
         return False  # the same record, sent again
     return curated.audit or (found.another_answer and curated.answered_by != AnsweredBy.STUDENT)

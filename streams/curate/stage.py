@@ -2,8 +2,8 @@
 
 In order: decode, check (intake.py), redact, normalise, tell duplicates, filter, blend, cap, enrich (group.py). Nothing
 but `traffic` ever holds personal data, so redaction comes before anything is stored, sent or logged. A record on
-another workload's partition is sent on, once. A duplicate goes on as a vote where it carries another recorded answer,
-or where it was drawn for audit.
+another workload's partition is sent on, once. A duplicate goes on as a vote where it carries another recorded answer
+than the first or comes with any after such a one, or where it was drawn for audit.
 """
 
 from __future__ import annotations

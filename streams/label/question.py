@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 
 from schemas.errors import DeadLetterReason
 from schemas.records import CuratedRecord, Provenance
@@ -19,6 +20,7 @@ from schemas.workload import Workload
 from streams.label.answers import label_of, resolve
 from streams.label.completion import Answer
 from streams.label.endings import Verdict
+from streams.label.examples import Example
 from streams.label.probabilities import class_probabilities
 from streams.label.prompt import Prompt, coded_prompt, plain_prompt
 from streams.label.teacher import Refused, TeacherClient
@@ -27,8 +29,10 @@ from streams.label.teacher import Refused, TeacherClient
 class Question:
     """A record on its way, and what it has cost so far."""
 
-    def __init__(self, teacher: TeacherClient, workload: Workload, record: CuratedRecord) -> None:
-        self._teacher, self._workload, self._record = teacher, workload, record
+    def __init__(
+        self, teacher: TeacherClient, workload: Workload, record: CuratedRecord, examples: Sequence[Example] = ()
+    ) -> None:
+        self._teacher, self._workload, self._record, self._examples = teacher, workload, record, examples
         self._calls: Counter[str] = Counter()
         self._spend = Spend()
 
@@ -40,7 +44,7 @@ class Question:
             SettingsError: no record can be labelled.
         """
         workload, record = self._workload, self._record
-        first = coded_prompt(workload, record.text, record.record_id)
+        first = coded_prompt(workload, record.text, record.record_id, self._examples)
         answer = await self._ask(first, "first")
         label = label_of(workload, first, answer.text)
         if label is not None:
@@ -48,7 +52,7 @@ class Question:
             if soft is None and workload.teacher.votes > 1:
                 label, soft = await self._vote(label)
             return self._verdict(label, answer, soft)
-        second = plain_prompt(workload, record.text)
+        second = plain_prompt(workload, record.text, self._examples)
         answer = await self._ask(second, "second_prompt")
         label = label_of(workload, second, answer.text)
         if label is None:
@@ -60,7 +64,7 @@ class Question:
     async def _vote(self, label: str) -> tuple[str, dict[str, float]]:
         """Put the question again; what an answer outside the set says is no vote, nor is a refused call."""
         prompts = [
-            coded_prompt(self._workload, self._record.text, f"{self._record.record_id}/{number}")
+            coded_prompt(self._workload, self._record.text, f"{self._record.record_id}/{number}", self._examples)
             for number in range(1, self._workload.teacher.votes)
         ]
         answers = await asyncio.gather(*(self._vote_on(prompt) for prompt in prompts))

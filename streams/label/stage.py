@@ -26,6 +26,7 @@ from schemas.topics import Topic
 from schemas.workload import Workload
 from streams.label.clusters import ClusterLabels, Known
 from streams.label.endings import Verdict, dead_letter, labelled
+from streams.label.examples import Examples
 from streams.label.harvest import Path, harvested, learnable
 from streams.label.metrics import ENDED, LABELS, OUTSIDE
 from streams.label.prompt import prompt_sha256
@@ -52,9 +53,13 @@ class LabelStage:
     sources: tuple[Topic, ...] = (topics.CURATED,)
 
     def __init__(
-        self, settings: Settings, workloads: Mapping[str, Workload], framing: Framing = SINGLE_OBJECTS
+        self,
+        settings: Settings,
+        workloads: Mapping[str, Workload],
+        framing: Framing = SINGLE_OBJECTS,
+        examples: Examples | None = None,
     ) -> None:
-        """Make a client for every workload's teacher.
+        """Make a client for every workload's teacher; `examples`: known before any partition is assigned.
 
         Raises:
             SettingsError: a teacher's URL is not allowed, or its key is not set.
@@ -67,13 +72,13 @@ class LabelStage:
         horizon = max((each.duplicates.horizon for each in workloads.values()), default=1)
         self._clusters = ClusterLabels(horizon)
         self._chooser = Chooser(workloads)
+        self._examples = examples or Examples(workloads)
         self._works: dict[tuple[int, int], Work] = {}  # by place in `curated`: begun, not yet settled
         self._leaders: dict[tuple[int, str], asyncio.Task[Ending]] = {}  # by cluster: who asks for it
 
     def assign(self, partition: int, reader: Reader) -> None:
         """Read the labels of the partition's clusters back, and what they cost."""
-        self._clusters.forget(partition)
-        self._chooser.forget(partition)
+        self._forget(partition)
         budgets = {name: self._teachers[name].budget for name in self._of(partition)}
         for budget in budgets.values():
             budget.clear()
@@ -81,7 +86,7 @@ class LabelStage:
             if message.value is None:
                 continue
             record = self._framing.decode(LabelRecord, message.value)
-            self._chooser.learn(partition, record)
+            self._learn(partition, record)
             if record.kind is LabelKind.ERASURE:
                 continue
             self._clusters.add(partition, {record.cluster_id: known(record)})
@@ -96,8 +101,7 @@ class LabelStage:
 
     def revoke(self, partition: int) -> None:
         """Forget the partition's clusters, and cancel its calls."""
-        self._clusters.forget(partition)
-        self._chooser.forget(partition)
+        self._forget(partition)
         for place in [place for place in self._works if place[0] == partition]:
             self._drop(self._works.pop(place))
 
@@ -179,7 +183,8 @@ class LabelStage:
         assert task is not None  # noqa: S101 - this coroutine always runs as a task of its own
         self._leaders[item.cluster] = task
         try:
-            return await Question(self._teachers[item.workload.name], item.workload, item.record).verdict()
+            shown = self._examples.nearest(item.message.partition, item.workload, item.record)
+            return await Question(self._teachers[item.workload.name], item.workload, item.record, shown).verdict()
         except RecordRejected as refused:
             return refused
 
@@ -226,7 +231,7 @@ class LabelStage:
         for work, output in zip(settled, outputs, strict=True):
             if isinstance(output.record, LabelRecord):
                 self._clusters.add(output.partition, {output.record.cluster_id: known(output.record)})
-                self._chooser.learn(output.partition, output.record)
+                self._learn(output.partition, output.record)
             self._drop(self._works.pop((work.message.partition, work.message.offset), work))
             count(work, output)
 
@@ -236,6 +241,14 @@ class LabelStage:
             work.task.cancel()
             if work.item is not None and self._leaders.get(work.item.cluster) is work.task:
                 del self._leaders[work.item.cluster]
+
+    def _forget(self, partition: int) -> None:
+        for view in (self._clusters, self._chooser, self._examples):
+            view.forget(partition)
+
+    def _learn(self, partition: int, record: LabelRecord) -> None:
+        for view in (self._chooser, self._examples):
+            view.learn(partition, record)
 
     def _of(self, partition: int) -> list[str]:
         return [name for name in self._workloads if partition_of(name, topics.PARTITIONS) == partition]

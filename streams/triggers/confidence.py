@@ -1,16 +1,17 @@
 """The confidence trigger: the teacher is less, or more, sure of its labels than it was. Pure.
 
-The squared difference of the mean highest class probability, over its variance, against chi-squared with 1 degree of
-freedom. The variance is that of both samples together: confidence is skewed, and a small sample whose mean is off by
-chance has too small a variance of its own (of 1,000 calm streams 2.4 % alarmed so, where 1 % may). It needs no student
-and comes early, but it is a sign only: what it means is for the next student to show.
+The squared difference of the mean highest class probability, over its variance, against Student's t, squared, with the
+degrees of freedom of the smaller sample. The variance is that of both samples together: confidence is skewed, and a
+small sample whose mean is off by chance has too small a variance of its own (of 1,000 calm streams 2.4 % alarmed so,
+where 1 % may; by chi-squared 1.1 %). It needs no student and comes early, but it is a sign only: what it means is for
+the next student to show.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from scipy.special import chdtri
+from scipy.special import stdtrit
 
 from schemas.events import TriggerVerdict
 from streams.triggers.looks import LEAST_EFFECTIVE, spends
@@ -30,9 +31,10 @@ def verdict(reference: Sample, recent: Sample, *, alpha: float, look: int, floor
     middle = (before.mean * before.effective_n + now.mean * now.effective_n) / total
     pooled = sum(one.effective_n * (one.variance + (one.mean - middle) ** 2) for one in (before, now)) / total
     error = max(pooled, _LEAST_VARIANCE) * (1 / before.effective_n + 1 / now.effective_n)
+    degrees = min(before.effective_n, now.effective_n) - 1
     test = Test(
         statistic=difference**2 / error,
-        threshold=float(chdtri(1, spends(alpha, look))),
+        threshold=float(stdtrit(degrees, spends(alpha, look) / 2)) ** 2,
         effect=abs(difference),
         floor=floor, nominal=alpha, n=now.effective_n, reference_n=before.effective_n, look=look,
     )  # fmt: skip

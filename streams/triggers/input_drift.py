@@ -1,11 +1,12 @@
 """The input-drift trigger: some word is in far more, or far fewer, of the texts than before. Pure.
 
 Words are hashed into buckets; a text holds a bucket or not, so the text (the first of its cluster) is the unit. Each
-bucket's share is compared by the deviance of its 2 x 2 table against chi-squared with 1 degree of freedom, at alpha
-over the number of buckets tested (Bonferroni: words of one text depend on each other, which this bound allows). The
-effect is the change of the share. It sees new words and names; it sees neither words in a new order nor a change spread
-thinly over all of them. Why not a classifier or a kernel test: their sums do not fit a state of bounded size that is
-folded label by label, and a new word in one text of ten is diluted in them.
+bucket's share is compared by the deviance of its 2 x 2 table, with Yates' correction (without it, of 1,000 calm streams
+1.4 % alarmed, where 1 % may), against chi-squared with 1 degree of freedom, at alpha over the number of buckets tested
+(Bonferroni: words of one text depend on each other, which this bound allows). The effect is the change of the share. It
+sees new words and names; it sees neither words in a new order nor a change spread thinly over all of them. Why not a
+classifier or a kernel test: their sums do not fit a state of bounded size that is folded label by label, and a new word
+in one text of ten is diluted in them.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ def _deviances(shares: Floats, sizes: Floats) -> Floats:
     """Return the deviance of each bucket's table (holds it or not, reference or recent) from one common share."""
     held = shares * sizes[:, None]
     common = held.sum(axis=0) / sizes.sum()
+    off = held[1] - common * sizes[1]
+    nearer = np.sign(off) * np.minimum(0.5, np.abs(off))  # Yates (1934): half a text nearer to what is expected
+    held += np.stack([nearer, -nearer])
+    shares = held / sizes[:, None]
     own = xlogy(held, shares).sum(axis=0) + xlogy(sizes[:, None] - held, 1 - shares).sum(axis=0)
     joint = xlogy(held.sum(axis=0), common) + xlogy(sizes.sum() - held.sum(axis=0), 1 - common)
     found: Floats = 2 * (own - joint)

@@ -5,9 +5,10 @@
 2. A training cluster is left out whole where it has rows in an evaluation split, or where one of its rows, votes too,
    has the text of an evaluation row or is a near duplicate of one by the rule of curate. So where a late row joins
    two clusters, evaluation wins, and nothing ever moves toward training.
-3. One row a text, and one a cluster (`cluster_rows` in training, of which one at most is a vote): the evaluation side
+3. A cluster whose votes and label name several labels takes the one of votes.py, and its soft label.
+4. One row a text, and one a cluster (`cluster_rows` in training, of which one at most is a vote): the evaluation side
    first, a label before a vote, then the earliest.
-4. Evaluation rows all stay. Training rows: at most `source_rows` of one source in a class, `quota` a class and `rows`
+5. Evaluation rows all stay. Training rows: at most `source_rows` of one source in a class, `quota` a class and `rows`
    in all. Where they are too many, the large classes give way to a common level, so that a rare class keeps all it
    has: that is its reservoir. Within a class the newer days come first, within a day the keyed-hash order.
 
@@ -19,6 +20,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import orjson
@@ -28,6 +31,7 @@ from schemas.workload import Workload
 from streams.triggers.policy import enough
 from streams.window.leaks import near_evaluation
 from streams.window.store import NOT_ERASED, Store
+from streams.window.votes import Voice, resolve
 
 _CHUNK: Final = 20_000  # evaluation texts that are compared at once
 
@@ -42,10 +46,28 @@ WITH last AS (
     SELECT *, max(event_time) OVER () AS newest FROM last WHERE list_contains($labels, label)
 )
 SELECT row_number, record_id, cluster_id, text_key, label, vote, source, event_time,
+    NOT (vote AND provenance = 'CLUSTER') AS voice,
     date_diff('day', event_time, newest) AS day, md5_number_lower($workload || chr(10) || record_id) AS draw,
     CASE split WHEN 'TEST' THEN 0 WHEN 'CERTIFICATION' THEN 1 WHEN 'VALIDATION' THEN 2 ELSE 3 END AS side
 FROM named WHERE event_time >= newest - to_days($age_days)
 """  # noqa: S608 - both parts stand here
+# The answers of each cluster with a vote whose answers differ; an audited duplicate that took the label gave none.
+_VOICES: Final = """
+WITH voices AS (
+    SELECT cluster_id, row_number, label, vote, event_time, record_id FROM members
+    WHERE voice AND cluster_id IN (SELECT cluster_id FROM members WHERE voice AND vote)
+    QUALIFY min(label) OVER (PARTITION BY cluster_id) < max(label) OVER (PARTITION BY cluster_id)
+)
+SELECT voices.cluster_id, voices.label, class_probabilities FROM voices JOIN rows ON rows.rowid = voices.row_number
+ORDER BY voices.cluster_id, voices.vote, voices.event_time, voices.record_id
+"""
+_RESOLVED: Final = """
+CREATE OR REPLACE TEMP TABLE resolved AS
+SELECT unnest($clusters::VARCHAR[]) AS cluster_id, unnest($said::VARCHAR[]) AS label, unnest($soft::VARCHAR[]) AS soft
+"""
+_TAKE_VOTES_IN: Final = """
+UPDATE members SET label = resolved.label FROM resolved WHERE members.cluster_id = resolved.cluster_id
+"""
 _LEAKING: Final = """
 CREATE OR REPLACE TEMP TABLE leaking AS
 SELECT cluster_id FROM members WHERE side < 3
@@ -82,9 +104,10 @@ _EVALUATION: Final = "SELECT text FROM members JOIN rows ON rows.rowid = members
 _TAKE: Final = (
     _PLACED
     + """
-SELECT placed.record_id, placed.cluster_id, text, placed.label, class_probabilities, split, propensity, provenance,
-    placed.event_time, teacher_model, prompt_sha256, label_offset
+SELECT placed.record_id, placed.cluster_id, text, placed.label, coalesce(soft, class_probabilities),
+    split, propensity, provenance, placed.event_time, teacher_model, prompt_sha256, label_offset
 FROM placed JOIN rows ON rows.rowid = placed.row_number
+LEFT JOIN resolved ON placed.cluster_id = resolved.cluster_id
 LEFT JOIN (SELECT unnest($cut::VARCHAR[]) AS class_name, unnest($limits::BIGINT[]) AS most) limits
     ON placed.label = limits.class_name
 WHERE side < 3 OR place <= most
@@ -138,7 +161,9 @@ def training_limits(store: Store, workload: Workload, partition: int, below: int
     Where even all training rows of the window are too few, they are what is returned: that much is known without
     reading the window, so that a trigger that fires again and again for nothing costs nothing.
     """
-    window, most = workload.window, store.training_counts(partition, workload)
+    window, counts = workload.window, store.training_counts(partition, workload)
+    # Votes may move a cluster to a label that one of its rows names: all its training rows then have that label.
+    most = {label: count * window.cluster_rows for label, count in counts.items()}
     bound = Limits(class_limits(most, window.quota, window.rows))
     if not enough(bound, workload.triggers.least_rows).fired:
         return bound
@@ -204,9 +229,22 @@ def _prepare(store: Store, workload: Workload, partition: int, below: int) -> di
             "age_days": window.age_days,
         },
     )  # fmt: skip
+    _take_votes_in(store, workload)
     store.query(_LEAKING)
     store.query(_CLEAN, {"cluster_rows": window.cluster_rows})
     return {"source_rows": window.source_rows or _EVERY}
+
+
+def _take_votes_in(store: Store, workload: Workload) -> None:
+    """Give each cluster in which the answers differ the label and soft label that votes.py makes of them."""
+    found = []
+    for cluster, answers in groupby(store.query(_VOICES), key=itemgetter(0)):
+        voices = [Voice(label, soft and orjson.loads(soft)) for _, label, soft in answers]
+        label, shares = resolve(workload.labels, voices)
+        found.append((cluster, label, orjson.dumps(shares).decode()))
+    clusters, said, soft = zip(*found, strict=True) if found else ((), (), ())
+    store.query(_RESOLVED, {"clusters": list(clusters), "said": list(said), "soft": list(soft)})
+    store.query(_TAKE_VOTES_IN)
 
 
 def class_counts(workload: Workload, rows: list[Row]) -> dict[str, dict[str, int]]:

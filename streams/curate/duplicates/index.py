@@ -20,7 +20,7 @@ class Duplicate(NamedTuple):
     reason: DiscardReason
     record_id: str  # the cluster's first member; where an id came again, the record itself
     cluster_id: str
-    another_answer: bool  # it carries a recorded answer, which is not the first member's
+    another_answer: bool  # it carries a recorded answer, and that or an earlier vote's is not the first member's
 
 
 class _First(NamedTuple):
@@ -43,7 +43,7 @@ class DuplicateIndex:
         """
         recalled = recalled or Recalled(horizon)
         self._texts: Recent[_First] = Recent(horizon)  # by text key
-        self._members, self._votes = recalled.members, recalled.votes
+        self._members, self._votes, self._contested = recalled.members, recalled.votes, recalled.contested
         self._near = NearMembers(similarity, horizon)
         remaining = iter(recalled.firsts)
         while some := list(islice(remaining, _AT_ONCE)):
@@ -60,7 +60,7 @@ class DuplicateIndex:
         Args:
             texts: text key and normalised text of each record of the batch.
         """
-        return Overlay(self._texts, self._members, self._votes, self._near, list(texts))
+        return Overlay(self._texts, self._members, self._votes, self._contested, self._near, list(texts))
 
 
 class Overlay:
@@ -71,10 +71,12 @@ class Overlay:
         texts: Recent[_First],
         members: Recent[str],
         votes: Recent[str],
+        contested: Recent[None],
         near: NearMembers,
         batch: Sequence[tuple[str, str]],
     ) -> None:
         self._texts, self._members, self._votes = RecentAhead(texts), RecentAhead(members), RecentAhead(votes)
+        self._contested = RecentAhead(contested)
         fresh = self._fresh(batch)
         self._rows = {text_key: row for row, text_key in enumerate(fresh)}
         self._near = NearTexts(near, list(fresh.values()))
@@ -97,7 +99,9 @@ class Overlay:
         if number is None:
             return None
         first = self._texts.value(number)
-        return Duplicate(reason, first.record_id, first.record_id, answer is not None and hash(answer) != first.answer)
+        cluster = first.record_id
+        another = answer is not None and (hash(answer) != first.answer or self._contested.number(cluster) is not None)
+        return Duplicate(reason, cluster, cluster, another)
 
     def add(self, record_id: str, text_key: str, answer: str | None) -> None:
         """Add the first member of a cluster, for which nothing was found."""
@@ -105,13 +109,15 @@ class Overlay:
         self._members.add(record_id, record_id)
         self._near.add(self._rows[text_key])
 
-    def add_vote(self, record_id: str, cluster_id: str) -> None:
-        """Remember a vote: the same record sent again is no second one."""
+    def add_vote(self, record_id: str, cluster_id: str, answer: str | None) -> None:
+        """Remember a vote: the same record sent again is no second one, and those that follow it have a say too."""
         self._votes.add(record_id, cluster_id)
+        if answer is not None and self._contested.number(cluster_id) is None:
+            self._contested.add(cluster_id, None)
 
     def merge(self) -> None:
         """Let the index have what the batch added; once, after the commit."""
-        for part in (self._texts, self._members, self._votes, self._near):
+        for part in (self._texts, self._members, self._votes, self._contested, self._near):
             part.merge()
 
     def _fresh(self, batch: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -26,6 +26,7 @@ class Recalled:
         self.firsts: deque[Kept] = deque(maxlen=horizon)
         self.members: Recent[str] = Recent(2 * horizon)  # cluster ids by record id, as are those of votes:
         self.votes: Recent[str] = Recent(2 * horizon)  # a record may come again after its text was evicted
+        self.contested: Recent[None] = Recent(horizon)  # clusters that a vote with an answer stands for
 
     def take(self, record: Kept) -> None:
         """Take the next record; a second one of an id (a later stage's dead letter, replayed) changes nothing."""
@@ -33,6 +34,8 @@ class Recalled:
             return
         if record.vote:
             self.votes.add(record.record_id, record.cluster_id)
+            if record.answer is not None and record.cluster_id not in self.contested:
+                self.contested.add(record.cluster_id, None)
         else:
             self.members.add(record.record_id, record.cluster_id)
             self.firsts.append(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -15,6 +16,7 @@ from deploy.day_one.saving import Traffic, saving
 from deploy.day_one.student import Said
 from deploy.day_one.survey import NO_LABEL, Tokens
 from deploy.day_one.takeover import ALPHA, STARTS, choose, takeover
+from schemas.workload import Price
 
 
 def drawn(n: int, seed: int, copies: int = 1) -> Said:
@@ -114,7 +116,12 @@ def test_saving__by_hand() -> None:
     )  # fmt: skip
     taken = np.array([True, True, False, False])
     found = saving(
-        share(taken, test.clusters), Traffic(1_000, 800, timedelta(days=10), 0.1, REPEATS, 900), test, taken, 2.0
+        share(taken, test.clusters),
+        Traffic(1_000, 800, timedelta(days=10), 0.1, REPEATS, 900),
+        test,
+        taken,
+        Price(),
+        2.0,
     )
 
     assert found.share.value == pytest.approx(0.4)
@@ -131,11 +138,31 @@ def test_saving__by_hand() -> None:
     assert found.calls.low < found.calls.value < found.calls.high
 
 
+def test_saving__at_the_workload_s_price__is_that_of_the_tokens() -> None:
+    """Prompt and completion tokens of the answered test rows cost what teacher.price says, per requests spared."""
+    test = replace(drawn(4, 7), tokens=[Tokens(90, 10), Tokens(190, 20), None, Tokens(290, 10)])
+    taken = np.array([True, True, True, False])
+    price = Price(currency="EUR", prompt_per_million=10, completion_per_million=100)
+    found = saving(
+        share(taken, test.clusters),
+        Traffic(1_000, 800, timedelta(days=10), 0.1, REPEATS, 900),
+        test,
+        taken,
+        price,
+        None,
+    )
+
+    assert found.money is not None
+    assert found.money.value == pytest.approx((90 * 10 + 10 * 100 + 190 * 10 + 20 * 100) / 1e6 / 3 * 800 * 0.9)
+    assert found.money_n == 3
+    assert found.currency == "EUR"
+
+
 def test_saving__of_an_hour__says_nothing_of_a_month() -> None:
     """Without a price, without usage and over less than a day, no figure is made up."""
     test, taken = drawn(10, 6), np.ones(10, dtype=bool)
     found = saving(
-        share(taken, test.clusters), Traffic(10, 10, timedelta(hours=1), 0.0, REPEATS, 10), test, taken, None
+        share(taken, test.clusters), Traffic(10, 10, timedelta(hours=1), 0.0, REPEATS, 10), test, taken, Price(), None
     )
 
     assert (found.money, found.tokens, found.calls_30_days, found.money_30_days) == (None, None, None, None)

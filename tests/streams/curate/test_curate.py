@@ -217,20 +217,22 @@ async def test_duplicates__in_one_batch_and_over_batches__name_the_first_of_thei
 
 
 async def test_duplicate__with_another_recorded_answer_or_drawn_for_audit__goes_on_as_a_vote() -> None:
-    """What a duplicate says anew is not lost; a student's answer says nothing."""
+    """What a duplicate says anew is not lost, nor who agrees with the first from then on; a student says nothing."""
     one = stage()
     records = await curate(
         one,
         traffic(0, answer="up"),
-        traffic(1, answer="down", id="v"),
-        traffic(2, answer="up"),
-        traffic(3, answer="down", answered_by=AnsweredBy.STUDENT),
+        traffic(1, answer="up"),
+        traffic(2, answer="down", id="v"),
+        traffic(3, answer="up", answered_by=AnsweredBy.STUDENT),
         traffic(4, FED_AGAIN, audit=True, propensity=0.05),
         traffic(5, answer="down", id="v"),
+        traffic(6, answer="up"),
     )
 
     kinds = [getattr(record, "kind", None) for record in records]
-    assert kinds == [CuratedKind.RECORD, CuratedKind.VOTE, None, None, CuratedKind.VOTE, None]
+    vote = CuratedKind.VOTE
+    assert kinds == [CuratedKind.RECORD, None, vote, None, vote, None, vote]
     assert {record.cluster_id for record in records} == {records[0].record_id}
     assert records[5].reason == DiscardReason.DUPLICATE_ID
 

@@ -51,7 +51,7 @@ class Run:
             elif found.reason == DiscardReason.DUPLICATE_ID or not (audit or found.another_answer):
                 continue
             else:
-                overlay.add_vote(record_id, found.cluster_id)
+                overlay.add_vote(record_id, found.cluster_id, answer)
             cluster = found.cluster_id if found else record_id
             curated.append(Kept(record_id, cluster, text.casefold(), text, answer, vote))
         if commit:
@@ -147,7 +147,7 @@ def test_overlay__that_is_never_merged__leaves_no_trace() -> None:
     index = DuplicateIndex(0.7, 10)
     overlay = index.overlay([("a", "profit falls")])
     overlay.add("1", "a", None)
-    overlay.add_vote("2", "1")
+    overlay.add_vote("2", "1", "up")
 
     assert len(index) == 0
     assert ask(index, "1", "profit falls") is None
@@ -174,6 +174,17 @@ def test_rebuilt__from_many_votes__still_knows_every_member() -> None:
     assert ask(index, "2", "profit") == Duplicate(DiscardReason.DUPLICATE_TEXT, "1", "1", another_answer=False)
     assert ask(index, "v49", "other words") is not None
     assert ask(index, "v1", "other words") is None
+
+
+def test_contested__cluster_hears_every_answer() -> None:
+    """An answer like the first tells nothing until another is heard; then all count, or those that differ would win."""
+    run = Run(10)
+    run.put([("1", "alpha", "up", False), ("2", "alpha", "up", False)])
+    run.put([("3", "alpha", "down", False), ("4", "alpha", "up", False), ("5", "alpha", None, False)])
+    run.rebuild()
+    run.put([("6", "alpha", "up", False), ("7", "beta", "up", False), ("8", "beta", "up", False)])
+
+    assert [kept.record_id for kept in run.curated] == ["1", "3", "4", "6", "7"]
 
 
 def test_eviction__takes_the_first_seen__though_it_was_found_last() -> None:

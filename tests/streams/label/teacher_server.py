@@ -30,10 +30,8 @@ class Call:
 
     @property
     def text(self) -> str:
-        """What stands between the delimiters."""
-        found = re.search(r"^<text>\n(.*?)\n</text>$", self.prompt, re.DOTALL | re.MULTILINE)
-        assert found is not None
-        return found.group(1)
+        """What stands between the delimiters; behind the examples, where there are any."""
+        return str(re.findall(r"^<text>\n(.*?)\n</text>$", self.prompt, re.DOTALL | re.MULTILINE)[-1])
 
     @property
     def codes(self) -> dict[str, str]:
