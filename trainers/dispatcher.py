@@ -25,6 +25,7 @@ from aiokafka.errors import KafkaError
 
 from deploy.edge import logs, probes
 from deploy.edge.command import told_in_one_line
+from deploy.edge.object_store import ObjectStore
 from deploy.edge.settings import Settings
 from schemas.errors import BadInput, ContractError, Unavailable
 from schemas.events import ModelPromotion, PromotionDecision, RetrainRequest, RunState, TrainingRun
@@ -267,7 +268,10 @@ async def _serve(settings: DispatcherSettings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    dispatcher = Dispatcher(settings, LocalLauncher(settings.artefacts_dir), lambda: datetime.now(UTC))
+    if settings.snapshots_url:
+        ObjectStore(settings.snapshots_url)  # a mistake in it is told now, not by every run
+    launcher = LocalLauncher(settings.artefacts_dir, settings.snapshots_url)
+    dispatcher = Dispatcher(settings, launcher, lambda: datetime.now(UTC))
     runner = await probes.serve_probes(
         settings.host, settings.metrics_port, dispatcher.healthy,
         lambda: None if dispatcher.ready else "the topics are being read",

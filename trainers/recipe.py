@@ -20,8 +20,9 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from deploy.edge.base_models import base_digest, find_base
+from deploy.edge.object_store import fetched
 from schemas import ids
-from schemas.errors import BadInput, ContractError, MillraceError
+from schemas.errors import BadInput, ContractError, MillraceError, Unavailable
 from schemas.events import BaseModel, Lineage, StudentForm
 from schemas.ids import digest
 from schemas.job import ChampionSpec, JobSpec
@@ -37,10 +38,11 @@ from trainers.students.linear import LinearStudent
 from trainers.suspects import out_of_fold, suspects
 
 
-def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress) -> None:
+def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress, snapshots: str | None = None) -> None:
     """Do the whole job, from the snapshot to the evidence.
 
     Raises:
+        Unavailable: the object store of the snapshots does not answer.
         MillraceError: the job as it stands can never succeed.
     """
     started = time.monotonic()
@@ -49,7 +51,8 @@ def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress) -> None:
     base = find_base(job.student.base_model)
 
     # 1 The rows, verified against the digest that the retrain request names.
-    snapshot = load_snapshot(Path(job.snapshot_uri), job.snapshot_sha256, job.labels)
+    with fetched(job.snapshot_uri, snapshots, out) as folder:
+        snapshot = load_snapshot(folder, job.snapshot_sha256, job.labels)
     train, validation, test = snapshot.train, snapshot.validation, snapshot.test
     progress.say("snapshot", message=f"{len(train)} train, {len(validation)} validation, {len(test)} test rows")
 
@@ -183,6 +186,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--job", type=Path, required=True, help="the job specification, JSON")
     parser.add_argument("--out", type=Path, required=True, help="folder for evidence, predictions and progress")
     parser.add_argument("--artefacts", type=Path, required=True, help="root folder; adapters go under adapters/")
+    parser.add_argument(
+        "--snapshots", help="URL below which the object store's snapshots lie; none: only paths are read"
+    )
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch's own choice)")
     options = parser.parse_args(arguments)
     if options.threads:
@@ -192,7 +198,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     progress = Progress(options.out)
     try:
-        run(_job(options.job), options.out, options.artefacts, progress)
+        run(_job(options.job), options.out, options.artefacts, progress, options.snapshots)
+    except Unavailable as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
     except MillraceError as error:
         evidence.write_failure(options.out, error)
         print(f"error: {error}", file=sys.stderr)

@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     workloads_dir: Path = Path("workloads")
     state_dir: Path = Path("var/state")
     artefacts_dir: Path = Path("var/artefacts")  # snapshots and adapters, shared by worker, jobs and student servers
+    snapshots_url: str | None = None  # an object store's folder for snapshots, by fsspec; None: below artefacts_dir
     allowed_hosts: list[str] = ["127.0.0.1", "localhost", "::1"]  # hosts that outgoing HTTP may reach
     host: str = "127.0.0.1"  # where this process listens
     metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: none is served

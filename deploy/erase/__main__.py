@@ -66,11 +66,8 @@ def erase(settings: Settings, topics: Topics, subject: Subject, *, dry_run: bool
             topics.erase(found.standing)
         if found.text_keys:
             told.gold = topics.erase_gold(partition, subject.workload, found.text_keys)
-    snapshots = settings.artefacts_dir / "snapshots"
-    told.snapshots, told.not_looked_at = holding(snapshots, {subject.workload}, found.record_ids)
-    told.models = trained_on(
-        settings.artefacts_dir, subject.workload, {held.snapshot_id for held in told.snapshots}
-    )  # fmt: skip
+    told.snapshots, told.not_looked_at = holding(settings, {subject.workload}, found.record_ids)
+    told.models = trained_on(settings.artefacts_dir, subject.workload, told.snapshots)
     if told.models:
         told.in_production = topics.in_production(partition, subject.workload)
     return told

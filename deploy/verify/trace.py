@@ -119,7 +119,7 @@ def _way(settings: Settings, topics: _Topics, places: set[FullPlace], ids: set[s
     way.open = state_of([place for place in found if place[0] in topics.committed], ended, topics.committed)
     workloads = {str(record["workload"]) for (topic, _, _), (_, record) in found.items() if topic == "labels"}
     if workloads:
-        way.snapshots, way.not_looked_at = holding(settings.artefacts_dir / "snapshots", workloads, ids)
+        way.snapshots, way.not_looked_at = holding(settings, workloads, ids)
     return way
 
 

@@ -1,7 +1,8 @@
 """An immutable snapshot of the window: rows.parquet and manifest.json in a folder named by what they hold.
 
 The digest covers canonical rows in the order of their ids, so that it depends neither on Parquet's encoding nor on how
-the batches fell. The folder appears at once and whole; one that no request names is garbage and harmless.
+the batches fell. The folder appears at once and whole; one that no request names is garbage and harmless. Where there
+is an object store, the finished folder goes there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from deploy.edge.object_store import ObjectStore
 from schemas.manifest import MANIFEST, ROWS, SnapshotManifest, effective_n, rows_digest
 from schemas.records import Split
 from schemas.workload import Workload
@@ -40,7 +42,7 @@ class Snapshot:
     """A snapshot as written."""
 
     manifest: SnapshotManifest
-    folder: Path  # absolute
+    uri: str  # an absolute path, or a URL of the object store
 
 
 def write(
@@ -52,6 +54,7 @@ def write(
     partition: int,
     below: int,
     earlier: Sequence[int] = (),
+    store: ObjectStore | None = None,
 ) -> Snapshot:
     """Write the snapshot of an epoch under root/<workload>/; writing the same again changes nothing.
 
@@ -63,6 +66,10 @@ def write(
         partition: of `labels`.
         below: the offset below which rows were considered.
         earlier: the same offset of each request that was made before.
+        store: where the finished folder goes, away from `root`; None: it stays.
+
+    Raises:
+        OSError: the disk does not take it. Unavailable: the store does not.
     """
     columns = [as_columns(row) for row in rows]
     manifest = _manifest(workload, rows, columns, epoch=epoch, partition=partition, below=below, earlier=earlier)
@@ -71,7 +78,11 @@ def write(
     if not _is_whole(folder, manifest):
         parent.mkdir(parents=True, exist_ok=True)
         _write(parent, folder, manifest, columns)
-    return Snapshot(manifest, folder)
+    if store is None:
+        return Snapshot(manifest, str(folder))
+    uri = store.put(folder, f"{workload.name}/{manifest.snapshot_id}")
+    shutil.rmtree(folder, ignore_errors=True)
+    return Snapshot(manifest, uri)
 
 
 def sweep(root: Path, now: datetime) -> list[Path]:

@@ -25,6 +25,7 @@ import duckdb
 
 from deploy.edge import copies
 from deploy.edge.framing import SINGLE_OBJECTS, Framing
+from deploy.edge.object_store import ObjectStore
 from deploy.edge.settings import Settings
 from schemas import topics
 from schemas.errors import DeadLetterReason, RecordRejected, Unavailable
@@ -82,10 +83,11 @@ class WindowStage:
         """Open the store.
 
         Raises:
-            SettingsError: another process holds the store.
+            SettingsError: another process holds the store, or the snapshots' URL cannot be used.
         """
         self._workloads, self._framing = workloads, framing
         self._snapshots = settings.artefacts_dir / "snapshots"
+        self._objects = ObjectStore(settings.snapshots_url) if settings.snapshots_url else None
         for folder in snapshot.sweep(self._snapshots, datetime.now(UTC)):
             LOG.info("removed %s, which a kill left half-written", folder)
         self._folder = copies.folder(settings.state_dir)
@@ -130,7 +132,7 @@ class WindowStage:
         """Take a batch in and ask for the retrains that fall due in it.
 
         Raises:
-            Unavailable: the disk does not take the rows or the snapshot.
+            Unavailable: the disk does not take the rows or the snapshot, or the object store the latter.
             WorkerFailed: the store can no longer be used by this process.
         """
         return await asyncio.to_thread(self._guarded, messages)
@@ -239,7 +241,7 @@ class WindowStage:
         rows = select(self._store, workload, partition, below, limits)
         taken = snapshot.write(
             self._snapshots, workload, rows, epoch=standing.epoch + 1, partition=partition, below=below,
-            earlier=standing.requested_at,
+            earlier=standing.requested_at, store=self._objects,
         )  # fmt: skip
         champion = turn.champions.get(place)
         request = job.request(workload, taken, [*verdicts, *checks], fired, champion=champion, time=now)

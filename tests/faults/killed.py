@@ -88,7 +88,7 @@ def doom_snapshots(moment: str, number: int) -> None:
             die(f"window, before snapshot {seen}")
         taken = write(*arguments, **options)
         if seen == number and moment == "after-snapshot":
-            die(f"window, after snapshot {taken.folder.name} was written, no request made")
+            die(f"window, after snapshot {taken.manifest.snapshot_id} was written, no request made")
         return taken
 
     def doomed_table(*arguments: Any, **options: Any) -> None:

@@ -80,14 +80,14 @@ def make_job(tiny_base: Path, tmp_path: Path) -> Callable[..., JobSpec]:
 def run_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Path, str]]:
     """Return a function that runs the program's main on a job and returns exit code, folder and what it said."""
 
-    def run(job: JobSpec, name: str = "run") -> tuple[int, Path, str]:
+    def run(job: JobSpec, name: str = "run", *more: str) -> tuple[int, Path, str]:
         out = tmp_path / name
         out.mkdir(exist_ok=True)
         (out / "job.json").write_text(job.to_json())
         artefacts = tmp_path / f"artefacts-{name}"
         code = 0
         try:
-            given = ["--job", out / "job.json", "--out", out, "--artefacts", artefacts, "--threads", 1]
+            given = ["--job", out / "job.json", "--out", out, "--artefacts", artefacts, "--threads", 1, *more]
             recipe.main([str(one) for one in given])
         except SystemExit as end:
             code = int(end.code or 0)

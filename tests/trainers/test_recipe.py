@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from pyarrow import parquet
 
+from deploy.edge import object_store
 from schemas.job import ChampionSpec, JobSpec
 from schemas.manifest import ROWS, AdapterManifest
 from schemas.rules.calibration import to_probabilities
@@ -135,3 +138,29 @@ def test_recipe__request_that_names_another_snapshot_is_refused(make_job: MakeJo
 
     assert code == 2
     assert "the request names" in json.loads((out / "failed.json").read_text())["message"]
+
+
+def test_recipe__snapshot_in_an_object_store(
+    make_job: MakeJob, run_recipe: RunRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read from below the given URL alone, checked like any other, and leaves no copy; an outage ends no run."""
+    local = make_job(count=120)
+    share = tmp_path / "share"
+    uri = f"{share.as_uri()}/news/0001-ab"
+    job = dataclasses.replace(local, snapshot_uri=uri)
+
+    monkeypatch.setattr(object_store, "PATIENCE_SECONDS", 0)
+    code, out, said = run_recipe(job, "out-of-reach", "--snapshots", share.as_uri())
+    assert (code, "does not answer" in said, (out / "failed.json").exists()) == (1, True, False)
+
+    shutil.copytree(local.snapshot_uri, share / "news" / "0001-ab")
+    code, out, said = run_recipe(job, "not-allowed")
+    assert (code, "does not lie below" in said, (out / "failed.json").exists()) == (2, True, True)
+
+    code, out, said = run_recipe(job, "read", "--snapshots", share.as_uri())
+    assert (code, uri in (out / "evidence.json").read_text()) == (0, True), said
+    assert not list(out.glob(".snapshot-*"))
+
+    (share / "news" / "0001-ab" / "rows.parquet").write_bytes(b"other")
+    code, out, said = run_recipe(job, "changed", "--snapshots", share.as_uri())
+    assert (code, (out / "failed.json").exists()) == (2, True)

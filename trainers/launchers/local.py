@@ -30,8 +30,9 @@ _NVIDIA_SECONDS: Final = 20
 class LocalLauncher:
     """Child processes on this machine."""
 
-    def __init__(self, artefacts: Path) -> None:
+    def __init__(self, artefacts: Path, snapshots_url: str | None = None) -> None:
         self._artefacts = artefacts.resolve()
+        self._snapshots = ["--snapshots", snapshots_url] if snapshots_url else []
         self._gpus = _gpus()
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
 
@@ -108,7 +109,7 @@ class LocalLauncher:
         threads = max(1, len(os.sched_getaffinity(0)) // self.capacity())
         return [
             sys.executable, "-m", "trainers.recipe", "--job", str(folder / JOB), "--out", str(folder),
-            "--artefacts", str(self._artefacts), "--threads", str(threads),
+            "--artefacts", str(self._artefacts), "--threads", str(threads), *self._snapshots,
         ]  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def write(folder: Path, rows: list[Row], below: int = 9) -> snapshot.Snapshot:
 def test_snapshot__read_back(tmp_path: Path) -> None:
     """The Parquet file holds the rows by the contract's columns; the manifest says what it holds."""
     taken = write(tmp_path, ROWS)
-    table = pq.read_table(taken.folder / "rows.parquet")
+    table = pq.read_table(Path(taken.uri) / "rows.parquet")
 
     assert table.column_names == [
         "record_id", "cluster_id", "text", "label", "class_probabilities", "split", "propensity", "provenance",
@@ -42,8 +42,8 @@ def test_snapshot__read_back(tmp_path: Path) -> None:
     assert table.column("class_probabilities").to_pylist() == [None, [0.25, 0.75], [0.25, 0.75]]
     assert str(table.schema.field("event_time").type) == "timestamp[us, tz=UTC]"
     manifest = taken.manifest
-    assert (taken.folder / "manifest.json").read_bytes() == manifest.to_bytes()
-    assert taken.folder == tmp_path / NAME / manifest.snapshot_id
+    assert (Path(taken.uri) / "manifest.json").read_bytes() == manifest.to_bytes()
+    assert Path(taken.uri) == tmp_path / NAME / manifest.snapshot_id
     assert (manifest.rows, manifest.labels_offset, manifest.epoch) == (3, 9, 2)
     assert manifest.class_counts["TRAIN"] == {"earnings": 0, "mergers": 3}
     assert (manifest.time_from, manifest.time_to) == ("2026-01-01T00:00:00+00:00", "2026-01-01T02:00:00+00:00")
@@ -79,26 +79,26 @@ def test_digest__other_offset(tmp_path: Path) -> None:
     one, two = write(tmp_path, ROWS, below=9), write(tmp_path, ROWS, below=11)
 
     assert one.manifest.rows_sha256 == two.manifest.rows_sha256
-    assert one.folder != two.folder
+    assert one.uri != two.uri
 
 
 def test_write__again(tmp_path: Path) -> None:
     """Writing the same snapshot again touches nothing."""
     taken = write(tmp_path, ROWS)
-    before = (taken.folder / "rows.parquet").stat()
+    before = (Path(taken.uri) / "rows.parquet").stat()
     again = write(tmp_path, ROWS)
 
     assert again == taken
-    assert (taken.folder / "rows.parquet").stat().st_mtime_ns == before.st_mtime_ns
+    assert (Path(taken.uri) / "rows.parquet").stat().st_mtime_ns == before.st_mtime_ns
 
 
 def test_write__over_a_damaged_folder(tmp_path: Path) -> None:
     """A folder of the right name with the wrong content is replaced."""
     taken = write(tmp_path, ROWS)
-    (taken.folder / "manifest.json").write_text("{")
+    (Path(taken.uri) / "manifest.json").write_text("{")
     again = write(tmp_path, ROWS)
 
-    assert (again.folder / "manifest.json").read_bytes() == taken.manifest.to_bytes()
+    assert (Path(again.uri) / "manifest.json").read_bytes() == taken.manifest.to_bytes()
 
 
 def test_write__fails_half_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,9 +143,9 @@ def test_sweep__removes_what_a_kill_left_an_hour_ago(tmp_path: Path) -> None:
     for folder in (old, young):
         folder.mkdir()
     now = datetime.now(UTC)
-    for folder, hours in ((old, 2), (taken.folder, 2), (young, 0)):
+    for folder, hours in ((old, 2), (Path(taken.uri), 2), (young, 0)):
         at = (now - timedelta(hours=hours)).timestamp()
         os.utime(folder, (at, at))
 
     assert snapshot.sweep(tmp_path, now) == [old]
-    assert (old.exists(), young.exists(), taken.folder.exists()) == (False, True, True)
+    assert (old.exists(), young.exists(), Path(taken.uri).exists()) == (False, True, True)

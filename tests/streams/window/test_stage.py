@@ -13,6 +13,7 @@ import pytest
 
 from deploy.edge.settings import Settings
 from schemas import topics
+from schemas.errors import Unavailable
 from schemas.events import ModelState, RetrainRequest, RunState, ServedModel, TrainingRun
 from schemas.ids import request_id
 from schemas.job import JobSpec
@@ -31,8 +32,8 @@ TRIGGERS = {"count": 40, "least_rows": 5}
 class Rig:
     """A stage on a folder, with the topics it writes and reads back."""
 
-    def __init__(self, folder: Path, **tables: Any) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, snapshots_url: str | None = None, **tables: Any) -> None:
+        self.folder, self.snapshots_url = folder, snapshots_url
         self.workload: Workload = workload(LABELS, **{"triggers": TRIGGERS} | tables)
         self.log: dict[Topic, list[Message]] = {}
         self.offsets: dict[Topic, int] = {}
@@ -40,7 +41,9 @@ class Rig:
         self.stage = self.started()
 
     def started(self) -> WindowStage:
-        settings = Settings(state_dir=self.folder / "state", artefacts_dir=self.folder / "artefacts")
+        settings = Settings(
+            state_dir=self.folder / "state", artefacts_dir=self.folder / "artefacts", snapshots_url=self.snapshots_url
+        )
         self.stage = WindowStage(settings, {NAME: self.workload})
         self.stage.assign(PARTITION, MemoryReader(self.log, self.offsets, self.topic_ids))
         return self.stage
@@ -168,6 +171,29 @@ async def test_batch__aborted_between_snapshot_and_request(rig: Rig) -> None:
     assert len(rig.log[topics.RETRAIN_REQUESTS]) == 1
     assert len(list((rig.folder / "artefacts" / "snapshots" / NAME).iterdir())) == 1
     assert await rig.labels(45, 30) == []
+
+
+async def test_object_store__out_of_reach_and_back(tmp_path: Path) -> None:
+    """An outage of the store refuses the batch, nothing is lost, and the same batch brings the request."""
+    share = tmp_path / "share"
+    rig, plain = Rig(tmp_path / "stored", share.as_uri()), Rig(tmp_path / "plain")
+    new = rig.put(topics.LABELS, *(said(number) for number in range(45)))
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="does not answer"):
+            await rig.stage.process(new)
+    share.mkdir()
+    (request,) = await rig.feed(new)
+    (same,) = await plain.labels(0, 45)
+
+    assert request.snapshot_uri == JobSpec.from_json(request.job).snapshot_uri
+    assert request.snapshot_uri == f"{share.as_uri()}/{NAME}/{request.snapshot_id}"
+    assert request.snapshot_sha256 == same.snapshot_sha256
+    stored, local = share / NAME / request.snapshot_id, Path(same.snapshot_uri)
+    for file in ("manifest.json", "rows.parquet"):
+        assert (stored / file).read_bytes() == (local / file).read_bytes()
+    assert not list((rig.folder / "artefacts" / "snapshots" / NAME).iterdir())  # gone once the store has it
+    await rig.stage.close()
+    await plain.stage.close()
 
 
 @pytest.mark.parametrize("lose_state", [False, True])
