@@ -130,7 +130,7 @@ def test_ledger__worker_killed_before_a_commit(topics: Settings, tell: Tell) -> 
     """Answers that were in hand and not settled are asked for again: they too are calls in flight."""
     with teaching(topics, answered_at_once=10_000) as teacher:
         Traffic(topics, answers=0.0, duplicates=0.0, near_duplicates=0.0).send(RECORDS)
-        worker = doomed(topics, "label", "before-commit", 2, "curate,label")
+        worker = doomed(topics, "label", "before-commit", 1, "curate,label")
         with ending(worker):
             await_death(worker, tell)
             asked, before = len(teacher.server.calls), calls(spend(topics))
