@@ -71,6 +71,7 @@ class CuratedKind(StrEnum):
 
     RECORD = "RECORD"
     VOTE = "VOTE"
+    ANCHOR = "ANCHOR"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,8 @@ class Origin(Record):
 class CuratedRecord(Record):
     """A redacted, normalised, deduplicated and enriched traffic record.
 
-    Or a vote: a duplicate that carries another recorded answer.
+    Or a vote: a duplicate that says or may say another label. Or an anchor: a gold text that the teacher is asked again,
+    at `event_time`, the round's; its origin is its place in gold.
     """
 
     record_id: str
@@ -171,6 +173,8 @@ class LabelKind(StrEnum):
     LABEL = "LABEL"
     VOTE = "VOTE"
     ERASURE = "ERASURE"
+    CORRECTION = "CORRECTION"
+    ANCHOR = "ANCHOR"
 
 
 class Provenance(StrEnum):
@@ -194,7 +198,11 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class LabelRecord(Record):
-    """A curated record with its teacher label; or an erasure."""
+    """A curated record with its teacher label.
+
+    Or an erasure, or a correction: another label for a record that has one, its origin the label it corrects. Or an
+    anchor: what the teacher says of a gold text this time.
+    """
 
     record_id: str
     workload: str
@@ -216,6 +224,7 @@ class LabelRecord(Record):
     calls: dict[str, int] = field(default_factory=dict)
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    batched: bool = False  # The teacher was asked through its batch endpoint, at the price of that.
     split: Split = Split.TRAIN  # Decided once, by the hash of the cluster.
     audit: bool = False
     selection_reason: str | None = None
