@@ -15,7 +15,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, Final
 
 import click
@@ -31,6 +30,7 @@ from deploy.edge.kafka import topic_name
 from deploy.simulate.forms import Wire
 from schemas.codec import decode
 from schemas.records import CuratedRecord, LabelRecord
+from schemas.rules.intervals import Interval
 from schemas.rules.partition import partition_of
 from schemas.topics import CURATED, LABELS, PARTITIONS
 
@@ -43,20 +43,7 @@ _QUANTILES: Final = (0.50, 0.99)
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Quantile:
-    """A quantile of the latency with its 95 % interval, in milliseconds."""
-
-    value: float
-    low: float
-    high: float
-
-    def told(self) -> str:
-        """Return it as text."""
-        return f"{self.value:.0f} ({self.low:.0f}-{self.high:.0f})"
-
-
-def quantiles(due: Floats, late: Floats, seed: int) -> list[Quantile]:
+def quantiles(due: Floats, late: Floats, seed: int) -> list[Interval]:
     """Return p50 and p99 with their intervals: whole seconds are drawn with replacement.
 
     Args:
@@ -73,7 +60,11 @@ def quantiles(due: Floats, late: Floats, seed: int) -> list[Quantile]:
     ]
     low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
     whole = np.quantile(late, _QUANTILES)
-    return [Quantile(float(v), float(a), float(b)) for v, a, b in zip(whole, low, high, strict=True)]
+    return [Interval(float(v), float(a), float(b)) for v, a, b in zip(whole, low, high, strict=True)]
+
+
+def _told(milliseconds: Interval) -> str:
+    return f"{milliseconds.value:.0f} ({milliseconds.low:.0f}-{milliseconds.high:.0f})"
 
 
 def times(arrivals: Sequence[Arrival], curated: str, due: Sequence[float]) -> tuple[Floats, Floats]:
@@ -192,7 +183,7 @@ def main(rates: list[int], seconds: int, end: str, seed: int) -> None:
             warm = due >= WARM_SECONDS
             p50, p99 = quantiles(due[warm], late[warm], seed)
             n = int(warm.sum())
-            print(f"{rate:10,}{n:9,}{p50.told():>20}{p99.told():>20}{late[warm].max():8.0f}", flush=True)
+            print(f"{rate:10,}{n:9,}{_told(p50):>20}{_told(p99):>20}{late[warm].max():8.0f}", flush=True)
             found[str(rate)] = {"n": n} | {
                 name: round(one.value, 1) for name, one in (("p50_ms", p50), ("p99_ms", p99))
             } | {"p99_interval_ms": [round(p99.low, 1), round(p99.high, 1)]}  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from hashlib import sha256
@@ -69,15 +69,6 @@ class SnapshotManifest:
             ValueError, TypeError: it is no such manifest.
         """
         return cls(**json.loads(data))
-
-
-def effective_n(propensities: Sequence[float]) -> float:
-    """Return how many rows of equal weight say as much as these do, weighted by 1 / propensity; 0 of none.
-
-    Kish, "Survey Sampling" (1965): (sum w)^2 / sum w^2.
-    """
-    weights = [1 / propensity for propensity in propensities]
-    return sum(weights) ** 2 / sum(weight**2 for weight in weights) if weights else 0.0
 
 
 def rows_digest(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -29,6 +29,7 @@ from schemas.ids import digest
 from schemas.records import Ceiling, LabelKind, LabelRecord, Provenance, Record, Split
 from schemas.rules.ceiling import check_target, highest_agreement
 from schemas.rules.intervals import wilson
+from schemas.rules.kish import effective_n
 from schemas.rules.partition import partition_of
 from schemas.topics import CEILINGS, LABELS, PARTITIONS
 from schemas.workload import Workload
@@ -122,7 +123,7 @@ def measured(pairs: Sequence[Pair], asked: int, labels: int, time: datetime) -> 
     """
     weights = np.array([1 / pair.first.propensity for pair in pairs])
     same = np.array([pair.same for pair in pairs], dtype=np.float64)
-    effective = float(weights.sum() ** 2 / (weights**2).sum())
+    effective = effective_n(weights)
     found = wilson(float(np.average(same, weights=weights)), effective)
     one = pairs[0].first
     return Ceiling(

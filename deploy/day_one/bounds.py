@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
 
+from schemas.rules import kish
+
 METHOD: Final = "Clopper-Pearson on the effective n"
 
 Floats = NDArray[np.float64]
@@ -37,7 +39,7 @@ class Figure:
 
 def effective_n(clusters: Sequence[Hashable]) -> float:
     """Return how many independent rows the rows of these clusters are worth; 0 without rows."""
-    return len(clusters) ** 2 / sum(size * size for size in Counter(clusters).values()) if len(clusters) else 0.0
+    return kish.effective_n(Counter(clusters).values())
 
 
 def share(hits: Flags, clusters: Sequence[Hashable], level: float = 0.95) -> Figure:

@@ -17,6 +17,7 @@ from scipy.stats import t
 
 from schemas.rules.calibration import fit_temperature, to_probabilities
 from schemas.rules.intervals import Interval, wilson
+from schemas.rules.kish import effective_n
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,9 +37,8 @@ class Sample:
 
     @property
     def effective_n(self) -> float:
-        """Kish: (sum of w)^2 / sum of w^2, over clusters."""
-        mass = self._by_cluster(self.weights)
-        return float(mass.sum() ** 2 / (mass**2).sum())
+        """Kish's effective n, over clusters."""
+        return effective_n(self._by_cluster(self.weights))
 
     def mean(self, values: Floats) -> float:
         """Return the weighted mean of a value per row."""

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t
 
+from schemas.rules.kish import effective_n
+
 METHOD: Final = "cluster bootstrap, percentile"
 _BLOCK: Final = 256  # draws at a time: bounds memory at 256 x clusters
 
@@ -64,7 +66,7 @@ class ClusterBootstrap:
         self._clusters, self._draws, self._seed = len(names), draws, seed
         mass = np.bincount(self._cluster, weights=self._weights, minlength=len(names))
         self.n = len(clusters)
-        self.effective_n = float(mass.sum() ** 2 / (mass**2).sum())  # Kish, over clusters
+        self.effective_n = effective_n(mass)  # over clusters
 
     def totals(self, columns: Floats) -> Totals:
         """Return the weighted sums of columns (rows, columns), over all rows and over each draw."""

@@ -13,14 +13,7 @@ CLASS_NAME: Final = "class-count"
 
 def verdict(new_labels: int, threshold: int) -> TriggerVerdict:
     """Return whether the labels since the last request reach the threshold."""
-    fired = new_labels >= threshold
-    return TriggerVerdict(
-        trigger=NAME,
-        fired=fired,
-        numbers={"labels": float(new_labels), "threshold": float(threshold)},
-        explanation=f"{new_labels:,} new labels since the last request {'reach' if fired else 'are below'} "
-        f"the threshold of {threshold:,}.",
-    )
+    return _verdict(NAME, new_labels, threshold, f"{new_labels:,} new labels since the last request")
 
 
 def class_verdict(new_labels: Mapping[str, int], thresholds: Mapping[str, int]) -> TriggerVerdict:
@@ -30,14 +23,17 @@ def class_verdict(new_labels: Mapping[str, int], thresholds: Mapping[str, int]) 
         ValueError: no class has a threshold.
     """
     label = max(thresholds, key=lambda one: (new_labels.get(one, 0) / thresholds[one], one))
-    count, threshold = new_labels.get(label, 0), thresholds[label]
+    count = new_labels.get(label, 0)
+    return _verdict(CLASS_NAME, count, thresholds[label], f"{count:,} new labels of {label!r}")
+
+
+def _verdict(trigger: str, count: int, threshold: int, what: str) -> TriggerVerdict:
     fired = count >= threshold
     return TriggerVerdict(
-        trigger=CLASS_NAME,
+        trigger=trigger,
         fired=fired,
         numbers={"labels": float(count), "threshold": float(threshold)},
-        explanation=f"{count:,} new labels of {label!r} {'reach' if fired else 'are below'} its threshold of "
-        f"{threshold:,}.",
+        explanation=f"{what} {'reach' if fired else 'are below'} the threshold of {threshold:,}.",
     )
 
 

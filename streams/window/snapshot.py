@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deploy.edge.object_store import ObjectStore
-from schemas.manifest import MANIFEST, ROWS, SnapshotManifest, effective_n, rows_digest
+from schemas.manifest import MANIFEST, ROWS, SnapshotManifest, rows_digest
 from schemas.records import Split
+from schemas.rules.kish import effective_n
 from schemas.workload import Workload
 from streams.window.paraphrases import PARAPHRASE
 from streams.window.rows import Row, class_counts
@@ -129,7 +130,7 @@ def _manifest(
         time_to=_iso(max(times)) if times else None,
         effective_n={
             split.value: effective_n(
-                [row.propensity for row in rows if row.split == split and row.provenance != PARAPHRASE]
+                1 / row.propensity for row in rows if row.split == split and row.provenance != PARAPHRASE
             )
             for split in Split
         },
