@@ -86,7 +86,7 @@ def _marks(settings: Settings, consumer: Consumer, place: TopicPartition) -> tup
         known = consumer.list_topics(place.topic, timeout=_SECONDS).topics[place.topic]
         if known.error is not None:
             raise ContractError(f"{place.topic}: {known.error.str()}: run `millrace topics apply`")
-        return _watermarks(consumer, place)
+        return watermarks(consumer, place)
     except KafkaException as error:
         raise Unavailable(f"no answer from {settings.bootstrap_servers}: {error.args[0].str()}") from error
 
@@ -96,7 +96,7 @@ def _elects(error: BaseException) -> bool:
 
 
 @retry(retry=retry_if_exception(_elects), stop=stop_after_delay(_SECONDS), wait=wait_fixed(0.2), reraise=True)
-def _watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+def watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
     """Return the first and the next offset; a partition that is just made or moved has no leader for a moment."""
     return consumer.get_watermark_offsets(place, timeout=_SECONDS)
 

@@ -15,9 +15,11 @@ from typing import Any, Final, TypeVar
 import click
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from deploy.edge.command import told_in_one_line
 from deploy.edge.kafka import group_name, librdkafka, topic_name
+from deploy.edge.partitions import watermarks
 from deploy.edge.settings import Settings
 from deploy.kafka.admin import connect, positions_of
 from schemas.errors import ContractError, Unavailable
@@ -145,7 +147,7 @@ def _position(settings: Settings, stage: str, new: Collection[str]) -> bool:
         starts = [
             TopicPartition(
                 place.topic, place.partition,
-                0 if place.topic in new else group.get_watermark_offsets(place, TIMEOUT_SECONDS)[0],
+                0 if place.topic in new else watermarks(group, place)[0],
             )
             for place in bare
         ]  # fmt: skip
@@ -157,16 +159,17 @@ def _position(settings: Settings, stage: str, new: Collection[str]) -> bool:
     return bool(bare)
 
 
+def _has_no_coordinator(error: BaseException) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in _NOT_YET
+
+
+@retry(
+    retry=retry_if_exception(_has_no_coordinator), stop=stop_after_delay(TIMEOUT_SECONDS), wait=wait_fixed(0.1),
+    reraise=True,
+)  # fmt: skip
 def _once_coordinated(ask: Callable[[], T]) -> T:
     """Return the answer, asking again while a broker that has just started is still finding a group's coordinator."""
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while True:
-        try:
-            return ask()
-        except KafkaException as error:
-            if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
+    return ask()
 
 
 def _told(error: KafkaException, settings: Settings) -> Unavailable:
