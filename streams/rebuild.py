@@ -72,7 +72,8 @@ class OwnTopics:
 
     def _until(self, consumer: Consumer, topic: Topic, mark: int) -> Iterator[Message]:
         while not self._given_up.is_set():
-            for raw in consumer.consume(_READ, 0.2):
+            first = consumer.poll(0.2)  # `consume` alone waits for its time where there are fewer than asked
+            for raw in (first, *consumer.consume(_READ, 0.0)) if first is not None else ():
                 error = raw.error()
                 if error is None:
                     if (raw.offset() or 0) >= mark:

@@ -72,7 +72,7 @@ def values(settings: Settings, topic: Topic) -> list[bytes]:
     ended: set[int | None] = set()
     try:
         while len(ended) < PARTITIONS:
-            for raw in consumer.consume(1_000, 1.0):
+            for raw in consumer.consume(1_000, 0.05):
                 error = raw.error()
                 if error is None:
                     found.append(raw.value() or b"")

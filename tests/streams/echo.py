@@ -135,7 +135,7 @@ def read(settings: Settings, topic: Topic) -> list[Any]:
     ended: set[Any] = set()
     try:
         while len(ended) < PARTITIONS:
-            for raw in consumer.consume(1_000, 1.0):
+            for raw in consumer.consume(1_000, 0.05):
                 error = raw.error()
                 if error is None:
                     found.append(decode(topic.record, raw.value() or b""))

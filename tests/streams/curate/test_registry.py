@@ -58,7 +58,7 @@ class Place:
         found: list[bytes] = []
         try:
             while True:
-                for raw in consumer.consume(1_000, 1.0):
+                for raw in consumer.consume(1_000, 0.05):
                     error = raw.error()
                     if error is None:
                         found.append(raw.value() or b"")
