@@ -22,6 +22,7 @@ from streams.triggers.verdicts import Test, waiting
 
 NAME: Final = "label-mix"
 _LEAST_EXPECTED: Final = 10.0
+_DIGITS: Final = 9  # equal classes stay equal, however their weights add up
 
 
 def verdict(reference: Sample, recent: Sample, *, alpha: float, look: int, floor: float) -> TriggerVerdict:
@@ -54,14 +55,14 @@ def verdict(reference: Sample, recent: Sample, *, alpha: float, look: int, floor
 def _pooled(table: Floats) -> Floats:
     """Put classes too rare to test together; where even they are too few, the rarest of the others takes them in."""
     sizes = table.sum(axis=1)
-    expected = table.sum(axis=0) / sizes.sum() * sizes.min()
+    expected = (table.sum(axis=0) / sizes.sum() * sizes.min()).round(_DIGITS)
     kept = table[:, expected >= _LEAST_EXPECTED]
     rest = table[:, expected < _LEAST_EXPECTED].sum(axis=1)
     if rest.sum() == 0:
         return kept
     if rest.sum() / sizes.sum() * sizes.min() >= _LEAST_EXPECTED or kept.shape[1] == 0:
         return np.column_stack([kept, rest])
-    kept[:, kept.sum(axis=0).argmin()] += rest
+    kept[:, kept.sum(axis=0).round(_DIGITS).argmin()] += rest
     return kept
 
 
