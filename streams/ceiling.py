@@ -13,18 +13,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nsmallest
-from typing import Any, Final
+from typing import Final
 
 import click
 import numpy as np
-from confluent_kafka import KafkaException, Producer
 
 from deploy.edge.command import told_in_one_line
 from deploy.edge.framing import Framing
-from deploy.edge.kafka import producer, topic_name
 from deploy.edge.partitions import read_records
 from deploy.edge.settings import Settings
-from schemas.errors import BadInput, Unavailable
+from deploy.edge.transaction import transaction
+from schemas.errors import BadInput
 from schemas.ids import digest
 from schemas.records import Ceiling, LabelKind, LabelRecord, Provenance, Record, Split
 from schemas.rules.ceiling import check_target, highest_agreement
@@ -151,22 +150,9 @@ def write(settings: Settings, found: Ceiling) -> None:
     """
     framing = Framing(settings)
     framing.register([CEILINGS])
-    refused: list[str] = []
-
-    def delivered(error: Any, _message: Any) -> None:
-        if error is not None:
-            refused.append(error.str())
-
-    try:
-        client = Producer(producer(settings))
-        client.produce(
-            topic_name(settings, CEILINGS), framing.encode(CEILINGS, found), found.workload.encode(),
-            partition_of(found.workload, PARTITIONS), on_delivery=delivered,
-        )  # fmt: skip
-        if client.flush(_SECONDS) or refused:
-            raise Unavailable(f"the cluster did not take the ceiling: {(refused or ['no answer'])[0]}")
-    except KafkaException as error:
-        raise Unavailable(f"no answer from {settings.bootstrap_servers}: {error}") from error
+    with transaction(settings, "ceiling") as put:
+        partition = partition_of(found.workload, PARTITIONS)
+        put(CEILINGS, partition, found.workload.encode(), framing.encode(CEILINGS, found), ())
 
 
 def told(found: Ceiling, pairs: Sequence[Pair], labels: int) -> str:
