@@ -20,7 +20,6 @@ import numpy as np
 
 from deploy.edge.command import told_in_one_line
 from deploy.edge.framing import Framing
-from deploy.edge.partitions import read_records
 from deploy.edge.settings import Settings
 from deploy.edge.transaction import transaction
 from schemas.errors import BadInput
@@ -29,9 +28,11 @@ from schemas.records import Ceiling, LabelKind, LabelRecord, Provenance, Record,
 from schemas.rules.ceiling import check_target, highest_agreement
 from schemas.rules.intervals import wilson
 from schemas.rules.partition import partition_of
-from schemas.topics import CEILINGS, LABELS, PARTITIONS
+from schemas.rules.spend import Spend, cost_of
+from schemas.topics import CEILINGS, PARTITIONS
 from schemas.workload import Workload
-from streams.again import ask_again
+from streams.again import ask_again, read_labels
+from streams.label.costs import Costs
 from streams.label.examples import Examples
 
 ROWS: Final = 200  # 95 % interval of 0.95: 0.91 to 0.97
@@ -87,7 +88,7 @@ def _least(records: Iterable[LabelRecord], rows: int) -> list[LabelRecord]:
     return nsmallest(rows, records, key=lambda record: digest("ceiling", record.record_id))
 
 
-def paired(records: Sequence[LabelRecord], again: Sequence[Record], workload: Workload) -> list[Pair]:
+def paired(records: Sequence[LabelRecord], again: Sequence[Record | None], workload: Workload) -> list[Pair]:
     """Return the records that got a label both times.
 
     Raises:
@@ -110,12 +111,12 @@ def paired(records: Sequence[LabelRecord], again: Sequence[Record], workload: Wo
     return pairs
 
 
-def measured(pairs: Sequence[Pair], asked: int, labels: int, time: datetime) -> Ceiling:
+def measured(pairs: Sequence[Pair], again: Sequence[Record | None], labels: int, time: datetime) -> Ceiling:
     """Return what the pairs say; a row counts by the inverse of its propensity.
 
     Args:
         pairs: at least one.
-        asked: how many records were asked again.
+        again: what came of all that were to be asked again; None: the budget was spent before.
         labels: size of the label set.
         time: of the measurement.
     """
@@ -123,7 +124,8 @@ def measured(pairs: Sequence[Pair], asked: int, labels: int, time: datetime) -> 
     same = np.array([pair.same for pair in pairs], dtype=np.float64)
     effective = float(weights.sum() ** 2 / (weights**2).sum())
     found = wilson(float(np.average(same, weights=weights)), effective)
-    one = pairs[0].first
+    one, asked = pairs[0].first, [record for record in again if record is not None]
+    spend = sum((cost for cost in map(cost_of, asked) if cost is not None), Spend())
     return Ceiling(
         workload=one.workload,
         time=time,
@@ -135,10 +137,10 @@ def measured(pairs: Sequence[Pair], asked: int, labels: int, time: datetime) -> 
         low=found.low,
         high=found.high,
         ceiling=highest_agreement(found.high, labels),
-        unlabelled=asked - len(pairs),
-        teacher_calls=sum(pair.second.teacher_calls for pair in pairs),
-        prompt_tokens=sum(pair.second.prompt_tokens for pair in pairs),
-        completion_tokens=sum(pair.second.completion_tokens for pair in pairs),
+        unlabelled=len(asked) - len(pairs),
+        teacher_calls=spend.calls,
+        prompt_tokens=spend.prompt_tokens,
+        completion_tokens=spend.completion_tokens,
     )
 
 
@@ -184,16 +186,19 @@ def main(name: str | None, bootstrap_servers: str | None) -> None:
     """
     settings = Settings.load(bootstrap_servers=bootstrap_servers)
     workload = settings.workload(name)
-    examples = Examples({workload.name: workload})
-    labels = read_records(settings, "ceiling", Framing(settings), LABELS, LabelRecord, workload.name)
+    examples, costs = Examples({workload.name: workload}), Costs()
+    labels = (placed.record for placed in read_labels(settings, "ceiling", workload.name, costs))
     records = drawn(learnt(examples, labels))
     if not records:
         raise BadInput("WORKLOAD", workload.name, "its teacher was not asked for any test record yet; wait for labels")
-    again = asyncio.run(ask_again(settings, workload, [(one.record_id, one.text) for one in records], examples))
+    questions = [(one.record_id, one.text) for one in records]
+    again = asyncio.run(ask_again(settings, workload, questions, costs, examples))
     pairs = paired(records, again, workload)
-    found = measured(pairs, len(records), len(workload.labels), datetime.now(UTC))
+    found = measured(pairs, again, len(workload.labels), datetime.now(UTC))
     write(settings, found)
     click.echo(told(found, pairs, len(workload.labels)))
+    if None in again:
+        click.echo(f"{again.count(None)} were not asked: the budget is spent")
     check_target(f"{workload.name}: gate.agreement_floor", workload.gate.agreement_floor, found)
     check_target(f"{workload.name}: rollout.agreement_floor", workload.rollout.agreement_floor, found)
 

@@ -57,8 +57,6 @@ def ledger(
     labels: Iterable[tuple[datetime, LabelRecord]],
     others: Iterable[tuple[datetime, DeadLetter | Ceiling]],
     now: datetime,
-    others: Iterable[tuple[datetime, DeadLetter | Ceiling]],
-    now: datetime,
 ) -> Ledger:
     """Add up what the topics hold of one workload.
 

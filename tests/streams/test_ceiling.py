@@ -22,6 +22,7 @@ from schemas.records import DeadLetter, LabelKind, LabelRecord, Provenance, Spli
 from schemas.topics import CEILINGS, LABELS
 from streams.again import ask_again
 from streams.ceiling import drawn, main, measured, paired
+from streams.label.costs import Costs
 from streams.label.prompt import coded_prompt, prompt_sha256
 from tests.streams.doubles import NAME, PARTITION, label, workload
 from tests.streams.echo import read
@@ -48,7 +49,7 @@ def again(records: list[LabelRecord], *acts: Act, **tables: Any) -> tuple[list[A
     async def ask() -> tuple[list[Any], Server]:
         async with teacher_server(*acts) as server:
             of = workload(teacher={"url": server.url, "attempts": 2}, **tables)
-            return await ask_again(Settings(), of, [(one.record_id, one.text) for one in records]), server
+            return await ask_again(Settings(), of, [(one.record_id, one.text) for one in records], Costs()), server
 
     return asyncio.run(ask())
 
@@ -99,11 +100,11 @@ def test_pairs__weigh_by_propensity_and_leave_out_what_got_no_label():
         records, lambda call: status(400)(call) if call.text == "Company 3 reports" else every_tenth(call)
     )
     pairs = paired(records, answers, workload())
-    found = measured(pairs, len(records), 3, NOW)
+    found = measured(pairs, answers, 3, NOW)
 
     assert isinstance(answers[2], DeadLetter)
     assert answers[2].reason == DeadLetterReason.TEACHER_REFUSED
-    assert (found.rows, found.unlabelled, found.teacher_calls) == (29, 1, 29)
+    assert (found.rows, found.unlabelled, found.teacher_calls) == (29, 1, 30)
     assert found.self_agreement == pytest.approx(26 / 38)  # 10 is one of 3 that differ, and counts 10
     assert found.effective_n == pytest.approx(38**2 / (28 + 100))
     assert found.self_agreement < found.high < found.ceiling < 1
