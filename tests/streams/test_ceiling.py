@@ -166,7 +166,7 @@ def ceiling(place: Settings, *arguments: str) -> Result:
 
 @pytest.mark.broker
 def test_ceiling__is_measured_kept_and_binds_targets(topics):
-    """Each drawn record is asked once, the measurement is kept, and a floor that no student reaches is refused."""
+    """Each drawn record is asked once, the measurement kept; a floor above it and a spent budget are refused."""
     topics.workloads_dir.mkdir()
     file = topics.workloads_dir / "news.toml"
     client = Producer(producer(topics))
@@ -180,11 +180,15 @@ def test_ceiling__is_measured_kept_and_binds_targets(topics):
         calls = len(server.calls)
         file.write_text(file.read_text().replace("agreement_floor = 0.9", "agreement_floor = 0.99"))
         refused = ceiling(topics)
+        file.write_text(f'{FILE}[teacher]\nurl = "{server.url}"\nbudget = {{ total = {{ calls = 400 }} }}\n')
+        broke = ceiling(topics)
+        after = len(server.calls)
     kept = read(topics, CEILINGS)
 
-    assert (empty.exit_code, fine.exit_code, refused.exit_code) == (2, 0, 2)
+    assert (empty.exit_code, fine.exit_code, refused.exit_code, broke.exit_code) == (2, 0, 2, 2)
     assert "was not asked for any test record yet" in empty.stderr
-    assert calls == 200
+    assert (calls, after) == (200, 400)
+    assert "news: teacher.budget.total.calls = 400.0: 400 are spent: raise it" in broke.stderr
     assert "first mergers, then other:" in fine.stdout
     assert [one.rows for one in kept] == [200, 200]
     assert 0.8 < kept[0].self_agreement < 0.97
