@@ -188,7 +188,7 @@ def test_ceiling__is_measured_kept_and_binds_targets(topics):
     assert (empty.exit_code, fine.exit_code, refused.exit_code, broke.exit_code) == (2, 0, 2, 2)
     assert "was not asked for any test record yet" in empty.stderr
     assert (calls, after) == (200, 400)
-    assert "news: teacher.budget.total.calls = 400.0: 400 are spent: raise it" in broke.stderr
+    assert "news: teacher.budget.total.calls = 400: 400 are spent: raise it" in broke.stderr
     assert "first mergers, then other:" in fine.stdout
     assert [one.rows for one in kept] == [200, 200]
     assert 0.8 < kept[0].self_agreement < 0.97

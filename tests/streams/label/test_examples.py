@@ -61,11 +61,8 @@ def test_nearest__shows_a_corrected_label() -> None:
     """What the teacher said when it was asked again stands in the prompt, not what it said at first."""
     known = Examples({NAME: NEWS})
     given = taught(1, "Acme buys Bolt")
-    for record in (
-        given,
-        taught(2, "Rain in Spain"),
-        replace(given, kind=LabelKind.CORRECTION, label="other", text=""),
-    ):
+    second = replace(given, kind=LabelKind.CORRECTION, label="other", text="")
+    for record in (given, taught(2, "Rain in Spain"), second):
         known.learn(PARTITION, record)
 
     assert known.nearest(PARTITION, NEWS, curated(9, text="Acme buys Bolt")) == (Example("Acme buys Bolt", "other"),)
