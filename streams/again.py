@@ -22,20 +22,18 @@ from streams.label.teacher import TeacherClient
 from streams.stage import Message
 
 
-def read_labels(settings: Settings, reader: str, workload: str, costs: Costs) -> Iterator[Placed[LabelRecord]]:
-    """Yield a workload's labels, in offset order; the costs of all that its teacher was asked are added on the way.
+def read_asked(settings: Settings, reader: str, workload: str, costs: Costs) -> Iterator[Placed[Record]]:
+    """Yield a workload's dead letters, ceilings and labels, each in offset order; their costs are added on the way.
 
     Raises:
         ContractError: a topic is missing, or holds something else.
         Unavailable: the cluster does not answer.
     """
     framing = Framing(settings)
-    for topic in (DEAD_LETTERS, CEILINGS):
-        for other in read_placed(settings, reader, framing, topic, topic.record, workload):
-            costs.add(other.record, other.appended)
-    for placed in read_placed(settings, reader, framing, LABELS, LabelRecord, workload):
-        costs.add(placed.record, placed.appended)
-        yield placed
+    for topic in (DEAD_LETTERS, CEILINGS, LABELS):
+        for placed in read_placed(settings, reader, framing, topic, topic.record, workload):
+            costs.add(placed.record, placed.appended)
+            yield placed
 
 
 async def ask_again(

@@ -31,7 +31,7 @@ from schemas.rules.partition import partition_of
 from schemas.rules.spend import Spend, cost_of
 from schemas.topics import CEILINGS, PARTITIONS
 from schemas.workload import Workload
-from streams.again import ask_again, read_labels
+from streams.again import ask_again, read_asked
 from streams.label.costs import Costs
 from streams.label.examples import Examples
 
@@ -187,8 +187,8 @@ def main(name: str | None, bootstrap_servers: str | None) -> None:
     settings = Settings.load(bootstrap_servers=bootstrap_servers)
     workload = settings.workload(name)
     examples, costs = Examples({workload.name: workload}), Costs()
-    labels = (placed.record for placed in read_labels(settings, "ceiling", workload.name, costs))
-    records = drawn(learnt(examples, labels))
+    read = (placed.record for placed in read_asked(settings, "ceiling", workload.name, costs))
+    records = drawn(learnt(examples, (record for record in read if isinstance(record, LabelRecord))))
     if not records:
         raise BadInput("WORKLOAD", workload.name, "its teacher was not asked for any test record yet; wait for labels")
     questions = [(one.record_id, one.text) for one in records]

@@ -6,15 +6,15 @@ also where it repeats the label: it carries what it cost, and the label is not a
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.edge.partitions import Placed
-from schemas.records import DeadLetter, LabelKind, LabelRecord, Origin, Provenance, Split
+from schemas.records import DeadLetter, Header, LabelKind, LabelRecord, Origin, Provenance, Record, Split
 from schemas.rules.spend import cost_of
 from schemas.topics import LABELS
 
@@ -28,6 +28,21 @@ class Why(StrEnum):
     CHANGED = "has another label by now"
 
 
+class Wording(NamedTuple):
+    """What tells one question from another: its prompt, and the teacher's name as the workload has it."""
+
+    prompt_sha256: str | None
+    teacher: str
+
+    def is_of(self, said: LabelRecord) -> bool:
+        """Tell whether an answer is to this question: endpoints add dates and sizes to the names they are asked for."""
+        return said.prompt_sha256 == self.prompt_sha256 and (said.teacher_model or "").startswith(self.teacher)
+
+    def headers(self) -> list[Header]:
+        """Return it as a dead letter carries it."""
+        return [Header(name=name, value=(value or "").encode()) for name, value in self._asdict().items()]
+
+
 @dataclass(slots=True)
 class Standing:
     """A record's last label, and what was said of it since."""
@@ -35,6 +50,7 @@ class Standing:
     offset: int
     record: LabelRecord
     again: list[LabelRecord] = field(default_factory=list)  # its corrections, in offset order
+    refused: list[list[Header]] = field(default_factory=list)  # wordings of questions that got no label
 
     @property
     def second(self) -> str | None:
@@ -42,16 +58,19 @@ class Standing:
         return self.again[-1].label if self.again else None
 
 
-def standing(labels: Iterable[Placed[LabelRecord]], record_ids: Container[str]) -> dict[str, Standing]:
-    """Return by record what stands on `labels` (of one workload, in offset order)."""
+def standing(asked: Iterable[Placed[Record]], record_ids: Container[str]) -> dict[str, Standing]:
+    """Return by record what stands on `labels`; dead letters come first, labels in offset order, of one workload."""
     found: dict[str, Standing] = {}
-    for offset, _, record in labels:
-        if record.record_id not in record_ids:
+    refused: defaultdict[tuple[str, int], list[list[Header]]] = defaultdict(list)
+    for offset, _, record in asked:
+        if isinstance(record, DeadLetter) and record.origin.topic == LABELS.name:
+            refused[record.record_id or "", record.origin.offset].append(record.headers)
+        if not isinstance(record, LabelRecord) or record.record_id not in record_ids:
             continue
         if record.kind is LabelKind.ERASURE:
             found.pop(record.record_id, None)
         elif record.kind in (LabelKind.LABEL, LabelKind.VOTE):
-            found[record.record_id] = Standing(offset, record)
+            found[record.record_id] = Standing(offset, record, refused=refused[record.record_id, offset])
         elif record.kind is LabelKind.CORRECTION:
             known = found.get(record.record_id)
             if known is not None and known.offset == record.origin.offset:
@@ -60,23 +79,19 @@ def standing(labels: Iterable[Placed[LabelRecord]], record_ids: Container[str]) 
 
 
 def sifted(
-    suspects: Sequence[Mapping[str, Any]],
-    found: Mapping[str, Standing],
-    prompt_sha256: str,
-    is_now: Callable[[str | None], bool],
+    suspects: Sequence[Mapping[str, Any]], found: Mapping[str, Standing], wording: Wording
 ) -> tuple[list[Standing], Counter[Why]]:
     """Return what is to be asked about, in the order of the suspects, and why the rest is not.
 
     Args:
         suspects: rows of a run's list.
         found: what stands of them.
-        prompt_sha256: of the question.
-        is_now: whether a name is that of the teacher of now.
+        wording: of the question of now.
     """
     asked: list[Standing] = []
     passed: Counter[Why] = Counter()
     for row in suspects:
-        why = _why_not(row, found.get(row["record_id"]), prompt_sha256, is_now)
+        why = _why_not(row, found.get(row["record_id"]), wording)
         if why is None:
             asked.append(found[row["record_id"]])
         else:
@@ -84,22 +99,23 @@ def sifted(
     return asked, passed
 
 
-def _why_not(
-    row: Mapping[str, Any], one: Standing | None, prompt_sha256: str, is_now: Callable[[str | None], bool]
-) -> Why | None:
+def _why_not(row: Mapping[str, Any], one: Standing | None, wording: Wording) -> Why | None:
     if one is None:
         return Why.GONE
     if one.record.split is not Split.TRAIN:
         return Why.NOT_TRAINING
-    if any(said.prompt_sha256 == prompt_sha256 and is_now(said.teacher_model) for said in one.again):
+    if any(map(wording.is_of, one.again)) or wording.headers() in one.refused:
         return Why.ASKED
     return None if (one.second or one.record.label) == row["teacher"] else Why.CHANGED
 
 
-def written(one: Standing, partition: int, answer: LabelRecord | DeadLetter | None) -> LabelRecord | DeadLetter | None:
+def written(
+    one: Standing, partition: int, wording: Wording, answer: LabelRecord | DeadLetter | None
+) -> LabelRecord | DeadLetter | None:
     """Return what is written of an answer; None: nothing was asked, or nothing that a ledger counts.
 
-    Of a refused question a dead letter stands for its calls. It ends no record, and holds nothing of the text.
+    Of a refused question a dead letter stands for its calls. It ends no record, holds nothing of the text, and names
+    the question, so that it is not asked again.
     """
     origin = Origin(topic=LABELS.name, partition=partition, offset=one.offset)
     if isinstance(answer, LabelRecord):
@@ -114,6 +130,7 @@ def written(one: Standing, partition: int, answer: LabelRecord | DeadLetter | No
         payload=b"",
         payload_bytes=0,
         payload_sha256=sha256(b"").hexdigest(),
+        headers=wording.headers(),
     )
 
 

@@ -34,8 +34,8 @@ from schemas.rules.partition import partition_of
 from schemas.rules.spend import Spend, cost_of
 from schemas.topics import DEAD_LETTERS, LABELS, PARTITIONS
 from schemas.workload import Request, Workload
-from streams.again import ask_again, read_labels
-from streams.corrections import Standing, Why, sifted, standing, written
+from streams.again import ask_again, read_asked
+from streams.corrections import Standing, Why, Wording, sifted, standing, written
 from streams.label.costs import Costs
 from streams.label.prompt import prompt_sha256
 
@@ -103,14 +103,16 @@ def _suspects(file: Path, workload: Workload) -> pa.Table:
     return table
 
 
-def _answered(settings: Settings, workload: Workload, costs: Costs, asked: Sequence[Standing]) -> list[Answer]:
+def _answered(
+    settings: Settings, workload: Workload, costs: Costs, asked: Sequence[Standing], wording: Wording
+) -> list[Answer]:
     """Ask, and write what is said; return the answers in the order of what was asked."""
     if not asked:
         return []
     questions = [(one.record.record_id, one.record.text) for one in asked]
     answers = asyncio.run(ask_again(settings, workload, questions, costs))
     partition = partition_of(workload.name, PARTITIONS)
-    kept = [written(one, partition, answer) for one, answer in zip(asked, answers, strict=True)]
+    kept = [written(one, partition, wording, answer) for one, answer in zip(asked, answers, strict=True)]
     write(settings, workload.name, [record for record in kept if record is not None])
     return answers
 
@@ -133,20 +135,16 @@ def main(file: Path, name: str | None, first: int | None, bootstrap_servers: str
     table = _suspects(file, workload)
     rows: list[dict[str, Any]] = table.to_pylist()
     again, costs = in_other_words(workload), Costs()
-    found = standing(read_labels(settings, "suspects", workload.name, costs), {row["record_id"] for row in rows})
-    asked, passed = sifted(rows, found, prompt_sha256(again), lambda model: _is_now(model, workload))
+    wording = Wording(prompt_sha256(again), workload.teacher.model)
+    found = standing(read_asked(settings, "suspects", workload.name, costs), {row["record_id"] for row in rows})
+    asked, passed = sifted(rows, found, wording)
     asked = asked[:first]
-    answers = _answered(settings, again, costs, asked)
+    answers = _answered(settings, again, costs, asked, wording)
     by_id = {one.record.record_id: answer for one, answer in zip(asked, answers, strict=True)}
     click.echo(told([(row, by_id[row["record_id"]]) for row in rows if row["record_id"] in by_id], passed))
     second = [_second(found.get(row["record_id"]), by_id.get(row["record_id"])) for row in rows]
     parquet.write_table(table.append_column("second", pa.array(second, pa.string())), file.with_name(ANSWERS))
     click.echo(str(file.with_name(ANSWERS)))
-
-
-def _is_now(model: str | None, workload: Workload) -> bool:
-    """Tell whether the teacher of now may have this name: endpoints add dates and sizes to those they are asked for."""
-    return model is not None and model.startswith(workload.teacher.model)
 
 
 def _second(one: Standing | None, answer: Answer) -> str | None:

@@ -87,6 +87,8 @@ def test_suspects__are_asked_once_in_other_words_and_their_labels_corrected(topi
         done = suspects(topics, server.url, "--first", "3")
         asked = sorted(call.text for call in server.calls)
         later = suspects(topics, server.url)
+        calls = len(server.calls)
+        none = suspects(topics, server.url)
         prompts = [call.prompt for call in server.calls]
     written = [one for one in read(topics, LABELS) if one.kind is LabelKind.CORRECTION]
     (letter,) = read(topics, DEAD_LETTERS)
@@ -100,6 +102,8 @@ def test_suspects__are_asked_once_in_other_words_and_their_labels_corrected(topi
                   "1 passed over: not on `labels`", "1 passed over: has another label by now"):  # fmt: skip
         assert words in done.stdout
     assert "1 suspects asked again, 2 calls, 0 tokens: 1 no label" in later.stdout
+    assert (none.exit_code, len(server.calls)) == (0, calls)
+    assert "4 passed over: asked in these words before" in none.stdout
     assert "3 passed over: asked in these words before" in later.stdout
     assert [(one.record_id, one.origin.offset, one.label) for one in written] == [
         ("record-0", 0, "mergers"), ("record-1", 1, "other"), ("record-2", 2, "earnings"),
