@@ -214,6 +214,7 @@ class Store:
     def counts(self, partition: int) -> Counter[Held]:
         """Return the rows of all that a partition holds by workload, label and split, what is to be erased too.
 
+        A corrected row counts under both its labels, as a record does that was labelled twice.
         They are counted once and then kept with every batch, so that asking costs the same however many rows there
         are; after a deletion they are counted again.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pyarrow import parquet
 
 from deploy.edge.framing import Framing
 from deploy.edge.kafka import producer, topic_name
-from deploy.edge.partitions import read_records
+from deploy.edge.partitions import Placed, read_placed, read_records
 from deploy.edge.settings import Settings
 from deploy.labels.__main__ import main as labels_command
 from deploy.verify.__main__ import verify
@@ -23,6 +24,8 @@ from schemas.codec import encode
 from schemas.records import DeadLetter, LabelKind, LabelRecord, Origin, Provenance, Split
 from schemas.topics import DEAD_LETTERS, LABELS
 from streams.suspects import main
+from streams.window.columns import Labelled
+from streams.window.store import Store
 from tests.streams.doubles import NAME, PARTITION, label
 from tests.streams.label.teacher_server import Call, completion, says
 from tests.streams.test_ceiling import FILE, serving
@@ -78,6 +81,15 @@ def spent(place: Settings) -> dict[str, Any]:
     return dict(json.loads(shown.stdout)["news"])
 
 
+def window(place: Settings, kept: Sequence[Placed[LabelRecord]]) -> dict[str, str]:
+    """Return each record's label in a window made of these."""
+    store = Store(place.state_dir / "window.duckdb")
+    store.write([Labelled(PARTITION, offset, record) for offset, _, record in kept], "topic")
+    found = dict(store.query("SELECT record_id, label FROM standing"))
+    store.close()
+    return found
+
+
 @pytest.mark.broker
 def test_suspects__are_asked_once_in_other_words_and_their_labels_corrected(topics: Settings) -> None:
     """Each answer is a correction on `labels`, paid in the ledger, beside the list, and not asked for a second time."""
@@ -89,8 +101,8 @@ def test_suspects__are_asked_once_in_other_words_and_their_labels_corrected(topi
         asked = [call.text for call in server.calls]
         none = suspects(topics, server.url)
         prompts = [call.prompt for call in server.calls]
-    kept = read_records(topics, "test", Framing(topics), LABELS, LabelRecord, NAME)
-    written = [one for one in kept if one.kind is LabelKind.CORRECTION]
+    kept = list(read_placed(topics, "test", Framing(topics), LABELS, LabelRecord, NAME))
+    written = [one.record for one in kept if one.record.kind is LabelKind.CORRECTION]
     (letter,) = read_records(topics, "test", Framing(topics), DEAD_LETTERS, DeadLetter, NAME)
     answers = parquet.read_table(topics.state_dir.parent / "suspects-again.parquet").to_pydict()
 
@@ -109,6 +121,10 @@ def test_suspects__are_asked_once_in_other_words_and_their_labels_corrected(topi
     ]  # fmt: skip
     assert (letter.origin.topic, letter.record_id, letter.attempts) == ("labels", "record-3", 2)
     assert answers["second"] == ["mergers", "other", "earnings", None, None, None, None]
+    assert window(topics, kept) == {
+        "record-0": "mergers", "record-1": "other", "record-2": "earnings", "record-3": "mergers",
+        "record-4": "mergers", "record-6": "other",
+    }  # fmt: skip
     told = spent(topics)
     assert (told["residual"], told["calls"], told["corrections"], told["dead_letter_calls"]) == (0, 7 + 3 + 2, 3, 2)
     assert all(account.residual == 0 for account in verify(topics))

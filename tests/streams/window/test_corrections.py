@@ -145,6 +145,15 @@ def test_correction__goes_with_its_row(store: Store) -> None:
     assert store.counts(PARTITION).total() == 1
 
 
+def test_correction__is_in_the_counts(store: Store) -> None:
+    """What was counted before is counted again: a class may have enough rows by second answers alone."""
+    fill(store, [taught(1), taught(2)])
+    assert store.training_counts(PARTITION, NEWS)["mergers"] == 0
+    store.write([Labelled(PARTITION, 2, corrected(1, "mergers", 0))], "topic")
+
+    assert store.training_counts(PARTITION, NEWS)["mergers"] == 1
+
+
 def test_correction__is_what_people_see(store: Store, tmp_path: Path) -> None:
     """The copy for `millrace window` has the corrected label, and at which offset the one it corrects stands."""
     fill(store, [taught(1), taught(2), corrected(1, "mergers", 0)])
