@@ -45,11 +45,15 @@ def every_tenth(call: Call) -> Any:
     return says("other" if int(call.text.split()[1]) % 10 == 0 else "mergers")(call)
 
 
-def again(records: list[LabelRecord], *acts: Act, **tables: Any) -> tuple[list[Any], Server]:
+def again(
+    records: list[LabelRecord], *acts: Act, costs: Costs | None = None, teacher: Any = None, **tables: Any
+) -> tuple[list[Any], Server]:
     async def ask() -> tuple[list[Any], Server]:
         async with teacher_server(*acts) as server:
-            of = workload(teacher={"url": server.url, "attempts": 2}, **tables)
-            return await ask_again(Settings(), of, [(one.record_id, one.text) for one in records], Costs()), server
+            of = workload(teacher={"url": server.url, "attempts": 2} | (teacher or {}), **tables)
+            return await ask_again(
+                Settings(), of, [(one.record_id, one.text) for one in records], costs or Costs()
+            ), server
 
     return asyncio.run(ask())
 
@@ -91,6 +95,23 @@ def test_asking_again__is_the_same_question_with_the_codes_in_another_order():
         (one.text, "mergers", PROMPT) for one in records
     ]
     assert moved > 20
+
+
+def test_asking_again__stops_where_the_budget_is_spent():
+    """What was answered is kept, the rest is told apart and nothing waits; spent before, none begins."""
+    records, before = [taught(number) for number in range(10)], Costs()
+    before.add(taught(99, teacher_calls=4), datetime.now(UTC))
+    budget = {"budget": {"total": {"calls": 9}}, "concurrency": 2}
+    found, server = again(records, says("mergers"), costs=before, teacher=budget)
+    pairs = paired(records, found, workload())
+    ceiling = measured(pairs, found, 3, NOW)
+
+    assert [one is not None for one in found] == [True] * 5 + [False] * 5
+    assert len(server.calls) == 5
+    assert (ceiling.rows, ceiling.unlabelled, ceiling.teacher_calls) == (5, 0, 5)
+    before.add(taught(99, teacher_calls=5), datetime.now(UTC))
+    with pytest.raises(BadInput, match=r"news: teacher\.budget\.total\.calls = 9: 9 are spent: raise it"):
+        again(records, says("mergers"), costs=before, teacher=budget)
 
 
 def test_pairs__weigh_by_propensity_and_leave_out_what_got_no_label():
