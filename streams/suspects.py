@@ -143,8 +143,18 @@ def main(file: Path, name: str | None, first: int | None, bootstrap_servers: str
     by_id = {one.record.record_id: answer for one, answer in zip(asked, answers, strict=True)}
     click.echo(told([(row, by_id[row["record_id"]]) for row in rows if row["record_id"] in by_id], passed))
     second = [_second(found.get(row["record_id"]), by_id.get(row["record_id"])) for row in rows]
-    parquet.write_table(table.append_column("second", pa.array(second, pa.string())), file.with_name(ANSWERS))
-    click.echo(str(file.with_name(ANSWERS)))
+    click.echo(str(_beside(file, table.append_column("second", pa.array(second, pa.string())))))
+
+
+def _beside(file: Path, answered: pa.Table) -> Path:
+    answers = file.with_name(ANSWERS)
+    try:
+        parquet.write_table(answered, answers)
+    except OSError as error:
+        raise BadInput(
+            "FILE", str(answers), f"cannot be written: {error}; the corrections stand on `labels`"
+        ) from error
+    return answers
 
 
 def _second(one: Standing | None, answer: Answer) -> str | None:

@@ -99,12 +99,14 @@ def test_suspects__are_asked_once_in_other_words_and_their_labels_corrected(topi
     with serving(answer) as server:
         done = suspects(topics, server.url)
         asked = [call.text for call in server.calls]
+        answers = parquet.read_table(topics.state_dir.parent / "suspects-again.parquet").to_pydict()
+        (topics.state_dir.parent / "suspects-again.parquet").unlink()
+        (topics.state_dir.parent / "suspects-again.parquet").mkdir()
         none = suspects(topics, server.url)
         prompts = [call.prompt for call in server.calls]
     kept = list(read_placed(topics, "test", Framing(topics), LABELS, LabelRecord, NAME))
     written = [one.record for one in kept if one.record.kind is LabelKind.CORRECTION]
     (letter,) = read_records(topics, "test", Framing(topics), DEAD_LETTERS, DeadLetter, NAME)
-    answers = parquet.read_table(topics.state_dir.parent / "suspects-again.parquet").to_pydict()
 
     assert done.exit_code == 0, done.stderr
     assert sorted(set(asked)) == [f"Company {n} reports" for n in range(4)]
@@ -114,7 +116,8 @@ def test_suspects__are_asked_once_in_other_words_and_their_labels_corrected(topi
                   "1 passed over: no training label", "1 passed over: not on `labels`",
                   "1 passed over: has another label by now"):  # fmt: skip
         assert words in done.stdout
-    assert (none.exit_code, len(prompts)) == (0, len(asked))
+    assert (none.exit_code, len(prompts)) == (2, len(asked))
+    assert "suspects-again.parquet': cannot be written" in none.stderr
     assert "4 passed over: asked in these words before" in none.stdout
     assert [(one.record_id, one.origin.offset, one.label) for one in written] == [
         ("record-0", 0, "mergers"), ("record-1", 1, "other"), ("record-2", 2, "earnings"),
