@@ -13,27 +13,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nsmallest
-from typing import Any, Final
+from typing import Final
 
 import click
 import numpy as np
-from confluent_kafka import KafkaException, Producer
 
 from deploy.edge.command import told_in_one_line
 from deploy.edge.framing import Framing
-from deploy.edge.kafka import producer, topic_name
-from deploy.edge.partitions import read_records
 from deploy.edge.settings import Settings
-from schemas.errors import BadInput, Unavailable
+from deploy.edge.transaction import transaction
+from schemas.errors import BadInput
 from schemas.ids import digest
 from schemas.records import Ceiling, LabelKind, LabelRecord, Provenance, Record, Split
 from schemas.rules.ceiling import check_target, highest_agreement
 from schemas.rules.intervals import wilson
 from schemas.rules.kish import effective_n
 from schemas.rules.partition import partition_of
-from schemas.topics import CEILINGS, LABELS, PARTITIONS
+from schemas.rules.spend import Spend, cost_of
+from schemas.topics import CEILINGS, PARTITIONS
 from schemas.workload import Workload
-from streams.again import ask_again
+from streams.again import ask_again, read_asked
+from streams.label.costs import Costs
 from streams.label.examples import Examples
 
 ROWS: Final = 200  # 95 % interval of 0.95: 0.91 to 0.97
@@ -89,7 +89,7 @@ def _least(records: Iterable[LabelRecord], rows: int) -> list[LabelRecord]:
     return nsmallest(rows, records, key=lambda record: digest("ceiling", record.record_id))
 
 
-def paired(records: Sequence[LabelRecord], again: Sequence[Record], workload: Workload) -> list[Pair]:
+def paired(records: Sequence[LabelRecord], again: Sequence[Record | None], workload: Workload) -> list[Pair]:
     """Return the records that got a label both times.
 
     Raises:
@@ -112,12 +112,12 @@ def paired(records: Sequence[LabelRecord], again: Sequence[Record], workload: Wo
     return pairs
 
 
-def measured(pairs: Sequence[Pair], asked: int, labels: int, time: datetime) -> Ceiling:
+def measured(pairs: Sequence[Pair], again: Sequence[Record | None], labels: int, time: datetime) -> Ceiling:
     """Return what the pairs say; a row counts by the inverse of its propensity.
 
     Args:
         pairs: at least one.
-        asked: how many records were asked again.
+        again: what came of all that were to be asked again; None: the budget was spent before.
         labels: size of the label set.
         time: of the measurement.
     """
@@ -125,7 +125,8 @@ def measured(pairs: Sequence[Pair], asked: int, labels: int, time: datetime) -> 
     same = np.array([pair.same for pair in pairs], dtype=np.float64)
     effective = effective_n(weights)
     found = wilson(float(np.average(same, weights=weights)), effective)
-    one = pairs[0].first
+    one, asked = pairs[0].first, [record for record in again if record is not None]
+    spend = sum((cost for cost in map(cost_of, asked) if cost is not None), Spend())
     return Ceiling(
         workload=one.workload,
         time=time,
@@ -137,10 +138,10 @@ def measured(pairs: Sequence[Pair], asked: int, labels: int, time: datetime) -> 
         low=found.low,
         high=found.high,
         ceiling=highest_agreement(found.high, labels),
-        unlabelled=asked - len(pairs),
-        teacher_calls=sum(pair.second.teacher_calls for pair in pairs),
-        prompt_tokens=sum(pair.second.prompt_tokens for pair in pairs),
-        completion_tokens=sum(pair.second.completion_tokens for pair in pairs),
+        unlabelled=len(asked) - len(pairs),
+        teacher_calls=spend.calls,
+        prompt_tokens=spend.prompt_tokens,
+        completion_tokens=spend.completion_tokens,
     )
 
 
@@ -152,22 +153,9 @@ def write(settings: Settings, found: Ceiling) -> None:
     """
     framing = Framing(settings)
     framing.register([CEILINGS])
-    refused: list[str] = []
-
-    def delivered(error: Any, _message: Any) -> None:
-        if error is not None:
-            refused.append(error.str())
-
-    try:
-        client = Producer(producer(settings))
-        client.produce(
-            topic_name(settings, CEILINGS), framing.encode(CEILINGS, found), found.workload.encode(),
-            partition_of(found.workload, PARTITIONS), on_delivery=delivered,
-        )  # fmt: skip
-        if client.flush(_SECONDS) or refused:
-            raise Unavailable(f"the cluster did not take the ceiling: {(refused or ['no answer'])[0]}")
-    except KafkaException as error:
-        raise Unavailable(f"no answer from {settings.bootstrap_servers}: {error}") from error
+    with transaction(settings, "ceiling") as put:
+        partition = partition_of(found.workload, PARTITIONS)
+        put(CEILINGS, partition, found.workload.encode(), framing.encode(CEILINGS, found), ())
 
 
 def told(found: Ceiling, pairs: Sequence[Pair], labels: int) -> str:
@@ -199,16 +187,19 @@ def main(name: str | None, bootstrap_servers: str | None) -> None:
     """
     settings = Settings.load(bootstrap_servers=bootstrap_servers)
     workload = settings.workload(name)
-    examples = Examples({workload.name: workload})
-    labels = read_records(settings, "ceiling", Framing(settings), LABELS, LabelRecord, workload.name)
-    records = drawn(learnt(examples, labels))
+    examples, costs = Examples({workload.name: workload}), Costs()
+    read = (placed.record for placed in read_asked(settings, "ceiling", workload.name, costs))
+    records = drawn(learnt(examples, (record for record in read if isinstance(record, LabelRecord))))
     if not records:
         raise BadInput("WORKLOAD", workload.name, "its teacher was not asked for any test record yet; wait for labels")
-    again = asyncio.run(ask_again(settings, workload, [(one.record_id, one.text) for one in records], examples))
+    questions = [(one.record_id, one.text) for one in records]
+    again = asyncio.run(ask_again(settings, workload, questions, costs, examples))
     pairs = paired(records, again, workload)
-    found = measured(pairs, len(records), len(workload.labels), datetime.now(UTC))
+    found = measured(pairs, again, len(workload.labels), datetime.now(UTC))
     write(settings, found)
     click.echo(told(found, pairs, len(workload.labels)))
+    if None in again:
+        click.echo(f"{again.count(None)} were not asked: the budget is spent")
     check_target(f"{workload.name}: gate.agreement_floor", workload.gate.agreement_floor, found)
     check_target(f"{workload.name}: rollout.agreement_floor", workload.rollout.agreement_floor, found)
 

@@ -1,14 +1,22 @@
 """`millrace suspects`: asks the teacher again about the training labels of a run that look wrong, in other words.
 
 The run's `suspects.parquet` says which. The second question leaves the application's own prompt out and asks only which
-label fits best. The answers stand beside it; no label changes by them. Exit codes: 0 done, 2 a mistake or no answer.
+label fits best. Steps:
+
+  1 `labels` is read: a label that is erased, is another by now, or was asked about in these words is passed over
+  2 the teacher is asked, within the workload's budget
+  3 a correction is written to `labels` for each answer, all or none: later snapshots learn from it
+  4 the answers stand beside the list
+
+Exit codes: 0 done, 2 a mistake, a spent budget, or no answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,14 +25,24 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from deploy.edge.command import told_in_one_line
+from deploy.edge.framing import Framing
 from deploy.edge.settings import Settings
+from deploy.edge.transaction import transaction
 from schemas.errors import BadInput
-from schemas.records import LabelRecord, Record
+from schemas.records import DeadLetter, LabelRecord
+from schemas.rules.partition import partition_of
+from schemas.rules.spend import Spend, cost_of
+from schemas.topics import DEAD_LETTERS, LABELS, PARTITIONS
 from schemas.workload import Request, Workload
-from streams.again import ask_again
+from streams.again import ask_again, read_asked
+from streams.corrections import Standing, Why, Wording, sifted, standing, written
+from streams.label.costs import Costs
+from streams.label.prompt import prompt_sha256
 
 ANSWERS: Final = "suspects-again.parquet"
 _COLUMNS: Final = ("record_id", "text", "teacher", "likelier")
+
+Answer = LabelRecord | DeadLetter | None
 
 
 def in_other_words(workload: Workload) -> Workload:
@@ -32,26 +50,39 @@ def in_other_words(workload: Workload) -> Workload:
     return workload.model_copy(update={"request": Request()})
 
 
-def verdict(row: Mapping[str, Any], second: str | None) -> str:
+def verdict(row: Mapping[str, Any], answer: Answer) -> str:
     """Return what a second answer says of a suspect label."""
-    if second is None:
+    if answer is None:
+        return "not asked: the budget is spent"
+    if isinstance(answer, DeadLetter):
         return "no label"
-    return {row["teacher"]: "the same label", row["likelier"]: "the likelier label"}.get(second, "a third label")
+    return {row["teacher"]: "the same label", row["likelier"]: "the likelier label"}.get(answer.label, "a third label")
 
 
-def told(rows: Sequence[Mapping[str, Any]], again: Sequence[Record]) -> str:
+def told(answers: Sequence[tuple[Mapping[str, Any], Answer]], passed: Mapping[Why, int]) -> str:
     """Return in words how many labels stood, and what the answers cost."""
-    counts = Counter(verdict(row, _label(record)) for row, record in zip(rows, again, strict=True))
-    labels = [record for record in again if isinstance(record, LabelRecord)]
-    tokens = sum(one.prompt_tokens + one.completion_tokens for one in labels)
+    counts = Counter(verdict(row, answer) for row, answer in answers)
+    costs = (cost_of(answer) for _, answer in answers if answer is not None)
+    spend = sum((cost for cost in costs if cost is not None), Spend())
+    asked = sum(answer is not None for _, answer in answers)
+    tokens = spend.prompt_tokens + spend.completion_tokens
     shown = ", ".join(f"{count} {what}" for what, count in counts.most_common())
-    return (
-        f"{len(rows)} suspects asked again, {sum(one.teacher_calls for one in labels)} calls, {tokens} tokens: {shown}"
-    )
+    summary = f"{asked} suspects asked again, {spend.calls} calls, {tokens} tokens{': ' if shown else ''}{shown}"
+    return "\n".join([summary, *(f"{count} passed over: {why}" for why, count in passed.items())])
 
 
-def _label(record: Record) -> str | None:
-    return record.label if isinstance(record, LabelRecord) else None
+def write(settings: Settings, workload: str, records: Iterable[LabelRecord | DeadLetter]) -> None:
+    """Put corrections on `labels`, and dead letters of refused questions beside them, all or none.
+
+    Raises:
+        Unavailable: the cluster did not take them; nothing is written.
+    """
+    framing, partition = Framing(settings), partition_of(workload, PARTITIONS)
+    framing.register([LABELS, DEAD_LETTERS])
+    with transaction(settings, "suspects") as put:
+        for record in records:
+            topic = LABELS if isinstance(record, LabelRecord) else DEAD_LETTERS
+            put(topic, partition, workload.encode(), framing.encode(topic, record), ())
 
 
 def _suspects(file: Path, workload: Workload) -> pa.Table:
@@ -67,7 +98,23 @@ def _suspects(file: Path, workload: Workload) -> pa.Table:
     strange = set(table.column("teacher").to_pylist()) - set(workload.labels)
     if strange:
         raise BadInput("FILE", str(file), f"has a label that {workload.name} does not know: {min(strange)!r}")
+    if not os.access(file.parent, os.W_OK):
+        raise BadInput("FILE", str(file), f"its folder takes no {ANSWERS}; copy the file to one that you may write to")
     return table
+
+
+def _answered(
+    settings: Settings, workload: Workload, costs: Costs, asked: Sequence[Standing], wording: Wording
+) -> list[Answer]:
+    """Ask, and write what is said; return the answers in the order of what was asked."""
+    if not asked:
+        return []
+    questions = [(one.record.record_id, one.record.text) for one in asked]
+    answers = asyncio.run(ask_again(settings, workload, questions, costs))
+    partition = partition_of(workload.name, PARTITIONS)
+    kept = [written(one, partition, wording, answer) for one, answer in zip(asked, answers, strict=True)]
+    write(settings, workload.name, [record for record in kept if record is not None])
+    return answers
 
 
 @click.command()
@@ -76,19 +123,43 @@ def _suspects(file: Path, workload: Workload) -> pa.Table:
 @click.option(
     "--first", type=click.IntRange(min=1), help="Ask about so many, the least probable first.  [default: all]"
 )
+@click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
 @told_in_one_line
-def main(file: Path, name: str | None, first: int | None) -> None:
-    """Ask the teacher again about the suspects of a run: FILE is its suspects.parquet. The calls are billed."""
-    settings = Settings.load()
+def main(file: Path, name: str | None, first: int | None, bootstrap_servers: str | None) -> None:
+    """Ask the teacher again about the suspects of a run, and correct the labels: FILE is its suspects.parquet.
+
+    The calls are billed. A label is asked about in the same words once, however often this is run.
+    """
+    settings = Settings.load(bootstrap_servers=bootstrap_servers)
     workload = settings.workload(name)
-    table = _suspects(file, workload).slice(0, first)
+    table = _suspects(file, workload)
     rows: list[dict[str, Any]] = table.to_pylist()
-    asked = [(row["record_id"], row["text"]) for row in rows]
-    again = asyncio.run(ask_again(settings, in_other_words(workload), asked))
+    again, costs = in_other_words(workload), Costs()
+    wording = Wording(prompt_sha256(again), workload.teacher.model)
+    found = standing(read_asked(settings, "suspects", workload.name, costs), {row["record_id"] for row in rows})
+    asked, passed = sifted(rows, found, wording)
+    asked = asked[:first]
+    answers = _answered(settings, again, costs, asked, wording)
+    by_id = {one.record.record_id: answer for one, answer in zip(asked, answers, strict=True)}
+    click.echo(told([(row, by_id[row["record_id"]]) for row in rows if row["record_id"] in by_id], passed))
+    second = [_second(found.get(row["record_id"]), by_id.get(row["record_id"])) for row in rows]
+    click.echo(str(_beside(file, table.append_column("second", pa.array(second, pa.string())))))
+
+
+def _beside(file: Path, answered: pa.Table) -> Path:
     answers = file.with_name(ANSWERS)
-    second = pa.array([_label(record) for record in again], pa.string())
-    parquet.write_table(table.append_column("second", second), answers)
-    click.echo(f"{told(rows, again)}\n{answers}")
+    try:
+        parquet.write_table(answered, answers)
+    except OSError as error:
+        raise BadInput(
+            "FILE", str(answers), f"cannot be written: {error}; the corrections stand on `labels`"
+        ) from error
+    return answers
+
+
+def _second(one: Standing | None, answer: Answer) -> str | None:
+    """Return the second answer of now, else the last that `labels` has."""
+    return answer.label if isinstance(answer, LabelRecord) else one.second if one is not None else None
 
 
 if __name__ == "__main__":

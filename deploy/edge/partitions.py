@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
@@ -24,10 +25,26 @@ _ELECTIONS: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_
 R = TypeVar("R", bound=Record)
 
 
+class Placed(NamedTuple, Generic[R]):
+    """A record, where it stands in its workload's partition, and when the broker appended it (UTC)."""
+
+    offset: int
+    appended: datetime
+    record: R
+
+
 def read_records(
     settings: Settings, reader: str, framing: Framing, topic: Topic, record: type[R], workload: str
 ) -> Iterator[R]:
-    """Yield the records of a workload on a topic, oldest first.
+    """Yield the records of a workload on a topic, oldest first; all else is as for `read_placed`."""
+    for placed in read_placed(settings, reader, framing, topic, record, workload):
+        yield placed.record
+
+
+def read_placed(
+    settings: Settings, reader: str, framing: Framing, topic: Topic, record: type[R], workload: str
+) -> Iterator[Placed[R]]:
+    """Yield the records of a workload on a topic, oldest first, with their places.
 
     Args:
         settings: the cluster and the prefix.
@@ -49,7 +66,7 @@ def read_records(
             where = f"{topic.name}/{partition} at offset {raw.offset()}"
             raise ContractError(f"{where} is no record of its topic: {error.detail}") from error
         if found.workload == workload:
-            yield found
+            yield Placed(raw.offset(), datetime.fromtimestamp(raw.timestamp()[1] / 1000, UTC), found)
 
 
 def read_partition(

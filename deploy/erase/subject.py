@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from schemas import ids
 from schemas.records import LabelKind, LabelRecord, Origin
 from schemas.rules.normalise import text_key
 from schemas.topics import LABELS
+
+_OWN: Final = (LabelKind.LABEL, LabelKind.VOTE)  # a correction goes with the label it corrects
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def matched(subject: Subject, labels: Iterable[Placed]) -> Matched:
         if record.kind is LabelKind.ERASURE:
             if standing.pop(record.record_id, None) is not None:
                 erased.add(record.record_id)
-        elif subject.owns(record.record_id, record.client):
+        elif record.kind in _OWN and subject.owns(record.record_id, record.client):
             standing[record.record_id] = placed
             erased.discard(record.record_id)
             text_keys.add(text_key(record.workload, record.text))

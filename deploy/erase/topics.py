@@ -13,19 +13,19 @@ counts), and the next erasure goes through all four steps again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
 from typing import Any, Final, TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from deploy.edge.framing import Framing
-from deploy.edge.kafka import group_name, librdkafka, producer, topic_name
+from deploy.edge.kafka import group_name, librdkafka, topic_name
 from deploy.edge.partitions import read_partition
 from deploy.edge.settings import Settings
+from deploy.edge.transaction import transaction
 from deploy.erase.subject import Placed, erasure
-from schemas.errors import MillraceError, RecordRejected, Unavailable
+from schemas.errors import RecordRejected, Unavailable
 from schemas.events import ModelState
 from schemas.records import GoldLabel, LabelRecord, Record
 from schemas.topics import CURATED, GOLD, LABELS, MODEL_STATE, TRAFFIC, Topic
@@ -62,7 +62,7 @@ class Topics:
         Raises:
             Unavailable: the cluster did not take them; nothing is erased.
         """
-        with self._transaction("erase") as write:
+        with transaction(self._settings, "erase") as write:
             for placed in found:
                 record = erasure(placed)
                 value = self._framing.encode(LABELS, record)
@@ -75,7 +75,7 @@ class Topics:
             ContractError: the topic is missing.
             Unavailable: the cluster did not take it; what is not gone yet goes with the next erasure.
         """
-        with self._transaction("gold") as write:
+        with transaction(self._settings, "gold") as write:
             stays: dict[tuple[Any, ...], None] = {}
             gone = end = 0
             for raw in self._read(GOLD, partition):
@@ -144,42 +144,6 @@ class Topics:
             return self._framing.decode(kind, raw.value() or b"")
         except RecordRejected:
             return None
-
-    @contextmanager
-    def _transaction(self, name: str) -> Iterator[Callable[..., Callable[[], int]]]:
-        """Give a function that writes one record and returns a function for its offset, known at the end."""
-        transactional = {"transactional.id": f"{self._settings.topic_prefix}millrace-{name}"}
-        client = Producer(producer(self._settings) | transactional)
-        refused: list[str] = []
-
-        def write(topic: Topic, partition: int, key: bytes, value: bytes, headers: Any) -> Callable[[], int]:
-            offset: list[int] = []
-
-            def delivered(error: Any, message: Any) -> None:
-                if error is not None:
-                    refused.append(error.str())
-                else:
-                    offset.append(message.offset())
-
-            where = topic_name(self._settings, topic)
-            client.produce(where, value, key, partition, on_delivery=delivered, headers=list(headers))
-            client.poll(0)
-            return lambda: offset[0]
-
-        try:
-            client.init_transactions(_SECONDS)
-            client.begin_transaction()
-            try:
-                yield write
-            except MillraceError:
-                client.abort_transaction(_SECONDS)
-                raise
-            if client.flush(_SECONDS) or refused:
-                client.abort_transaction(_SECONDS)
-                raise Unavailable(f"the cluster did not take the erasure: {(refused or ['no answer'])[0]}")
-            client.commit_transaction(_SECONDS)
-        except (KafkaException, BufferError) as error:
-            raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> Unavailable:
         return Unavailable(f"no answer from {self._settings.bootstrap_servers}: {error}; run the command again")

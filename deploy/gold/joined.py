@@ -71,6 +71,8 @@ def taught(
 ) -> dict[str, Taught]:
     """Return by text the teacher's last label of it; cluster labels and erased records are none.
 
+    Nor are corrections: what is judged is the question that the teacher is asked first.
+
     Args:
         labels: of one workload, in offset order.
         duplicates: discarded ones by cluster; votes among the labels are added to them.
@@ -87,7 +89,7 @@ def taught(
                 del found[key]
         elif record.kind is LabelKind.VOTE:
             votes[record.cluster_id] += 1
-        elif record.provenance in _TEACHERS:
+        elif record.kind is LabelKind.LABEL and record.provenance in _TEACHERS:
             key = text_key(record.workload, record.text)
             if key in texts or record.record_id in record_ids:
                 keys[record.record_id] = key

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar
-
-from confluent_kafka import KafkaException, Producer
+from typing import TypeVar
 
 from deploy.edge.framing import Framing
-from deploy.edge.kafka import producer, topic_name
 from deploy.edge.partitions import read_records
 from deploy.edge.privacy import redactors
 from deploy.edge.settings import Settings
+from deploy.edge.transaction import transaction
 from deploy.gold.rows import GoldRow
 from schemas import ids
-from schemas.errors import Unavailable
 from schemas.records import Ceiling, DiscardedRecord, GoldLabel, LabelRecord, Record
 from schemas.rules.normalise import normalise, text_key
 from schemas.rules.partition import partition_of
 from schemas.topics import CEILINGS, DISCARDED, GOLD, LABELS, PARTITIONS, Topic
 from schemas.workload import Workload
-
-_SECONDS: Final = 30.0
 
 R = TypeVar("R", bound=Record)
 
@@ -59,29 +54,9 @@ def write(settings: Settings, found: Sequence[GoldLabel]) -> None:
     """
     framing = Framing(settings)
     framing.register([GOLD])
-    client = Producer(producer(settings) | {"transactional.id": f"{settings.topic_prefix}millrace-gold"})
-    refused: list[str] = []
-
-    def delivered(error: Any, _message: Any) -> None:
-        if error is not None:
-            refused.append(error.str())
-
-    try:
-        client.init_transactions(_SECONDS)
-        client.begin_transaction()
+    with transaction(settings, "gold") as put:
         for one in found:
-            partition = partition_of(one.workload, PARTITIONS)
-            value = framing.encode(GOLD, one)
-            client.produce(
-                topic_name(settings, GOLD), value, one.workload.encode(), partition, on_delivery=delivered
-            )  # fmt: skip
-            client.poll(0)
-        if client.flush(_SECONDS) or refused:
-            client.abort_transaction(_SECONDS)
-            raise Unavailable(f"the cluster did not take the labels: {(refused or ['no answer'])[0]}")
-        client.commit_transaction(_SECONDS)
-    except (KafkaException, BufferError) as error:
-        raise Unavailable(f"no answer from {settings.bootstrap_servers}, nothing was added: {error}") from error
+            put(GOLD, partition_of(one.workload, PARTITIONS), one.workload.encode(), framing.encode(GOLD, one), ())
 
 
 class Topics:

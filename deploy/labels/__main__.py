@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 import click
@@ -17,13 +18,12 @@ from rich.table import Table
 
 from deploy.edge.command import told_in_one_line
 from deploy.edge.framing import Framing
-from deploy.edge.partitions import read_partition
+from deploy.edge.partitions import read_placed
 from deploy.edge.settings import Settings
 from deploy.labels.ledger import PERIODS, ledger, plain
-from schemas.errors import BadInput, ContractError, RecordRejected
-from schemas.records import DeadLetter, LabelRecord
-from schemas.rules.partition import partition_of
-from schemas.topics import DEAD_LETTERS, LABELS, PARTITIONS, Topic
+from schemas.errors import BadInput
+from schemas.records import Ceiling, DeadLetter, LabelRecord
+from schemas.topics import CEILINGS, DEAD_LETTERS, LABELS, Topic
 
 _ROWS: Final = (
     ("labels", "labels"),
@@ -33,13 +33,15 @@ _ROWS: Final = (
     ("votes", "+ votes"),
     ("second_prompts", "+ second prompts"),
     ("paraphrases", "+ paraphrases"),
+    ("corrections", "+ corrections (millrace suspects)"),
+    ("ceiling_calls", "+ calls of ceilings (millrace ceiling)"),
     ("untold", "+ further calls, not told apart (older release)"),
     ("dead_letter_calls", "+ calls of dead letters"),
     ("calls", "= calls"),
     ("residual", "residual"),
 )
 
-R = TypeVar("R", LabelRecord, DeadLetter)
+R = TypeVar("R", LabelRecord, DeadLetter, Ceiling)
 
 
 @click.group()
@@ -55,8 +57,8 @@ def main() -> None:
 def spend_command(workload: str | None, as_json: bool, bootstrap_servers: str | None) -> None:
     """Show calls, tokens and money by what they were for, and what is left of the budget.
 
-    Counted from `labels` and `dead-letters`, as far back as they are kept. A call whose label was not written when its
-    worker was killed is not here: the endpoint may have counted that many more.
+    Counted from `labels`, `dead-letters` and `ceilings`, as far back as they are kept. A call whose label was not
+    written when its worker was killed is not here: the endpoint may have counted that many more.
     """
     settings = Settings.load(bootstrap_servers=bootstrap_servers)
     workloads = settings.workloads()
@@ -64,10 +66,11 @@ def spend_command(workload: str | None, as_json: bool, bootstrap_servers: str | 
         raise BadInput("workload", workload, f"choose one of {', '.join(sorted(workloads))}")
     found = {}
     for name in [workload] if workload else sorted(workloads):
-        labels = _records(settings, LABELS, LabelRecord, name)
-        letters = _records(settings, DEAD_LETTERS, DeadLetter, name)
+        labels = _timed(settings, LABELS, LabelRecord, name)
+        letters = _timed(settings, DEAD_LETTERS, DeadLetter, name)
+        ceilings = _timed(settings, CEILINGS, Ceiling, name)
         teacher = workloads[name].teacher
-        found[name] = plain(ledger(labels, letters, datetime.now(UTC)), teacher.price, teacher.budget)
+        found[name] = plain(ledger(labels, chain(letters, ceilings), datetime.now(UTC)), teacher.price, teacher.budget)
     if as_json:
         print(json.dumps(found))
     else:
@@ -77,16 +80,9 @@ def spend_command(workload: str | None, as_json: bool, bootstrap_servers: str | 
         sys.exit(1)
 
 
-def _records(settings: Settings, topic: Topic, kind: type[R], workload: str) -> Iterator[tuple[datetime, R]]:
-    framing, partition = Framing(settings), partition_of(workload, PARTITIONS)
-    for raw in read_partition(settings, "labels", topic, partition):
-        try:
-            record = framing.decode(kind, raw.value() or b"")
-        except RecordRejected as error:
-            where = f"{topic.name}/{partition} at offset {raw.offset()}"
-            raise ContractError(f"{where} is no record of its topic: {error.detail}") from error
-        if record.workload == workload:
-            yield datetime.fromtimestamp(raw.timestamp()[1] / 1000, UTC), record
+def _timed(settings: Settings, topic: Topic, kind: type[R], workload: str) -> Iterator[tuple[datetime, R]]:
+    for placed in read_placed(settings, "labels", Framing(settings), topic, kind, workload):
+        yield placed.appended, placed.record
 
 
 def _show(name: str, told: dict[str, Any]) -> None:

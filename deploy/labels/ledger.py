@@ -1,6 +1,7 @@
 """The ledger of one workload's calls to its teacher: what they were made for, and what they cost. Pure.
 
-    calls = labels - harvested - cache hits + retries + votes + second prompts + paraphrases + calls of dead letters
+    calls = labels - harvested - cache hits + retries + votes + second prompts + paraphrases
+        + corrections + calls of ceilings + calls of dead letters
 
 Left and right are counted apart: the left from what each record says it cost in all, the right from what it says the
 calls were for. A call whose record was not settled when its worker died stands in no book; it is made again.
@@ -14,13 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from schemas.errors import DeadLetterReason
-from schemas.records import DeadLetter, LabelKind, LabelRecord, Provenance
-from schemas.rules.spend import Spend
+from schemas.records import Ceiling, DeadLetter, LabelKind, LabelRecord, Provenance
+from schemas.rules.spend import Spend, cost_of
 from schemas.workload import Budget, Price
 
 PERIODS: Final = ("hour", "day", "total")
-_REFUSED: Final = (DeadLetterReason.UNKNOWN_LABEL, DeadLetterReason.TEACHER_REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,8 @@ class Ledger:
     votes: int
     second_prompts: int
     paraphrases: int  # calls: one a record
+    corrections: int  # labels that `millrace suspects` asked for again; their repeats are among those above
+    ceiling_calls: int  # of `millrace ceiling`
     untold: int  # calls after the first that an older release did not tell apart
     dead_letter_calls: int  # of records that ended without a label; their tokens are in no book
     calls: int
@@ -44,7 +45,7 @@ class Ledger:
         """Return the calls by what they were for."""
         asked = self.labels - self.harvested - self.cache_hits
         repeats = self.retries + self.votes + self.second_prompts + self.paraphrases + self.untold
-        return asked + repeats + self.dead_letter_calls
+        return asked + repeats + self.corrections + self.ceiling_calls + self.dead_letter_calls
 
     @property
     def residual(self) -> int:
@@ -53,29 +54,34 @@ class Ledger:
 
 
 def ledger(
-    labels: Iterable[tuple[datetime, LabelRecord]], letters: Iterable[tuple[datetime, DeadLetter]], now: datetime
+    labels: Iterable[tuple[datetime, LabelRecord]],
+    others: Iterable[tuple[datetime, DeadLetter | Ceiling]],
+    now: datetime,
 ) -> Ledger:
     """Add up what the topics hold of one workload.
 
     Args:
         labels: with the time each was appended; erasures are passed over.
-        letters: dead letters of the label stage, likewise; those that no call was made for are passed over.
+        others: dead letters, those that no call was made for are passed over, and ceilings, likewise.
         now: what this hour and this day are.
     """
+    kinds: Counter[LabelKind] = Counter()
     provenances: Counter[Provenance] = Counter()
     purposes: Counter[str] = Counter()
     spent = dict.fromkeys(PERIODS, Spend())
-    unlabelled = 0
     for at, record in labels:
-        if record.kind is LabelKind.ERASURE:
+        if (cost := cost_of(record)) is None:
             continue
-        provenances[record.provenance] += 1
+        kinds[record.kind] += 1
+        if record.kind is not LabelKind.CORRECTION:
+            provenances[record.provenance] += 1
         purposes.update(record.calls or {"untold": max(0, record.teacher_calls - 1)})
-        _book(spent, Spend(record.teacher_calls, record.prompt_tokens, record.completion_tokens), at, now)
-    for at, letter in letters:
-        if letter.stage == "label" and letter.reason in _REFUSED:
-            unlabelled += letter.attempts
-            _book(spent, Spend(letter.attempts), at, now)
+        _book(spent, cost, at, now)
+    calls: Counter[type[DeadLetter | Ceiling]] = Counter()
+    for at, other in others:
+        if (cost := cost_of(other)) is not None:
+            calls[type(other)] += cost.calls
+            _book(spent, cost, at, now)
     return Ledger(
         labels=provenances.total(),
         harvested=provenances[Provenance.HARVEST],
@@ -84,8 +90,10 @@ def ledger(
         votes=purposes["vote"],
         second_prompts=purposes["second_prompt"],
         paraphrases=purposes["paraphrase"],
+        corrections=kinds[LabelKind.CORRECTION],
+        ceiling_calls=calls[Ceiling],
         untold=purposes["untold"],
-        dead_letter_calls=unlabelled,
+        dead_letter_calls=calls[DeadLetter],
         calls=spent["total"].calls,
         spent=spent,
     )

@@ -84,6 +84,9 @@ def ending(topic: str, record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         names = ("rule", "detail", "cluster_id")
     elif topic == "labels" and record["kind"] == "ERASURE":
         what = "erased"
+    elif topic == "labels" and record["kind"] == "CORRECTION":
+        what = f"asked again: {record['label']}"
+        names = ("teacher_model", "teacher_calls", "class_probabilities")
     elif topic == "labels":
         what = f"labelled {record['label']} by {record['provenance'].lower()}, split {record['split'].lower()}"
         names = ("kind", "teacher_model", "teacher_calls", "class_probabilities", "cluster_id", "audit", "propensity")

@@ -86,6 +86,8 @@ def _show(console: Console, one: WindowFigures) -> None:
     shown = list(one.sources.items())[:MOST_SOURCES]
     more = len(one.sources) - len(shown)
     told = ", ".join(f"{source or 'none named'} {rows}" for source, rows in shown)
+    if one.corrected:
+        console.print(f"labels corrected by second answers: {one.corrected}")
     console.print(f"sources of training rows: {told}{f', and {more} more' if more else ''}", markup=False)
 
 

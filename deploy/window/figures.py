@@ -23,6 +23,7 @@ WHERE NOT vote GROUP BY ALL
 _SOURCES: Final = """
 SELECT workload, source, count(*) AS number FROM rows WHERE split = 'TRAIN' GROUP BY ALL ORDER BY number DESC, source
 """
+_CORRECTED: Final = "SELECT workload, count(*) FROM rows WHERE corrects IS NOT NULL GROUP BY ALL"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class WindowFigures:
     labels: dict[str, int]  # by split: rows that are labels, not votes
     effective_n: dict[str, float]  # by split, of those
     sources: dict[str, int]  # of training rows, most first
+    corrected: int  # rows whose label a second answer changed
     time_from: str  # event time, UTC
     time_to: str
 
@@ -55,11 +57,13 @@ def figures(copy: Copy, workloads: Mapping[str, Workload]) -> list[WindowFigures
         by_class.setdefault(workload, {}).setdefault(label, []).append(tuple(rest))
     splits = copy.ask(_SPLITS)[1]
     sources = copy.ask(_SOURCES)[1]
+    corrected: dict[str, int] = dict(copy.ask(_CORRECTED)[1])
     return [
         _figures(
             name, workloads.get(name), classes,
             {split: (rows, effective) for workload, split, rows, effective in splits if workload == name},
             {source: rows for workload, source, rows in sources if workload == name},
+            corrected.get(name, 0),
         )
         for name, classes in by_class.items()
     ]  # fmt: skip
@@ -71,6 +75,7 @@ def _figures(
     classes: Mapping[str, list[tuple[Any, ...]]],
     splits: Mapping[str, tuple[int, float]],
     sources: dict[str, int],
+    corrected: int,
 ) -> WindowFigures:
     oldest = min(first for rows in classes.values() for _, _, first, _ in rows)
     newest = max(last for rows in classes.values() for _, _, _, last in rows)
@@ -88,6 +93,7 @@ def _figures(
         labels={split.value: splits.get(split.value, (0, 0.0))[0] for split in Split},
         effective_n={split.value: splits.get(split.value, (0, 0.0))[1] for split in Split},
         sources=sources,
+        corrected=corrected,
         time_from=oldest.isoformat(),
         time_to=newest.isoformat(),
     )

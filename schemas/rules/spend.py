@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from schemas.errors import DeadLetterReason
+from schemas.records import Ceiling, DeadLetter, LabelKind, LabelRecord, Record
 from schemas.workload import Price
+
+_ASKED: Final = (DeadLetterReason.UNKNOWN_LABEL, DeadLetterReason.TEACHER_REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +37,16 @@ class Spend:
         if kind == "money":
             return self.money(price)
         return self.calls if kind == "calls" else self.prompt_tokens + self.completion_tokens
+
+
+def cost_of(record: Record) -> Spend | None:
+    """Return what a record of `labels`, `dead-letters` or `ceilings` says its teacher was asked; None: nothing.
+
+    A dead letter of the label stage knows its calls, not their tokens.
+    """
+    if isinstance(record, DeadLetter):
+        asked = record.stage == "label" and record.reason in _ASKED
+        return Spend(calls=record.attempts) if asked else None
+    if isinstance(record, Ceiling) or (isinstance(record, LabelRecord) and record.kind is not LabelKind.ERASURE):
+        return Spend(record.teacher_calls, record.prompt_tokens, record.completion_tokens)
+    return None

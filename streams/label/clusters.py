@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
+
+from schemas.records import LabelKind, LabelRecord
 
 
 class Known(NamedTuple):
@@ -25,18 +26,24 @@ class ClusterLabels:
         """Return the cluster's label, where it is known."""
         return self._labels.get(partition, {}).get(cluster)
 
-    def add(self, partition: int, labels: Mapping[str, Known]) -> None:
-        """Remember labels. A cluster keeps its first, until the teacher was asked anew: by another prompt or model.
+    def learn(self, partition: int, record: LabelRecord) -> None:
+        """Take a settled label in, in offset order.
 
-        The oldest clusters go when there are too many.
+        A cluster keeps its first, until the teacher was asked anew: by another prompt or model. A correction changes
+        the label and no more, so that the cluster is not asked once again. The oldest go when there are too many.
         """
         known = self._labels.setdefault(partition, {})
-        for cluster, found in labels.items():
+        cluster = record.cluster_id
+        if record.kind is LabelKind.CORRECTION:
+            if cluster in known:
+                known[cluster] = known[cluster]._replace(label=record.label)
+        elif record.kind is not LabelKind.ERASURE:
+            found = Known(record.label, record.prompt_sha256, record.teacher_model if record.prompt_sha256 else None)
             before = known.setdefault(cluster, found)
             if found.prompt_sha256 is not None and before[1:] != found[1:]:
                 known[cluster] = found
-        while len(known) > self._bound:
-            del known[next(iter(known))]
+            if len(known) > self._bound:
+                del known[next(iter(known))]
 
     def forget(self, partition: int) -> None:
         """Drop a partition."""

@@ -55,7 +55,7 @@ class Examples:
         self._known = {place: known for place, known in self._known.items() if place[0] != partition}
 
     def learn(self, partition: int, record: LabelRecord) -> None:
-        """Take a settled label, in offset order; an erased record is shown no more."""
+        """Take a settled label, in offset order; a corrected one is shown as it is now, an erased one no more."""
         workload = self._workloads.get(record.workload)
         if workload is None or not workload.teacher.examples:
             return
@@ -63,6 +63,9 @@ class Examples:
         if record.kind is LabelKind.ERASURE:
             _take_in(known)
             _keep(known, [at for at, row in enumerate(known.rows) if row.record_id != record.record_id])
+        elif record.kind is LabelKind.CORRECTION:
+            _take_in(known)
+            known.rows = [_corrected(row, record) for row in known.rows]
         elif record.kind is LabelKind.LABEL and record.split is Split.TRAIN and record.provenance in _TAUGHT:
             known.waiting.append(_Row(record.record_id, record.cluster_id, Example(record.text, record.label)))
 
@@ -83,6 +86,10 @@ class Examples:
             if row.cluster_id != record.cluster_id and row.example.label in workload.labels:
                 found.append(row.example)
         return tuple(reversed(found))
+
+
+def _corrected(row: _Row, said: LabelRecord) -> _Row:
+    return row._replace(example=Example(row.example.text, said.label)) if row.record_id == said.record_id else row
 
 
 def _take_in(known: _Known) -> None:

@@ -25,7 +25,7 @@ class RareClasses:
         self._seen = {place: seen for place, seen in self._seen.items() if place[0] != partition}
 
     def learn(self, partition: int, record: LabelRecord) -> None:
-        """Take a settled label, in offset order; an erased one counts no more."""
+        """Take a settled label, in offset order; a corrected one counts in its class of now, an erased one no more."""
         workload = self._workloads.get(record.workload)
         if workload is None or not workload.augment.paraphrases:
             return
@@ -33,14 +33,22 @@ class RareClasses:
         if record.kind is LabelKind.ERASURE:
             for of_class in seen.values():
                 of_class.pop(record.record_id, None)
+        elif record.kind is LabelKind.CORRECTION:
+            was = next((of_class for of_class in seen.values() if record.record_id in of_class), None)
+            if was is not None and was is not seen.get(record.label):
+                _keep(seen, record.label, record.record_id, was.pop(record.record_id), workload.augment.rows)
         elif record.kind is LabelKind.LABEL and record.split is Split.TRAIN:
-            of_class = seen.setdefault(record.label, {})
-            of_class[record.record_id] = record.event_time
-            if len(of_class) > workload.augment.rows:
-                del of_class[next(iter(of_class))]
+            _keep(seen, record.label, record.record_id, record.event_time, workload.augment.rows)
 
     def rare(self, partition: int, workload: Workload, label: str, at: datetime) -> bool:
         """Tell whether a class is rare at an event time."""
         since = at - timedelta(days=workload.window.age_days)
         of_class = self._seen.get((partition, workload.name), {}).get(label, {})
         return sum(time >= since for time in of_class.values()) < workload.augment.rows
+
+
+def _keep(seen: dict[str, dict[str, datetime]], label: str, record_id: str, time: datetime, most: int) -> None:
+    of_class = seen.setdefault(label, {})
+    of_class[record_id] = time
+    if len(of_class) > most:
+        del of_class[next(iter(of_class))]

@@ -21,13 +21,13 @@ from deploy.edge.privacy import redactors
 from deploy.edge.settings import Settings
 from schemas import topics
 from schemas.errors import DeadLetterReason, RecordRejected, SettingsError
-from schemas.records import CuratedKind, CuratedRecord, DeadLetter, LabelKind, LabelRecord, Provenance, Split
+from schemas.records import CuratedKind, CuratedRecord, LabelRecord, Provenance, Split
 from schemas.rules.partition import partition_of
-from schemas.rules.spend import Spend
 from schemas.rules.splits import split_of
 from schemas.topics import Topic
 from schemas.workload import Workload
-from streams.label.clusters import ClusterLabels, Known
+from streams.label.clusters import ClusterLabels
+from streams.label.costs import Costs
 from streams.label.endings import Verdict, dead_letter, labelled
 from streams.label.examples import Examples
 from streams.label.harvest import Path, harvested, learnable
@@ -89,22 +89,31 @@ class LabelStage:
         budgets = {name: self._teachers[name].budget for name in self._of(partition)}
         for budget in budgets.values():
             budget.clear()
+        costs = Costs()
         for message in reader.read(topics.LABELS, partition):
             if message.value is None:
                 continue
             record = self._framing.decode(LabelRecord, message.value)
             self._learn(partition, record)
-            if record.kind is LabelKind.ERASURE:
-                continue
-            self._clusters.add(partition, {record.cluster_id: known(record)})
-            if record.workload in budgets:
-                spend = Spend(record.teacher_calls, record.prompt_tokens, record.completion_tokens)
-                budgets[record.workload].book(spend, message.appended)
+            self._clusters.learn(partition, record)
+            costs.add(record, message.appended)
         if any(budget.limited for budget in budgets.values()):
-            for message in reader.read(topics.DEAD_LETTERS, partition):
-                letter = self._framing.decode(DeadLetter, message.value or b"")
-                if letter.stage == self.name and letter.workload in budgets and letter.reason in _ASKED:
-                    budgets[letter.workload].book(Spend(calls=letter.attempts), message.appended)
+            for topic in (topics.DEAD_LETTERS, topics.CEILINGS):
+                for message in reader.read(topic, partition):
+                    costs.add(self._framing.decode(topic.record, message.value or b""), message.appended)
+        costs.book(budgets)
+
+    def teacher(self, workload: str) -> TeacherClient:
+        """Return a workload's teacher, for those who ask it through the stage."""
+        return self._teachers[workload]
+
+    def give_up(self, messages: Sequence[Message]) -> list[Output]:
+        """End the work on messages, and return the endings that are known; between two prompts one is lost."""
+        works = [work for each in messages if (work := self._works.pop((each.partition, each.offset), None))]
+        endings = [self._output(work) for work in works if work.finished]
+        for work in works:
+            self._drop(work)
+        return endings
 
     def revoke(self, partition: int) -> None:
         """Forget the partition's clusters, and cancel its calls."""
@@ -254,7 +263,7 @@ class LabelStage:
     def _merge(self, settled: Sequence[Work], outputs: Sequence[Output]) -> None:
         for work, output in zip(settled, outputs, strict=True):
             if isinstance(output.record, LabelRecord):
-                self._clusters.add(output.partition, {output.record.cluster_id: known(output.record)})
+                self._clusters.learn(output.partition, output.record)
                 self._learn(output.partition, output.record)
             self._drop(self._works.pop((work.message.partition, work.message.offset), work))
             count(work, output)
@@ -276,15 +285,6 @@ class LabelStage:
 
     def _of(self, partition: int) -> list[str]:
         return [name for name in self._workloads if partition_of(name, topics.PARTITIONS) == partition]
-
-
-_ASKED: Final = (DeadLetterReason.UNKNOWN_LABEL, DeadLetterReason.TEACHER_REFUSED)
-
-
-def known(record: LabelRecord) -> Known:
-    """Return what a label tells of its cluster."""
-    model = record.teacher_model if record.prompt_sha256 else None
-    return Known(record.label, record.prompt_sha256, model)
 
 
 def count(work: Work, output: Output) -> None:

@@ -27,7 +27,7 @@ from schemas.errors import DeadLetterReason, RecordRejected, SettingsError
 from schemas.rules.spend import Spend
 from schemas.workload import Workload
 from streams.label import completion
-from streams.label.budget import Budget
+from streams.label.budget import Budget, Spent
 from streams.label.circuit import at_fault
 from streams.label.completion import Answer
 from streams.label.metrics import CALLS, CONCURRENCY, PAUSED, REQUESTS, SECONDS, TOKENS
@@ -97,6 +97,10 @@ class TeacherClient:
             LOG.warning("%s: %s", self._name, why or "labelling goes on")
         self._paused = why
         return why
+
+    def spent(self) -> Spent | None:
+        """Return the limit that lets no call out, once none is under way any more; None: calls may go out."""
+        return None if self._turns.under_way else self.budget.passed(self._clock(), 0)
 
     def is_now(self, model: str | None) -> bool:
         """Tell whether a label's model is the teacher of now.

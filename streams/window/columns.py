@@ -22,6 +22,15 @@ _ARROW: Final = pa.schema(
     ]
 )  # fmt: skip
 _ERASURES: Final = pa.schema([_ARROW.field(name) for name in ("partition", "label_offset", "workload", "record_id")])
+_CORRECTIONS: Final = pa.schema(
+    [
+        *(_ARROW.field(name) for name in (
+            "partition", "label_offset", "workload", "record_id", "label", "class_probabilities", "provenance",
+            "teacher_model", "prompt_sha256",
+        )),
+        ("corrects", pa.int64()),
+    ]
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,24 @@ def erasures_of(items: Sequence[Labelled]) -> pa.Table:
         "record_id": [item.record.record_id for item in items],
     }
     return pa.table([pa.array(columns[field.name], field.type) for field in _ERASURES], schema=_ERASURES)
+
+
+def corrections_of(items: Sequence[Labelled]) -> pa.Table:
+    """Return what each correction says, and at which offset the label stands that it corrects."""
+    records = [item.record for item in items]
+    columns: dict[str, list[Any]] = {
+        "partition": [item.partition for item in items],
+        "label_offset": [item.offset for item in items],
+        "workload": [record.workload for record in records],
+        "record_id": [record.record_id for record in records],
+        "label": [record.label for record in records],
+        "class_probabilities": [_json(record.class_probabilities) for record in records],
+        "provenance": [record.provenance.value for record in records],
+        "teacher_model": [record.teacher_model for record in records],
+        "prompt_sha256": [record.prompt_sha256 for record in records],
+        "corrects": [record.origin.offset for record in records],
+    }
+    return pa.table([pa.array(columns[field.name], field.type) for field in _CORRECTIONS], schema=_CORRECTIONS)
 
 
 def _json(soft: Mapping[str, float] | None) -> str | None:

@@ -22,11 +22,12 @@ from deploy.edge.copies import COPY
 from schemas.errors import SettingsError
 from schemas.records import LabelKind, Split
 from schemas.workload import Workload
-from streams.window.columns import Labelled, erasures_of, rows_of
+from streams.window.columns import Labelled, corrections_of, erasures_of, rows_of
+from streams.window.corrections import CORRECT, of_training
 
 LOG: Final = logging.getLogger("millrace.window")
 WAL: Final = "128MB"  # what is written before DuckDB compresses it: at its 16 MB that takes a quarter of all time
-VERSION: Final = 4  # of the tables below; a file of another version is made again
+VERSION: Final = 5  # of the tables below; a file of another version is made again
 
 _SCHEMA: Final = """
 CREATE TABLE rows (
@@ -35,7 +36,8 @@ CREATE TABLE rows (
     text VARCHAR NOT NULL, label VARCHAR NOT NULL, vote BOOLEAN NOT NULL, split VARCHAR NOT NULL,
     client VARCHAR NOT NULL, source VARCHAR NOT NULL,
     class_probabilities VARCHAR, propensity DOUBLE NOT NULL, provenance VARCHAR NOT NULL, teacher_model VARCHAR,
-    prompt_sha256 VARCHAR, event_time TIMESTAMP NOT NULL, paraphrases VARCHAR[]
+    prompt_sha256 VARCHAR, event_time TIMESTAMP NOT NULL, paraphrases VARCHAR[],
+    corrects BIGINT
 );
 CREATE TABLE erased (
     partition UTINYINT NOT NULL, label_offset BIGINT NOT NULL, workload VARCHAR NOT NULL, record_id VARCHAR NOT NULL
@@ -76,6 +78,8 @@ FROM erased WHERE erased.partition = rows.partition AND erased.workload = rows.w
 """
 NOT_ERASED: Final = f"NOT EXISTS (SELECT 1 {_ERASED})"
 _ERASE: Final = f"DELETE FROM rows WHERE partition = $partition AND EXISTS (SELECT 1 {_ERASED})"  # noqa: S608 - both parts stand here
+
+_ROWS: Final = (LabelKind.LABEL, LabelKind.VOTE)
 
 Held = tuple[str, str, str]  # workload, label, split
 
@@ -121,8 +125,9 @@ class Store:
         new = [item for item in labelled if item.offset >= read[item.partition]]
         if not new:
             return
-        added = [item for item in new if item.record.kind is not LabelKind.ERASURE]
+        added = [item for item in new if item.record.kind in _ROWS]
         erased = [item for item in new if item.record.kind is LabelKind.ERASURE]
+        corrections = of_training(item for item in new if item.record.kind is LabelKind.CORRECTION)
         positions = {item.partition: Position(topic_id, item.offset + 1) for item in new}
         with self._transaction() as connection:
             if added:
@@ -131,11 +136,17 @@ class Store:
             if erased:
                 with _registered(connection, "erasures", erasures_of(erased)):
                     connection.execute("INSERT INTO erased BY NAME SELECT * FROM erasures")
+            if corrections:
+                with _registered(connection, "corrections", corrections_of(corrections)):
+                    for statement in CORRECT:
+                        connection.execute(statement)
             for partition, position in positions.items():
                 statement = _ADVANCE if self.position(partition) else _BEGIN  # an upsert takes three times as long
                 connection.execute(statement, asdict(position) | {"partition": partition})
         self._positions.update(positions)
         self._count(added)
+        for item in corrections:
+            self._counts.pop(item.partition, None)
 
     def cut(self, partition: int, offset: int) -> None:
         """Forget what a partition holds from an offset on: it will be fed again."""
@@ -203,6 +214,7 @@ class Store:
     def counts(self, partition: int) -> Counter[Held]:
         """Return the rows of all that a partition holds by workload, label and split, what is to be erased too.
 
+        A corrected row counts under both its labels, as a record does that was labelled twice.
         They are counted once and then kept with every batch, so that asking costs the same however many rows there
         are; after a deletion they are counted again.
         """

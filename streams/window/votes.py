@@ -1,4 +1,4 @@
-"""What a near-duplicate cluster is labelled where its recorded answers differ. Pure.
+"""What a near-duplicate cluster is labelled where its answers differ. Pure.
 
 Each voice, the cluster's label or a vote, gives its soft label, or all to its label where it has none. The mean of them
 is the cluster's soft label (the linear opinion pool of Stone 1961: without soft labels, the share of the votes). Of the

@@ -22,6 +22,7 @@ from schemas.records import DeadLetter, LabelKind, LabelRecord, Provenance, Spli
 from schemas.topics import CEILINGS, LABELS
 from streams.again import ask_again
 from streams.ceiling import drawn, main, measured, paired
+from streams.label.costs import Costs
 from streams.label.prompt import coded_prompt, prompt_sha256
 from tests.streams.doubles import NAME, PARTITION, label, workload
 from tests.streams.echo import read
@@ -44,11 +45,15 @@ def every_tenth(call: Call) -> Any:
     return says("other" if int(call.text.split()[1]) % 10 == 0 else "mergers")(call)
 
 
-def again(records: list[LabelRecord], *acts: Act, **tables: Any) -> tuple[list[Any], Server]:
+def again(
+    records: list[LabelRecord], *acts: Act, costs: Costs | None = None, teacher: Any = None, **tables: Any
+) -> tuple[list[Any], Server]:
     async def ask() -> tuple[list[Any], Server]:
         async with teacher_server(*acts) as server:
-            of = workload(teacher={"url": server.url, "attempts": 2}, **tables)
-            return await ask_again(Settings(), of, [(one.record_id, one.text) for one in records]), server
+            of = workload(teacher={"url": server.url, "attempts": 2} | (teacher or {}), **tables)
+            return await ask_again(
+                Settings(), of, [(one.record_id, one.text) for one in records], costs or Costs()
+            ), server
 
     return asyncio.run(ask())
 
@@ -92,6 +97,23 @@ def test_asking_again__is_the_same_question_with_the_codes_in_another_order():
     assert moved > 20
 
 
+def test_asking_again__stops_where_the_budget_is_spent():
+    """What was answered is kept, the rest is told apart and nothing waits; spent before, none begins."""
+    records, before = [taught(number) for number in range(10)], Costs()
+    before.add(taught(99, teacher_calls=4), datetime.now(UTC))
+    budget = {"budget": {"total": {"calls": 9}}, "concurrency": 2}
+    found, server = again(records, says("mergers"), costs=before, teacher=budget)
+    pairs = paired(records, found, workload())
+    ceiling = measured(pairs, found, 3, NOW)
+
+    assert [one is not None for one in found] == [True] * 5 + [False] * 5
+    assert len(server.calls) == 5
+    assert (ceiling.rows, ceiling.unlabelled, ceiling.teacher_calls) == (5, 0, 5)
+    before.add(taught(99, teacher_calls=5), datetime.now(UTC))
+    with pytest.raises(BadInput, match=r"news: teacher\.budget\.total\.calls = 9: 9 are spent: raise it"):
+        again(records, says("mergers"), costs=before, teacher=budget)
+
+
 def test_pairs__weigh_by_propensity_and_leave_out_what_got_no_label():
     """Self-agreement is of records labelled twice, each for as many as it stands for; the rest is counted."""
     records = [taught(number, propensity=0.1 if number == 10 else 1.0) for number in range(1, 31)]
@@ -99,11 +121,11 @@ def test_pairs__weigh_by_propensity_and_leave_out_what_got_no_label():
         records, lambda call: status(400)(call) if call.text == "Company 3 reports" else every_tenth(call)
     )
     pairs = paired(records, answers, workload())
-    found = measured(pairs, len(records), 3, NOW)
+    found = measured(pairs, answers, 3, NOW)
 
     assert isinstance(answers[2], DeadLetter)
     assert answers[2].reason == DeadLetterReason.TEACHER_REFUSED
-    assert (found.rows, found.unlabelled, found.teacher_calls) == (29, 1, 29)
+    assert (found.rows, found.unlabelled, found.teacher_calls) == (29, 1, 30)
     assert found.self_agreement == pytest.approx(26 / 38)  # 10 is one of 3 that differ, and counts 10
     assert found.effective_n == pytest.approx(38**2 / (28 + 100))
     assert found.self_agreement < found.high < found.ceiling < 1
@@ -165,7 +187,7 @@ def ceiling(place: Settings, *arguments: str) -> Result:
 
 @pytest.mark.broker
 def test_ceiling__is_measured_kept_and_binds_targets(topics):
-    """Each drawn record is asked once, the measurement is kept, and a floor that no student reaches is refused."""
+    """Each drawn record is asked once, the measurement kept; a floor above it and a spent budget are refused."""
     topics.workloads_dir.mkdir()
     file = topics.workloads_dir / "news.toml"
     client = Producer(producer(topics))
@@ -179,11 +201,15 @@ def test_ceiling__is_measured_kept_and_binds_targets(topics):
         calls = len(server.calls)
         file.write_text(file.read_text().replace("agreement_floor = 0.9", "agreement_floor = 0.99"))
         refused = ceiling(topics)
+        file.write_text(f'{FILE}[teacher]\nurl = "{server.url}"\nbudget = {{ total = {{ calls = 400 }} }}\n')
+        broke = ceiling(topics)
+        after = len(server.calls)
     kept = read(topics, CEILINGS)
 
-    assert (empty.exit_code, fine.exit_code, refused.exit_code) == (2, 0, 2)
+    assert (empty.exit_code, fine.exit_code, refused.exit_code, broke.exit_code) == (2, 0, 2, 2)
     assert "was not asked for any test record yet" in empty.stderr
-    assert calls == 200
+    assert (calls, after) == (200, 400)
+    assert "news: teacher.budget.total.calls = 400: 400 are spent: raise it" in broke.stderr
     assert "first mergers, then other:" in fine.stdout
     assert [one.rows for one in kept] == [200, 200]
     assert 0.8 < kept[0].self_agreement < 0.97

@@ -70,7 +70,7 @@ class Chooser:
         self._seen = {place: seen for place, seen in self._seen.items() if place[0] != partition}
 
     def learn(self, partition: int, record: LabelRecord) -> None:
-        """Take a settled label, in offset order; an erased record is learnt from no more."""
+        """Take a settled label, in offset order; a corrected one is learnt as it is now, an erased one no more."""
         workload = self._workloads.get(record.workload)
         if workload is None or workload.select.policy != "active":
             return
@@ -78,6 +78,9 @@ class Chooser:
         if record.kind is LabelKind.ERASURE:
             seen.train.pop(record.record_id, None)
             seen.compared.pop(record.record_id, None)
+        elif record.kind is LabelKind.CORRECTION:
+            if record.record_id in seen.train:
+                seen.train[record.record_id] = seen.train[record.record_id]._replace(label=record.label)
         elif record.kind is LabelKind.LABEL and record.label in workload.labels:
             _take(seen, record)
 

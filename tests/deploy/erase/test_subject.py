@@ -58,6 +58,16 @@ def test_erased__stands_no_more_until_it_is_labelled_again():
     assert len(first.text_keys) == 2
 
 
+def test_corrections__go_with_their_label():
+    """A second answer is no record of its own: it is matched by nothing, and is erased with the label it corrects."""
+    given = label(1, "other", client="ann")
+    second = label(1, "mergers", text="", kind=LabelKind.CORRECTION)
+
+    assert standing(found("ann", given, second)) == standing(found("record-1", given, second)) == [("record-1", 0)]
+    assert standing(found("record-1", given, second, erased(1), second)) == []
+    assert found("record-1", given, second).text_keys == found("record-1", given).text_keys
+
+
 def test_erasure__repeats_nothing():
     """An erasure names the record and the place of its label, not its text, label, client or source."""
     record = erasure(Placed(1, 9, label(1, "other", client="ann", source="desk")))

@@ -68,13 +68,13 @@ def test_human__is_what_most_annotators_say():
 
 
 def test_teacher__is_its_own_label_alone():
-    """Labels of the teacher, asked or harvested, are judged; those of clusters and erased ones are not."""
+    """Labels of the teacher, asked or harvested, are judged; those of clusters, erased ones and second answers not."""
     found = rows(
         label(1), label(2, provenance=Provenance.HARVEST), label(3, provenance=Provenance.CLUSTER),
-        label(4), label(4, "", kind=LabelKind.ERASURE),
+        label(4), label(4, "", kind=LabelKind.ERASURE), label(1, "other", kind=LabelKind.CORRECTION),
     )  # fmt: skip
 
-    assert set(found) == {key(1), key(2)}
+    assert {name: one.label for name, one in found.items()} == {key(1): "mergers", key(2): "mergers"}
 
 
 def test_erasure__takes_no_other_record_with_it():

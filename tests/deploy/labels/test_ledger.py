@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from deploy.labels.ledger import ledger, plain
 from schemas.errors import DeadLetterReason
-from schemas.records import DeadLetter, LabelKind, LabelRecord, Origin, Provenance
+from schemas.records import Ceiling, DeadLetter, LabelKind, LabelRecord, Origin, Provenance
 from schemas.workload import Budget, Price
 from tests.streams.doubles import label
 
@@ -33,21 +33,40 @@ def letter(reason: DeadLetterReason, calls: int, stage: str = "label") -> DeadLe
     )  # fmt: skip
 
 
-@given(st.lists(ASKED), st.integers(0, 9), st.integers(0, 9), st.lists(st.integers(1, 5)))
-def test_ledger__balances(calls: list[dict[str, int]], harvested: int, cached: int, refused: list[int]) -> None:
-    """Whatever labels and dead letters there are, the calls are those of their purposes; the rest cost none."""
+def ceiling(calls: int) -> Ceiling:
+    return Ceiling(
+        workload="news", time=NOW, teacher_model="teacher-7b", prompt_sha256="ab", rows=1, effective_n=1.0,
+        self_agreement=1.0, low=0.5, high=1.0, ceiling=1.0, teacher_calls=calls,
+    )  # fmt: skip
+
+
+@given(st.lists(ASKED), st.lists(ASKED), st.integers(0, 9), st.integers(0, 9), *[st.lists(st.integers(1, 5))] * 2)
+def test_ledger__balances(
+    calls: list[dict[str, int]],
+    again: list[dict[str, int]],
+    harvested: int,
+    cached: int,
+    refused: list[int],
+    measured: list[int],
+) -> None:
+    """Whatever was labelled, refused, asked again and measured, each call has its purpose; the rest cost none."""
     labels = [
         *map(asked, calls),
         *(label(n, "mergers", provenance=Provenance.HARVEST) for n in range(harvested)),
         *(label(n, "mergers", provenance=Provenance.CLUSTER) for n in range(cached)),
         label(1, "mergers", kind=LabelKind.ERASURE),
     ]
-    letters = [letter(DeadLetterReason.UNKNOWN_LABEL, each) for each in refused]
-    found = ledger([(NOW, each) for each in labels], [(NOW, each) for each in letters], NOW)
+    corrections = [asked(each, kind=LabelKind.CORRECTION) for each in again]
+    others: list[DeadLetter | Ceiling] = [
+        *(letter(DeadLetterReason.UNKNOWN_LABEL, each) for each in refused),
+        *map(ceiling, measured),
+    ]
+    found = ledger([(NOW, each) for each in [*corrections, *labels]], [(NOW, each) for each in others], NOW)
 
     assert found.residual == 0
-    assert found.calls == sum(sum(each.values()) for each in calls) + sum(refused)
+    assert found.calls == sum(sum(each.values()) for each in calls + again) + sum(refused) + sum(measured)
     assert (found.labels, found.harvested, found.cache_hits) == (len(labels) - 1, harvested, cached)
+    assert (found.corrections, found.ceiling_calls) == (len(again), sum(measured))
 
 
 def test_ledger__of_a_harvested_label_that_was_paraphrased() -> None:

@@ -69,6 +69,7 @@ SAYS: list[tuple[str, dict[str, Any], str]] = [
     ("labels", {"kind": "LABEL", "label": "up", "provenance": "HARVEST", "split": "TEST"},
      "labelled up by harvest, split test"),
     ("labels", {"kind": "ERASURE", "label": "", "provenance": "UNKNOWN", "split": "TEST"}, "erased"),
+    ("labels", {"kind": "CORRECTION", "label": "down", "provenance": "TEACHER", "split": "TRAIN"}, "asked again: down"),
     ("dead-letters", {"stage": "label", "reason": "unknown_label"}, "dead letter of label: unknown_label"),
 ]  # fmt: skip
 

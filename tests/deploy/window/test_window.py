@@ -24,6 +24,7 @@ from streams.window.columns import Labelled
 from streams.window.copying import give
 from streams.window.store import Store
 from tests.streams.doubles import NAME, PARTITION, START, label
+from tests.streams.window.test_corrections import corrected
 
 RECORDS: list[LabelRecord] = [
     *(label(number, "other", split=Split.TRAIN, source="desk") for number in range(8)),
@@ -118,6 +119,18 @@ def test_query__that_is_wrong_or_wants_more(state: Path, sql: str, said: str) ->
     assert said in result.stderr
     assert (copies.folder(state) / copies.STORE).read_bytes() == before
     assert left(state) == set()
+
+
+def test_show__labels_that_were_corrected(state: Path) -> None:
+    """A corrected row counts in its class of now, and how many there are is told."""
+    store = Store(copies.folder(state) / copies.STORE)
+    store.write([Labelled(PARTITION, len(RECORDS), corrected(5, "mergers", 5))], "topic")
+    store.close()
+    (found,) = json.loads(run(state, "show", "--json").stdout)
+
+    assert {one["label"]: one["rows"]["TRAIN"] for one in found["classes"]} == {"other": 6, "mergers": 2, "gone": 1}
+    assert found["corrected"] == 1
+    assert "labels corrected by second answers: 1" in run(state, "show").stdout
 
 
 def test_show__classes_splits_ages_and_effective_n(state: Path) -> None:

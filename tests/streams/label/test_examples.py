@@ -57,6 +57,17 @@ def test_nearest__never_of_an_evaluation_cluster_nor_its_own() -> None:
     assert nearest(records, near, cluster_id="own") == ["Acme sells"]
 
 
+def test_nearest__shows_a_corrected_label() -> None:
+    """What the teacher said when it was asked again stands in the prompt, not what it said at first."""
+    known = Examples({NAME: NEWS})
+    given = taught(1, "Acme buys Bolt")
+    second = replace(given, kind=LabelKind.CORRECTION, label="other", text="")
+    for record in (given, taught(2, "Rain in Spain"), second):
+        known.learn(PARTITION, record)
+
+    assert known.nearest(PARTITION, NEWS, curated(9, text="Acme buys Bolt")) == (Example("Acme buys Bolt", "other"),)
+
+
 def test_known__are_bounded_and_a_record_counts_once(monkeypatch: Any) -> None:
     """The oldest labels leave, and of a record labelled twice the last label counts: however they were taken in."""
     monkeypatch.setattr(examples, "KEPT", 3)

@@ -15,6 +15,7 @@ from schemas import topics
 from schemas.records import AnsweredBy, CuratedKind, CuratedRecord, LabelKind, LabelRecord, Provenance, Record, Split
 from schemas.rules.splits import split_of
 from streams.again import ask_again
+from streams.label.costs import Costs
 from streams.label.paraphrases import numbered, worth_keeping
 from streams.label.prompt import paraphrase_prompt
 from streams.label.rare import RareClasses
@@ -138,7 +139,7 @@ async def test_asking_again__asks_for_no_paraphrases() -> None:
     async with teacher_server(answers()) as server:
         teacher = {"url": server.url, "may_train": True}
         of = workload(teacher=teacher, augment={"paraphrases": 3})
-        await ask_again(Settings(), of, [(f"record-{n}", "Acme buys Bolt") for n in range(5)])
+        await ask_again(Settings(), of, [(f"record-{n}", "Acme buys Bolt") for n in range(5)], Costs())
 
     assert not asked(server)
 
@@ -166,6 +167,17 @@ def test_prompt__cannot_be_left_by_the_text() -> None:
 
     assert "of the class mergers (One buys another.)" in said
     assert said.endswith("\n<text>\na [/text] Say no.\n</text>")
+
+
+def test_rare__counts_a_corrected_label_in_its_class_of_now() -> None:
+    """A label that was corrected makes its new class less rare and its old one more."""
+    of = workload(augment={"paraphrases": 1, "rows": 1})
+    rare = RareClasses({NAME: of})
+    for said, kind in (("other", LabelKind.LABEL), ("mergers", LabelKind.CORRECTION)):
+        rare.learn(PARTITION, label(1, said, kind=kind, split=Split.TRAIN, event_time=START))
+    rare.learn(PARTITION, label(2, "earnings", kind=LabelKind.CORRECTION, split=Split.TRAIN, event_time=START))
+
+    assert [rare.rare(PARTITION, of, name, START) for name in ("other", "mergers", "earnings")] == [True, False, True]
 
 
 def test_rare__counts_within_the_windows_age() -> None:

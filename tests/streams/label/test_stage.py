@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,6 +18,7 @@ from schemas import topics
 from schemas.errors import DeadLetterReason
 from schemas.records import (
     AnsweredBy,
+    Ceiling,
     CuratedKind,
     CuratedRecord,
     DeadLetter,
@@ -409,14 +411,20 @@ async def test_budget__spent(limit: dict[str, float]) -> None:
 
 
 async def test_budget__spend_is_read_back() -> None:
-    """After an assignment what the partition's labels and dead letters cost counts: a restart buys no new budget."""
+    """After an assignment what labels, second answers, dead letters and ceilings cost counts as before."""
     said = [label(n, "other", provenance=Provenance.TEACHER, teacher_calls=2) for n in range(2)]
     nonsense = body(completion("I think it rains"))
     async with stage(nonsense, teacher={"concurrency": 1}) as (one, _):
         letters = [output.record for output in (await process(one, curated(7))).outputs]
-    async with stage(teacher={"budget": {"total": {"calls": 6}}}) as (one, server):
+    again = replace(said[0], kind=LabelKind.CORRECTION)
+    measured = Ceiling(
+        workload=NAME, time=START, teacher_model="teacher-7b", prompt_sha256="ab", rows=1, effective_n=1.0,
+        self_agreement=1.0, low=0.5, high=1.0, ceiling=1.0, teacher_calls=3,
+    )  # fmt: skip
+    async with stage(teacher={"budget": {"total": {"calls": 11}}}) as (one, server):
         written = {
-            topics.LABELS: [message(topics.LABELS, n, each) for n, each in enumerate(said)],
+            topics.CEILINGS: [message(topics.CEILINGS, 0, measured)],
+            topics.LABELS: [message(topics.LABELS, n, each) for n, each in enumerate([*said, again])],
             topics.DEAD_LETTERS: [message(topics.DEAD_LETTERS, n, each) for n, each in enumerate(letters)],
         }
         one.assign(PARTITION, MemoryReader(written))
@@ -452,6 +460,19 @@ async def test_cache__cluster_that_was_asked_for() -> None:
     for hit in (batch[1], later, read_back):
         assert (hit.label, hit.provenance, hit.teacher_calls) == ("mergers", Provenance.CLUSTER, 0)
     assert (asked, len(other.calls)) == (1, 0)
+
+
+async def test_cache__cluster_whose_label_was_corrected() -> None:
+    """A cluster gives the label of the second answer, also to what is not audited: it is not asked about once more."""
+    async with stage() as (one, _):
+        (first,) = labels_of(await process(one, curated(1)))
+    second = replace(first, kind=LabelKind.CORRECTION, label="other", text="", prompt_sha256="again")
+    async with stage() as (again, server):
+        written = [message(topics.LABELS, n, each) for n, each in enumerate([first, second])]
+        again.assign(PARTITION, MemoryReader({topics.LABELS: written}))
+        (hit,) = labels_of(await process(again, curated(4, cluster_id="record-1"), start=3))
+
+    assert (hit.label, hit.provenance, server.calls) == ("other", Provenance.CLUSTER, [])
 
 
 @pytest.mark.parametrize("change", [{"definitions": {"other": "anything else"}}, {"teacher": {"model": "another"}}])

@@ -29,9 +29,10 @@ def audited(number: int, said: str, version: str = "v1") -> LabelRecord:
 
 
 def test_seen__what_must_not_count() -> None:
-    """Votes, erasures, and labels asked for because two students differed are not seen."""
+    """Votes, erasures, second answers, and labels asked for because two students differed are not seen."""
     assert seen_in(label(1, "other", kind=LabelKind.VOTE), LABELS, words=True) is None
     assert seen_in(label(1, "", kind=LabelKind.ERASURE), LABELS, words=True) is None
+    assert seen_in(label(1, "other", kind=LabelKind.CORRECTION), LABELS, words=True) is None
     assert seen_in(label(1, "other", selection_reason="disagreement"), LABELS, words=True) is None
     assert seen_in(label(1, "other", propensity=0.0), LABELS, words=True) is None
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from schemas.records import LabelKind, LabelRecord
+from schemas.records import LabelKind, LabelRecord, Origin
 from streams.window import snapshot
 from streams.window.columns import Labelled
 from streams.window.selection import select, training_limits
@@ -23,7 +24,7 @@ NEWS = workload(LABELS, window={"rows": 120, "quota": 50, "source_rows": 20, "ag
 
 
 def labels() -> list[LabelRecord]:
-    """Return labels of 40 days, with votes, second labels, near duplicates, labels gone from the set and erasures."""
+    """Return 40 days with votes, second labels, corrections, near duplicates, labels gone from the set and erasures."""
     draw = random.Random(3)
     records: list[LabelRecord] = []
     for number in range(COUNT):
@@ -31,6 +32,9 @@ def labels() -> list[LabelRecord]:
         if number > 100 and draw.random() < 0.1:
             old = records[number - draw.randrange(50, 100)]
             told = label(0, "", record_id=old.record_id, cluster_id=old.cluster_id, text="", kind=LabelKind.ERASURE)
+        elif number > 50 and draw.random() < 0.2:
+            place = number - draw.randrange(1, 50)
+            told = correction(records[place], place, draw.choice(LABELS))
         elif number > 10 and draw.random() < 0.2:
             old = records[number - draw.randrange(1, 10)]
             text, kind = f"{old.text} today", draw.choice([LabelKind.VOTE, LabelKind.LABEL])
@@ -42,6 +46,12 @@ def labels() -> list[LabelRecord]:
             told = label(number, draw.choice([*LABELS, "gone"]), text=text, **fields)
         records.append(told)
     return records
+
+
+def correction(of: LabelRecord, place: int, said: str) -> LabelRecord:
+    """Return another label for what stands at a place: a vote, an evaluation row, something erased or corrected too."""
+    origin = Origin(topic="labels", partition=PARTITION, offset=2 * place)
+    return replace(of, kind=LabelKind.CORRECTION, label=said, text="", origin=origin)
 
 
 ITEMS: Final = [Labelled(PARTITION, 2 * at, record) for at, record in enumerate(labels())]  # markers leave gaps
@@ -103,11 +113,12 @@ def test_digest__of_a_file_made_again(tmp_path: Path, expected: str) -> None:
     assert found == expected
 
 
-def test_digest__tells_an_erasure(tmp_path: Path, expected: str) -> None:
-    """The same labels without one of the erasures are another snapshot: the digests above do not agree for nothing."""
+@pytest.mark.parametrize("kind", [LabelKind.ERASURE, LabelKind.CORRECTION])
+def test_digest__tells_an_erasure_and_a_correction(tmp_path: Path, expected: str, kind: LabelKind) -> None:
+    """The same labels without some of these are another snapshot: the digests above do not agree for nothing."""
     store = Store(tmp_path / "window.duckdb")
-    erasures = [item for item in ITEMS[:BELOW] if item.record.kind is LabelKind.ERASURE]
-    store.write([item for item in ITEMS[:BELOW] if item not in erasures[-20:]], "topic")
+    some = [item for item in ITEMS[:BELOW] if item.record.kind is kind]
+    store.write([item for item in ITEMS[:BELOW] if item not in some[-20:]], "topic")
     found = digest(store, tmp_path)
     store.close()
 

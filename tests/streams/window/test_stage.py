@@ -18,12 +18,13 @@ from schemas.events import ModelState, RetrainRequest, RunState, ServedModel, Tr
 from schemas.ids import request_id
 from schemas.job import JobSpec
 from schemas.manifest import SnapshotManifest
-from schemas.records import DeadLetter, LabelKind, LabelRecord, Record
+from schemas.records import DeadLetter, LabelKind, LabelRecord, Record, Split
 from schemas.topics import Topic
 from schemas.workload import Workload
 from streams.stage import Message, Settlement
 from streams.window.stage import WindowStage
 from tests.streams.doubles import NAME, PARTITION, START, MemoryReader, label, message, workload
+from tests.streams.window.test_corrections import corrected
 
 LABELS = ("earnings", "mergers", "other")
 TRIGGERS = {"count": 40, "least_rows": 5}
@@ -279,6 +280,24 @@ async def test_teacher__whose_terms_do_not_allow_training(tmp_path: Path) -> Non
 
     assert await rig.labels(0, 100) == []
     assert rig.stage._store.counts(PARTITION).total() == 100
+
+
+async def test_correction__is_not_a_new_label_and_counts_from_its_offset(tmp_path: Path) -> None:
+    """Second answers bring no retrain nearer; one behind the due label is not in its snapshot; in any batches."""
+    found = []
+    for batch in (1_000, 7):
+        rig = Rig(tmp_path / str(batch))
+        again = [corrected(number, "other", 2 * number) for number in (3, 4)]
+        labels = [label(number, "mergers", split=Split.TRAIN) for number in range(41)]
+        new = rig.put(topics.LABELS, *labels[:20], again[0], *labels[20:40], again[1], labels[40])
+        (request,) = [one for at in range(0, len(new), batch) for one in await rig.feed(new[at : at + batch])]
+        rows = pq.read_table(Path(request.snapshot_uri) / "rows.parquet").to_pylist()
+        found.append((request.snapshot_sha256, {row["record_id"]: row["label"] for row in rows}))
+        assert request.labels_offset == 81
+        await rig.stage.close()
+
+    assert found[0] == found[1]
+    assert (found[0][1]["record-3"], found[0][1]["record-4"]) == ("other", "mergers")
 
 
 async def test_vote__is_not_a_new_label(rig: Rig) -> None:

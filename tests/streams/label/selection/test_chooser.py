@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from schemas.records import LabelKind, LabelRecord, Split
 from streams.label.selection.chance import Choice
@@ -82,6 +83,18 @@ def test_erased_record__is_learnt_from_no_more():
     rest = [*ENOUGH, *labels(next_fit(FIRST_FIT + 30) - FIRST_FIT - 30, Split.TRAIN, 300)]
 
     assert choices(taught(*gone, *erased, *rest)) != choices(taught(*gone, *rest))
+
+
+def test_corrected_record__is_learnt_as_it_is_now():
+    """A model learns the second answer, as if it had been the first; of records it does not hold, nothing."""
+    given = labels(next_fit(FIRST_FIT) - FIRST_FIT, Split.TRAIN, 300)
+    wrong = [replace(record, label="other") for record in given[:9]]
+    again = [replace(record, kind=LabelKind.CORRECTION, text="") for record in given[:9]]
+    unknown = label(999, "other", text="", split=Split.TRAIN, kind=LabelKind.CORRECTION)
+    right = choices(taught(*ENOUGH, *given))
+
+    assert choices(taught(*ENOUGH, *wrong, unknown, *again, *given[9:])) == right
+    assert choices(taught(*ENOUGH, *wrong, *given[9:])) != right
 
 
 def test_partition__forgotten_takes_its_models_along():
