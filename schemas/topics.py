@@ -105,7 +105,7 @@ GOLD: Final = Topic(
     "labels that people gave, by annotator: what the teacher is judged by",
 )  # fmt: skip
 CEILINGS: Final = Topic(
-    "ceilings", records.Ceiling, None, "people", "dispatcher, people",
+    "ceilings", records.Ceiling, None, "people", "label, dispatcher, people",
     "how often a teacher gives the same label twice: the most a student can agree with it",
 )  # fmt: skip
 
