@@ -86,7 +86,8 @@ def _add_dead(tally: Tally, record: DeadLetter) -> None:
 def _add_label(tally: Tally, record: LabelRecord) -> None:
     if record.kind is LabelKind.LABEL:
         tally.classes[record.label] += 1
-    tally.provenance[record.provenance] += 1
+    if record.kind is not LabelKind.ANCHOR:
+        tally.provenance[record.provenance] += 1
     tally.teacher_calls += record.teacher_calls
     tally.teacher_tokens += record.prompt_tokens + record.completion_tokens
 

@@ -1,6 +1,7 @@
 """The ledger of one workload's calls to its teacher: what they were made for, and what they cost. Pure.
 
-    calls = labels - harvested - cache hits + retries + votes + second prompts + paraphrases + calls of dead letters
+    calls = labels - harvested - cache hits + anchors + retries + votes + second prompts + paraphrases
+            + calls of dead letters
 
 Left and right are counted apart: the left from what each record says it cost in all, the right from what it says the
 calls were for. A call whose record was not settled when its worker died stands in no book; it is made again.
@@ -30,6 +31,7 @@ class Ledger:
     labels: int
     harvested: int
     cache_hits: int  # labels that their cluster had already
+    anchors: int  # asked again for the trigger teacher-drift: no labels
     retries: int
     votes: int
     second_prompts: int
@@ -42,7 +44,7 @@ class Ledger:
     @property
     def expected(self) -> int:
         """Return the calls by what they were for."""
-        asked = self.labels - self.harvested - self.cache_hits
+        asked = self.labels - self.harvested - self.cache_hits + self.anchors
         repeats = self.retries + self.votes + self.second_prompts + self.paraphrases + self.untold
         return asked + repeats + self.dead_letter_calls
 
@@ -65,11 +67,14 @@ def ledger(
     provenances: Counter[Provenance] = Counter()
     purposes: Counter[str] = Counter()
     spent = dict.fromkeys(PERIODS, Spend())
-    unlabelled = 0
+    unlabelled = anchors = 0
     for at, record in labels:
         if record.kind is LabelKind.ERASURE:
             continue
-        provenances[record.provenance] += 1
+        if record.kind is LabelKind.ANCHOR:
+            anchors += record.provenance is Provenance.TEACHER
+        else:
+            provenances[record.provenance] += 1
         purposes.update(record.calls or {"untold": max(0, record.teacher_calls - 1)})
         _book(spent, Spend(record.teacher_calls, record.prompt_tokens, record.completion_tokens), at, now)
     for at, letter in letters:
@@ -80,6 +85,7 @@ def ledger(
         labels=provenances.total(),
         harvested=provenances[Provenance.HARVEST],
         cache_hits=provenances[Provenance.CLUSTER],
+        anchors=anchors,
         retries=purposes["retry"],
         votes=purposes["vote"],
         second_prompts=purposes["second_prompt"],

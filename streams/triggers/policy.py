@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final, get_args
 
 from schemas.events import TriggerVerdict
-from schemas.records import LabelRecord
+from schemas.records import LabelKind, LabelRecord
 from schemas.rules.freeze import frozen
 from schemas.workload import Asking, Triggers, Workload
 from streams.triggers import age, count, watch
@@ -110,7 +110,11 @@ def looks_now(before: Standing, after: Standing, workload: Workload, record: Lab
 
     It depends on the labels alone, never on batches or restarts, so that a replay asks at the same label.
     """
-    if due(after.new_labels, workload.triggers.count) or after.watch.news_since(before.watch):
+    if after.watch.news_since(before.watch):
+        return True
+    if record.kind is LabelKind.ANCHOR:  # no new label
+        return False
+    if due(after.new_labels, workload.triggers.count):
         return True
     threshold = workload.triggers.class_counts.get(record.label)
     recent, earlier = after.watch.recent, before.watch.recent

@@ -121,7 +121,7 @@ class Store:
         new = [item for item in labelled if item.offset >= read[item.partition]]
         if not new:
             return
-        added = [item for item in new if item.record.kind is not LabelKind.ERASURE]
+        added = [item for item in new if item.record.kind not in (LabelKind.ERASURE, LabelKind.ANCHOR)]
         erased = [item for item in new if item.record.kind is LabelKind.ERASURE]
         positions = {item.partition: Position(topic_id, item.offset + 1) for item in new}
         with self._transaction() as connection:
