@@ -104,7 +104,8 @@ def verdict(answers: Answers, *, alpha: float, limit: float) -> TriggerVerdict:
     fired = chance <= spent and changed >= n * limit + 1
     numbers = {
         "statistic": -log(max(chance, float_info.min)), "threshold": -log(spent), "effect": changed / n, "floor": limit,
-        "nominal": alpha, "n": float(n), "asked": float(len(answers.answered)), "changed": float(changed), "round": float(look),
+        "nominal": alpha, "n": float(n), "asked": float(len(answers.answered)), "changed": float(changed),
+        "round": float(look),
     }  # fmt: skip
     why = (
         f"In round {look} since the last request {changed} of {n} anchors ({changed / n:.1%}) got another label than "
