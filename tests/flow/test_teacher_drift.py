@@ -25,9 +25,9 @@ from tests.streams.doubles import NAME
 from tests.streams.echo import read, started, until
 from tests.streams.label.teacher_server import Call, says, teacher_server
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.faults]  # 12 s, most of them three groups that form and end
 
-HOURS = 0.0005  # a round each 1.8 s
+HOURS = 0.0002  # a round each 0.7 s, so at each tick
 FILE = """
 name = "news"
 labels = ["earnings", "mergers", "other"]
