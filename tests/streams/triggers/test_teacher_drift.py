@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,9 +26,9 @@ N = 40
 OF = watching(teacher_drift=0.1)
 
 
-def answer(number: int, said: str, turn: int = 0, **fields: object) -> LabelRecord:
+def answer(number: int, said: str, turn: int = 0, **fields: Any) -> LabelRecord:
     """Return what the teacher says of an anchor in a round."""
-    at = {"event_time": START + timedelta(days=turn), "provenance": Provenance.TEACHER}
+    at: dict[str, Any] = {"event_time": START + timedelta(days=turn), "provenance": Provenance.TEACHER}
     return label(number, said, kind=LabelKind.ANCHOR, **{"record_id": f"anchor-{number}"} | at | fields)
 
 
