@@ -87,6 +87,8 @@ def waits_for(standing: Standing, now: datetime, triggers: Triggers, *, may_trai
     entry = frozen(triggers.freeze, now)
     if entry is not None:
         return f"The calendar is frozen today ({entry})."
+    if not standing.new_labels:  # answers on anchors alone may fire a trigger
+        return "No label has come since the last request: there is nothing new to learn from."
     return None
 
 
