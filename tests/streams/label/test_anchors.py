@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deploy.edge.settings import Settings
 from schemas import topics
-from schemas.records import CuratedKind, CuratedRecord, LabelKind, Provenance
+from schemas.records import CuratedKind, CuratedRecord, LabelKind, Provenance, Split
 from streams.label.stage import LabelStage
 from tests.streams.doubles import NAME, PARTITION, MemoryReader, curated, label, message
 from tests.streams.label.teacher_server import says
@@ -32,9 +32,12 @@ async def test_anchor__is_asked_by_the_same_question_each_round() -> None:
     """No examples, the codes in one order, no paraphrases: only the teacher can change the answer."""
     teacher, augment = {"examples": 3}, {"paraphrases": 2, "rows": 50}
     async with stage(teacher=teacher, augment=augment) as (one, server):
-        known = [message(topics.LABELS, at, label(at, "other", text="Company 1 reports")) for at in range(9)]
+        taught = {"provenance": Provenance.TEACHER, "split": Split.TRAIN, "text": "Company 1 reports"}
+        known = [message(topics.LABELS, at, label(at, "other", **taught)) for at in range(9)]
         one.assign(PARTITION, MemoryReader({topics.LABELS: known}))
-        for turn in range(3):
+        await process(one, curated(99))
+        assert server.calls.pop().prompt.count("<text>") == 4
+        for turn in range(1, 4):
             (said,) = labels_of(await process(one, anchor(1, turn), start=turn))
             assert said.paraphrases == []
 

@@ -98,15 +98,24 @@ def test_rounds__begin_anew_and_spend_less() -> None:
 def test_answers__that_do_not_count() -> None:
     """A copy of the cluster's answer, a second answer in a round, and one of an earlier round change no number."""
     epoch = folded(OF, round_of(0)).turned()
-    found = folded(OF, round_of(2), epoch)
+    found = folded(OF, round_of(2)[1:], epoch)
     noise = [
         *(answer(number, "mergers", 2, provenance=Provenance.CLUSTER) for number in range(N)),
-        *(answer(number, "mergers", 2) for number in range(N)),
+        *(answer(number, "mergers", 2) for number in range(1, N)),
         *(answer(number, "mergers", 1) for number in range(N)),
     ]
     after = folded(OF, noise, found)
 
     assert (after.anchors.changed, after.anchors.look, after.fired) == (0, 1, frozenset())
+
+
+def test_anchors__that_are_new_count_from_the_next_round() -> None:
+    """A round is judged by the anchors that had a reference when it began."""
+    epoch = folded(OF, round_of(0)).turned()
+    first = folded(OF, round_of(1, n=N + 5), epoch)
+    second = folded(OF, round_of(2, n=N + 5), first)
+
+    assert (first.anchors.anchors, second.anchors.anchors) == (N, N + 5)
 
 
 def test_late_answers__of_the_round_before_the_request_are_references() -> None:
