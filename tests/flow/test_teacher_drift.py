@@ -14,6 +14,7 @@ from deploy.edge.settings import Settings
 from deploy.gold.__main__ import main as gold
 from deploy.labels.__main__ import main as labels
 from deploy.verify.__main__ import verify
+from deploy.verify.trace import trace
 from schemas.events import TriggerVerdict
 from schemas.records import LabelKind
 from schemas.topics import CURATED, LABELS
@@ -71,13 +72,15 @@ async def test_teacher__exchanged_under_its_name(topics: Settings, tmp_path: Pat
         await until(lambda: (told := drift(topics.state_dir)) is not None and told.fired)
     told = drift(topics.state_dir)
     asked, said = read(topics, CURATED), read(topics, LABELS)
-    spent = run(topics, labels, "spend")
+    spent, way = run(topics, labels, "spend"), trace(topics, said[0].record_id)
 
     assert told is not None
     assert told.numbers["n"] == 25
     assert len(asked) % 25 == 0
     assert {record.kind for record in said} == {LabelKind.ANCHOR}
     assert [account.residual for account in verify(topics)] == [0, 0]
+    assert {step.what.split()[0] for step in way.steps} == {"an", "labelled"}
+    assert way.gone == []
     assert spent.exit_code == 0
     assert f"+ anchors {len(said)}" in " ".join(spent.stdout.split())
 

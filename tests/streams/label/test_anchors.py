@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from deploy.edge.settings import Settings
 from schemas import topics
@@ -32,7 +33,7 @@ async def test_anchor__is_asked_by_the_same_question_each_round() -> None:
     """No examples, the codes in one order, no paraphrases: only the teacher can change the answer."""
     teacher, augment = {"examples": 3}, {"paraphrases": 2, "rows": 50}
     async with stage(teacher=teacher, augment=augment) as (one, server):
-        taught = {"provenance": Provenance.TEACHER, "split": Split.TRAIN, "text": "Company 1 reports"}
+        taught: dict[str, Any] = {"provenance": Provenance.TEACHER, "split": Split.TRAIN, "text": "Company 1 reports"}
         known = [message(topics.LABELS, at, label(at, "other", **taught)) for at in range(9)]
         one.assign(PARTITION, MemoryReader({topics.LABELS: known}))
         await process(one, curated(99))
