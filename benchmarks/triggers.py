@@ -1,8 +1,9 @@
 """How often the triggers alarm for nothing, how soon they see a shift, and if retraining by them pays.
 
 False alarms: streams in which nothing changes (trigger_streams.py says what a stream is), judged after every label.
-Delays: labels from the start of a planted shift until a trigger fires. Replay: trigger_replay.py. Seeded; the last line
-is JSON. Five minutes on two busy cores.
+Delays: labels from the start of a planted shift until a trigger fires. `teacher-drift` looks at rounds of anchors, not
+at labels: its streams (trigger_anchors.py) and delays are counted in rounds. Replay: trigger_replay.py. Seeded; the
+last line is JSON. Five minutes on two busy cores.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from typing import Any
 import click
 from scipy.stats import beta
 
+from benchmarks import trigger_anchors
+from benchmarks.trigger_anchors import ANCHORS, LIMIT, SWAPS
 from benchmarks.trigger_replay import replay
 from benchmarks.trigger_streams import ALPHA, NAMES, SHIFTS, alarms
+from streams.triggers import teacher_drift
 
 Found = list[dict[str, int]]
 
@@ -65,6 +69,29 @@ def delays(pool: Executor, figures: dict[str, dict[str, Any]], streams: int, lab
         print(f"{title:34}" + "".join(f"{one:>18}" for one in told), flush=True)
 
 
+def anchors(pool: Executor, streams: int, rounds: int, seed: int) -> dict[str, Any]:
+    """Return the figures of `teacher-drift`: its false alarms, and after how many rounds it sees another teacher."""
+    rate, low, high = share(len(_alarms(pool, streams, rounds, seed, 0.0)), streams)
+    print(f"\nteacher-drift: {streams:,} streams of {rounds} rounds of {ANCHORS} anchors, {LIMIT:.0%} may change")
+    print(f"nothing changed: {rate:.2%} alarm ({low:.2%} to {high:.2%}), nominal {ALPHA:.1%}")
+    delay_by_shift = {}
+    for number, swapped in enumerate(SWAPS, start=1):
+        seen = _alarms(pool, streams, rounds, seed + 1_000_000 * number, swapped)
+        median, title = statistics.median(seen) if seen else None, f"teacher swap: {swapped:.0%} other labels"
+        delay_by_shift[title] = {"median": median, "seen": len(seen) / streams, "n": streams}
+        first = seen.count(1) / streams
+        print(f"{title:34} seen by {len(seen) / streams:.1%}, by {first:.1%} in the first round, median {median}")
+    return {
+        "nominal": ALPHA, "false_alarm_rate": rate, "interval": [low, high], "n": streams,
+        "delay_by_shift": delay_by_shift, "delay_in": "rounds",
+    }  # fmt: skip
+
+
+def _alarms(pool: Executor, streams: int, rounds: int, seed: int, swapped: float) -> list[int]:
+    asked = partial(trigger_anchors.alarm, rounds=rounds, swapped=swapped)
+    return [one for one in pool.map(asked, range(seed, seed + streams), chunksize=25) if one is not None]
+
+
 def _shifted(seed: int, title: str, most: int) -> dict[str, int]:
     return alarms(seed, most, SHIFTS[title])
 
@@ -74,15 +101,19 @@ def _shifted(seed: int, title: str, most: int) -> dict[str, int]:
 @click.option("--labels", default=1_500, show_default=True, help="Labels after the request of such a stream.")
 @click.option("--shifted", default=30, show_default=True, help="Streams of each planted shift.")
 @click.option("--most", default=3_000, show_default=True, help="Labels after a planted shift.")
+@click.option("--rounds", default=30, show_default=True, help="Rounds of anchors after the request.")
 @click.option("--seeds", default=4, show_default=True, help="Replays, each with shifts at other places.")
 @click.option("--seed", default=13, show_default=True)
 @click.option("--processes", default=os.cpu_count() or 1, show_default=True)
-def main(streams: int, labels: int, shifted: int, most: int, seeds: int, seed: int, processes: int) -> None:
+def main(
+    streams: int, labels: int, shifted: int, most: int, rounds: int, seeds: int, seed: int, processes: int
+) -> None:
     """Simulate, replay and print."""
     began = time.monotonic()
     with ProcessPoolExecutor(processes) as pool:
         figures = false_alarms(pool, streams, labels, seed)
         delays(pool, figures, shifted, most, seed)
+        figures[teacher_drift.NAME] = anchors(pool, streams, rounds, seed)
         replayed = replay(pool, seeds, seed)
     print(f"\n{time.monotonic() - began:.0f} s")
     print(json.dumps({"triggers": figures, "replay": replayed}))

@@ -57,7 +57,7 @@ TRAFFIC: Final = Topic(
 )  # fmt: skip
 CURATED: Final = Topic(
     "curated", records.CuratedRecord, _days(90), "curate", "label",
-    "redacted, normalised, deduplicated, enriched record with its cluster; or a vote",
+    "redacted, normalised, deduplicated, enriched record with its cluster; or a vote; or an anchor asked again",
 )  # fmt: skip
 DISCARDED: Final = Topic(
     "discarded", records.DiscardedRecord, _days(14), "curate, label", "people, verify",
@@ -101,7 +101,7 @@ OUTCOMES: Final = Topic(
     "what the router answered: assigned and served variant, label, latency",
 )  # fmt: skip
 GOLD: Final = Topic(
-    "gold", records.GoldLabel, None, "people", "people",
+    "gold", records.GoldLabel, None, "people", "people, curate",
     "labels that people gave, by annotator: what the teacher is judged by",
 )  # fmt: skip
 CEILINGS: Final = Topic(

@@ -292,7 +292,9 @@ class Window(Section):
     age_days: Positive = 180
 
 
-Asking = Literal["count", "class-count", "age", "label-mix", "input-drift", "confidence", "disagreement"]
+Asking = Literal[
+    "count", "class-count", "age", "label-mix", "input-drift", "confidence", "disagreement", "teacher-drift"
+]
 
 
 class Cost(Section):
@@ -329,6 +331,9 @@ class Triggers(Section):
     doubt: Annotated[float, Field(gt=0, lt=1)] | None = (
         None  # share of labels the teacher is in doubt about: alarm only
     )
+    teacher_drift: Annotated[float, Field(gt=0, lt=1)] | None = None  # share of the anchors answered otherwise
+    anchor_hours: Annotated[float, Field(gt=0, le=720)] = 24.0  # a round of anchors; curated tells rounds for 90 days
+    anchors: Annotated[int, Field(ge=20, le=10_000)] = 100  # asked in a round, at most; below 20 nothing is told
     mode: Literal["observe", "suggest", "auto"] = "auto"
     rule: Literal["any", "all", "weighted"] = "any"
     weights: dict[Asking, Annotated[float, Field(gt=0)]] = {}  # weighted: those that fire must add up to 1

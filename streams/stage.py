@@ -1,7 +1,8 @@
 """What a stage is: messages in, outputs and a change of state out, settled together or not at all.
 
 The source (source.py) feeds a stage batches, writes its outputs and its input offsets in one Kafka transaction, and
-only then lets the stage's state change. A stage does no Kafka I/O of its own.
+only then lets the stage's state change. A stage does no Kafka I/O of its own, but for reading `gold` once a round of
+anchors (curate/gold.py).
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def _add_dead(tally: Tally, record: DeadLetter) -> None:
 def _add_label(tally: Tally, record: LabelRecord) -> None:
     if record.kind is LabelKind.LABEL:
         tally.classes[record.label] += 1
-    if record.kind is not LabelKind.CORRECTION:  # it labels no further record; its calls are calls
+    if record.kind in (LabelKind.LABEL, LabelKind.VOTE):  # the others label no further record; their calls are calls
         tally.provenance[record.provenance] += 1
     tally.teacher_calls += record.teacher_calls
     tally.teacher_tokens += record.prompt_tokens + record.completion_tokens

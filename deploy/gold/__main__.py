@@ -19,10 +19,11 @@ from deploy.edge.command import told_in_one_line
 from deploy.edge.settings import Settings
 from deploy.gold import show
 from deploy.gold.figures import report
-from deploy.gold.joined import humans, is_anchor, taught
+from deploy.gold.joined import humans, taught
 from deploy.gold.rows import read_rows
 from deploy.gold.topic import Topics, gold_labels, write
 from schemas.errors import BadInput
+from schemas.rules.anchors import is_anchor
 from schemas.rules.multiplicity import duplicates_of
 
 SERVERS = click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")

@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 
 from deploy.gold.estimates import Calibration, Floats, Ints, Sample, accuracy, calibration, prediction_powered
-from deploy.gold.joined import Human, Taught, is_anchor
+from deploy.gold.joined import Human, Taught
 from schemas.records import Ceiling
+from schemas.rules.anchors import is_anchor
 from schemas.rules.intervals import Interval
 
 LEAST_ROWS: Final = 30  # with probabilities, on either side: below, a temperature is a guess

@@ -1,19 +1,15 @@
-"""Human labels beside the teacher's: which text has which, what each row stands for, which rows are anchors. Pure."""
+"""Human labels beside the teacher's: which text has which, and what each row stands for. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Final
 
 from schemas.records import GoldLabel, LabelKind, LabelRecord, Provenance
 from schemas.rules.normalise import text_key
 
-ANCHOR_SHARE: Final = 0.5
-_KEY: Final = b"millrace/anchor/1"  # for life: another would fit the temperature on yesterday's anchors
-_RANGE: Final = 2**64
 _TEACHERS: Final = frozenset({Provenance.TEACHER, Provenance.HARVEST})
 
 
@@ -45,12 +41,6 @@ class Taught:
         return self.records / self.propensity
 
 
-def is_anchor(workload: str, key: str) -> bool:
-    """Tell whether a text is of the frozen anchor set, on which figures rest and nothing is ever fitted."""
-    point = int.from_bytes(blake2b(f"{workload}\x00{key}".encode(), key=_KEY, digest_size=8).digest())
-    return point / _RANGE < ANCHOR_SHARE
-
-
 def humans(found: Iterable[GoldLabel]) -> dict[str, Human]:
     """Return by text what most annotators say of it; an annotator's last label of a text counts."""
     latest = {gold.gold_id: gold for gold in found}
@@ -69,7 +59,7 @@ def _human(key: str, labels: Sequence[str]) -> Human:
 def taught(
     labels: Iterable[LabelRecord], duplicates: Mapping[str, int], texts: Container[str], record_ids: Container[str]
 ) -> dict[str, Taught]:
-    """Return by text the teacher's last label of it; cluster labels and erased records are none.
+    """Return by text the teacher's last label of it; cluster labels, answers on anchors and erased records are none.
 
     Nor are corrections: what is judged is the question that the teacher is asked first.
 

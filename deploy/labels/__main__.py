@@ -29,6 +29,7 @@ _ROWS: Final = (
     ("labels", "labels"),
     ("harvested", "- harvested"),
     ("cache_hits", "- cache hits"),
+    ("anchors", "+ anchors"),
     ("retries", "+ retries"),
     ("votes", "+ votes"),
     ("second_prompts", "+ second prompts"),

@@ -1,6 +1,6 @@
 """The ledger of one workload's calls to its teacher: what they were made for, and what they cost. Pure.
 
-    calls = labels - harvested - cache hits + retries + votes + second prompts + paraphrases
+    calls = labels - harvested - cache hits + anchors + retries + votes + second prompts + paraphrases
         + corrections + calls of ceilings + calls of dead letters
 
 Left and right are counted apart: the left from what each record says it cost in all, the right from what it says the
@@ -29,6 +29,7 @@ class Ledger:
     labels: int
     harvested: int
     cache_hits: int  # labels that their cluster had already
+    anchors: int  # asked again for the trigger teacher-drift: no labels
     retries: int
     votes: int
     second_prompts: int
@@ -43,7 +44,7 @@ class Ledger:
     @property
     def expected(self) -> int:
         """Return the calls by what they were for."""
-        asked = self.labels - self.harvested - self.cache_hits
+        asked = self.labels - self.harvested - self.cache_hits + self.anchors
         repeats = self.retries + self.votes + self.second_prompts + self.paraphrases + self.untold
         return asked + repeats + self.corrections + self.ceiling_calls + self.dead_letter_calls
 
@@ -65,15 +66,18 @@ def ledger(
         others: dead letters, those that no call was made for are passed over, and ceilings, likewise.
         now: what this hour and this day are.
     """
-    kinds: Counter[LabelKind] = Counter()
+    anchors = corrections = 0
     provenances: Counter[Provenance] = Counter()
     purposes: Counter[str] = Counter()
     spent = dict.fromkeys(PERIODS, Spend())
     for at, record in labels:
         if (cost := cost_of(record)) is None:
             continue
-        kinds[record.kind] += 1
-        if record.kind is not LabelKind.CORRECTION:
+        if record.kind is LabelKind.ANCHOR:
+            anchors += record.provenance is Provenance.TEACHER  # a copy cost nothing
+        elif record.kind is LabelKind.CORRECTION:
+            corrections += 1
+        else:
             provenances[record.provenance] += 1
         purposes.update(record.calls or {"untold": max(0, record.teacher_calls - 1)})
         _book(spent, cost, at, now)
@@ -86,11 +90,12 @@ def ledger(
         labels=provenances.total(),
         harvested=provenances[Provenance.HARVEST],
         cache_hits=provenances[Provenance.CLUSTER],
+        anchors=anchors,
         retries=purposes["retry"],
         votes=purposes["vote"],
         second_prompts=purposes["second_prompt"],
         paraphrases=purposes["paraphrase"],
-        corrections=kinds[LabelKind.CORRECTION],
+        corrections=corrections,
         ceiling_calls=calls[Ceiling],
         untold=purposes["untold"],
         dead_letter_calls=calls[DeadLetter],

@@ -96,6 +96,8 @@ def _read_outputs(books: Books, cluster: Cluster, topic: str, reader: Reader, ma
             passage = came_from(raw)
             if passage is not None and passage[0] == REPLAYED_HEADER:
                 continue  # an input of the label stage once more, but no second ending of its traffic record
+            if record["kind"] == "ANCHOR":
+                continue  # a text of gold that is asked again: no ending of traffic, and no text taken for new
             vote = record["kind"] == "VOTE"
             books.repeats.look(record["workload"], place, record["record_id"], record["text_key"], vote=vote)
         if origin["topic"] in books.endings:  # a dead letter of the window or the rollout ends nothing that is counted

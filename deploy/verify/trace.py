@@ -113,7 +113,7 @@ def _way(settings: Settings, topics: _Topics, places: set[FullPlace], ids: set[s
     found = {place: at for place in places if (at := topics.at(place)) is not None}
     way = Way(kept=topics.kept())
     way.steps = in_order(_step(place, *at, topics.passages.get(place)) for place, at in found.items())
-    way.gone = [shown(place) for place in sorted(places - found.keys())]
+    way.gone = [shown(place) for place in sorted(places - found.keys()) if place[0] in way.kept]  # not an anchor's gold
     ended = {output.origin for output in topics.outputs}
     ended |= {before for name, before in topics.passages.values() if name == REKEYED_HEADER}
     way.open = state_of([place for place in found if place[0] in topics.committed], ended, topics.committed)

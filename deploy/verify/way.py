@@ -75,8 +75,8 @@ def ending(topic: str, record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return what an output says became of its origin, and the facts that belong to it."""
     names: Collection[str] = ()
     if topic == "curated":
-        vote = record["kind"] == "VOTE"
-        what = f"a vote on {record['duplicate_of']}" if vote else "curated"
+        what = {"ANCHOR": "an anchor, to be asked again"}.get(record["kind"], "curated")
+        what = f"a vote on {record['duplicate_of']}" if record["kind"] == "VOTE" else what
         names = ("cluster_id", "event_time", "words", "redactions", "answered_by", "model", "audit", "propensity")
     elif topic == "discarded":
         of = f" of {record['duplicate_of']}" if record["duplicate_of"] else ""

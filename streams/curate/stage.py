@@ -4,22 +4,30 @@ In order: decode, check (intake.py), redact, normalise, tell duplicates, filter,
 but `traffic` ever holds personal data, so redaction comes before anything is stored, sent or logged. A record on
 another workload's partition is sent on, once. A duplicate goes on as a vote where it carries another recorded answer
 than the first or comes with any after such a one, or where it was drawn for audit.
+
+Where `triggers.teacher_drift` is set, the stage also begins the rounds of anchors (anchors.py), since its state is read
+back from `curated`: it knows which round was asked last, and a round goes out whole, in one transaction, once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from deploy.edge.framing import SINGLE_OBJECTS, Framing
 from deploy.edge.privacy import redactors
 from deploy.edge.settings import Settings
 from schemas.errors import DeadLetterReason
-from schemas.topics import TRAFFIC, Topic
+from schemas.rules.partition import partition_of
+from schemas.topics import CURATED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Workload
+from streams.curate import anchors
+from streams.curate.anchors import GoldText
 from streams.curate.endings import dead_letter
+from streams.curate.gold import gold_texts
 from streams.curate.group import GroupCurator
 from streams.curate.intake import Candidate, Intake
 from streams.curate.state import PartitionState, View
@@ -36,7 +44,11 @@ class CurateStage:
     batch_records = BATCH_RECORDS
 
     def __init__(
-        self, settings: Settings, workloads: Mapping[str, Workload], framing: Framing = SINGLE_OBJECTS
+        self,
+        settings: Settings,
+        workloads: Mapping[str, Workload],
+        framing: Framing = SINGLE_OBJECTS,
+        gold: Callable[[str], Iterable[GoldText]] | None = None,
     ) -> None:
         """Take the workloads whose traffic is curated.
 
@@ -44,6 +56,7 @@ class CurateStage:
             settings: the worker's settings: the folder that a workload's classifier lies in.
             workloads: by name.
             framing: reads values.
+            gold: returns the texts of a workload's human labels as they stand now; None: read from Kafka.
 
         Raises:
             SettingsError: the key or the model that a workload's redaction wants is not there.
@@ -56,6 +69,7 @@ class CurateStage:
             name: GroupCurator(workload, redactor[name], settings.workloads_dir) for name, workload in workloads.items()
         }
         self._states: dict[int, PartitionState] = {}
+        self._gold = gold or partial(gold_texts, settings, framing)
 
     def assign(self, partition: int, reader: Reader) -> None:
         """Rebuild the partition's state from `curated`."""
@@ -76,9 +90,33 @@ class CurateStage:
         return Settlement([dead_letter(message, reason, detail, None, attempts, self._framing, own)])
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:
-        """Nothing is due without a message."""
-        del now
-        return {}
+        """Ask the anchors again of the workloads whose next round has begun.
+
+        Raises:
+            ContractError: `gold` is missing.
+            Unavailable: it cannot be read now.
+        """
+        due: dict[int, dict[str, datetime]] = {}
+        for name, workload in self._workloads.items():
+            partition = partition_of(name, PARTITIONS)
+            state = self._states.get(partition)
+            begun = state and anchors.due(workload.triggers, now, state.rounds.get(name))
+            if begun:
+                due.setdefault(partition, {})[name] = begun
+        return {partition: await self._rounds(partition, begun) for partition, begun in due.items()}
+
+    async def _rounds(self, partition: int, begun: Mapping[str, datetime]) -> Settlement:
+        """Return the anchors of the rounds (by workload) that have begun; none, where people labelled none."""
+        state = self._states[partition]
+        outputs = [
+            Output(CURATED, partition, name, anchors.asked(name, anchor, at))
+            for name, at in begun.items()
+            for anchor in await asyncio.to_thread(self._anchors, self._workloads[name])
+        ]
+        return Settlement(outputs, committed=lambda: state.rounds.update(begun))
+
+    def _anchors(self, workload: Workload) -> list[GoldText]:
+        return anchors.chosen(workload, self._gold(workload.name))
 
     def _process(self, messages: Sequence[Message]) -> Settlement:
         taken: list[Candidate | Output] = [self._intake.take(message) for message in messages]

@@ -1,9 +1,10 @@
-"""What curate remembers of a partition: by workload its duplicates and its counts toward caps, a view of `curated`."""
+"""What curate remembers of a partition, a view of `curated`: by workload duplicates, counts and round of anchors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from deploy.edge.framing import Framing
 from schemas.records import CuratedKind, CuratedRecord
@@ -35,6 +36,7 @@ class PartitionState:
         self._workloads = workloads
         self._indexes: dict[str, DuplicateIndex] = {}
         self._counts: dict[str, CapCounts] = {}
+        self.rounds: dict[str, datetime] = {}  # when the last round of anchors began that was asked
 
     @classmethod
     def rebuilt(
@@ -48,7 +50,10 @@ class PartitionState:
                 continue
             record = framing.decode(CuratedRecord, message.value)
             workload = workloads.get(record.workload)
-            if workload is not None:
+            if record.kind is CuratedKind.ANCHOR:  # no traffic: no duplicate of any, and under no cap
+                before = state.rounds.get(record.workload, record.event_time)
+                state.rounds[record.workload] = max(before, record.event_time)
+            elif workload is not None:
                 recalled.setdefault(workload.name, Recalled(workload.duplicates.horizon)).take(_kept(record))
                 state._caps(workload).add(record)
         for name, of in recalled.items():

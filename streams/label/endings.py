@@ -31,6 +31,9 @@ from streams.stage import Message, Output
 
 KEPT_BYTES: Final = 64 * 1024  # of an oversized dead letter
 CODE_VERSION: Final = metadata.version("millrace")
+_KINDS: Final = {
+    CuratedKind.RECORD: LabelKind.LABEL, CuratedKind.VOTE: LabelKind.VOTE, CuratedKind.ANCHOR: LabelKind.ANCHOR,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def labelled(workload: Workload, message: Message, record: CuratedRecord, verdic
         text=record.text,
         cluster_id=record.cluster_id,
         label=verdict.label,
-        kind=LabelKind.VOTE if record.kind is CuratedKind.VOTE else LabelKind.LABEL,
+        kind=_KINDS[record.kind],
         client=record.client,
         source=record.source,
         class_probabilities=verdict.class_probabilities,

@@ -15,6 +15,7 @@ class Path(Enum):
     HARVEST = "its recorded answer is the label"
     CLUSTER = "its cluster's label, else the teacher"
     TEACHER = "the teacher is asked"
+    ANCHOR = "the teacher is asked again, as it was before"
     DROP_VOTE = "a duplicate whose answer nobody may learn from"
     DROP_STUDENT = "a student answered it and no audit chose it"
 
@@ -38,6 +39,8 @@ def harvested(workload: Workload, record: CuratedRecord) -> str | None:
 
 def path_of(workload: Workload, record: CuratedRecord) -> Path:
     """Return how the record goes on."""
+    if record.kind is CuratedKind.ANCHOR:
+        return Path.ANCHOR
     if harvested(workload, record) is not None:
         return Path.HARVEST
     if record.kind is CuratedKind.VOTE:

@@ -26,6 +26,7 @@ PAUSED: Final = Gauge(
     "millrace_teacher_paused", "1 while nothing can be asked: budget spent, teacher away or told to wait.", ["workload"]
 )
 LABELS: Final = Counter("millrace_labels_total", "Labels by where they came from.", ["workload", "provenance"])
+ANCHORS: Final = Counter("millrace_anchors_total", "Answers on anchors that were asked again.", ["workload"])
 ENDED: Final = Counter(
     "millrace_unlabelled_total", "Curated records that ended without a label, by reason.", ["workload", "reason"]
 )

@@ -2,7 +2,7 @@
 
 A recorded answer is harvested where the workload allows it; of the records that would cost a call those go on that
 selection/ chooses; one whose cluster has a label takes that, and the teacher is asked for the rest, and for paraphrases
-of what is rare. Calls are a window
+of what is rare. An anchor is asked whatever there is, by a question that never changes. Calls are a window
 that slides over the partition: as soon as a prefix is finished it is settled, while the other calls go on and new
 records join them. A call's ending is kept until it is settled, so that a record that comes again is not billed again.
 A workload whose teacher is away or whose budget is spent waits alone.
@@ -21,7 +21,7 @@ from deploy.edge.privacy import redactors
 from deploy.edge.settings import Settings
 from schemas import topics
 from schemas.errors import DeadLetterReason, RecordRejected, SettingsError
-from schemas.records import CuratedKind, CuratedRecord, LabelRecord, Provenance, Split
+from schemas.records import CuratedKind, CuratedRecord, LabelKind, LabelRecord, Provenance, Split
 from schemas.rules.partition import partition_of
 from schemas.rules.splits import split_of
 from schemas.topics import Topic
@@ -29,9 +29,9 @@ from schemas.workload import Workload
 from streams.label.clusters import ClusterLabels
 from streams.label.costs import Costs
 from streams.label.endings import Verdict, dead_letter, labelled
-from streams.label.examples import Examples
+from streams.label.examples import Example, Examples
 from streams.label.harvest import Path, harvested, learnable
-from streams.label.metrics import ENDED, LABELS, OUTSIDE
+from streams.label.metrics import ANCHORS, ENDED, LABELS, OUTSIDE
 from streams.label.paraphrases import paraphrased
 from streams.label.prompt import prompt_sha256
 from streams.label.question import Question
@@ -201,11 +201,17 @@ class LabelStage:
         assert task is not None  # noqa: S101 - this coroutine always runs as a task of its own
         self._leaders[item.cluster] = task
         try:
-            shown = self._examples.nearest(item.message.partition, item.workload, item.record)
+            shown = self._shown(item)
             verdict = await Question(self._teachers[item.workload.name], item.workload, item.record, shown).verdict()
         except RecordRejected as refused:
             return refused
         return await self._paraphrased(item, verdict) if self._wants_paraphrases(item, verdict.label) else verdict
+
+    def _shown(self, item: Item) -> tuple[Example, ...]:
+        """Return the examples its prompt shows; an anchor's shows none: its question must never change."""
+        if item.path is Path.ANCHOR:
+            return ()
+        return self._examples.nearest(item.message.partition, item.workload, item.record)
 
     def _wants_paraphrases(self, item: Item, label: str) -> bool:
         record, workload = item.record, item.workload
@@ -290,7 +296,9 @@ class LabelStage:
 def count(work: Work, output: Output) -> None:
     """Count a settled ending."""
     record, item = output.record, work.item
-    if isinstance(record, LabelRecord):
+    if isinstance(record, LabelRecord) and record.kind is LabelKind.ANCHOR:
+        ANCHORS.labels(record.workload).inc()
+    elif isinstance(record, LabelRecord):
         LABELS.labels(record.workload, record.provenance.lower()).inc()
     else:
         ENDED.labels(output.workload, str(getattr(record, "reason", "")).lower()).inc()

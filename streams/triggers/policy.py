@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final, get_args
 
 from schemas.events import TriggerVerdict
-from schemas.records import LabelRecord
+from schemas.records import LabelKind, LabelRecord
 from schemas.rules.freeze import frozen
 from schemas.workload import Asking, Triggers, Workload
 from streams.triggers import age, count, watch
@@ -87,6 +87,8 @@ def waits_for(standing: Standing, now: datetime, triggers: Triggers, *, may_trai
     entry = frozen(triggers.freeze, now)
     if entry is not None:
         return f"The calendar is frozen today ({entry})."
+    if not standing.new_labels:  # answers on anchors alone may fire a trigger
+        return "No label has come since the last request: there is nothing new to learn from."
     return None
 
 
@@ -110,7 +112,11 @@ def looks_now(before: Standing, after: Standing, workload: Workload, record: Lab
 
     It depends on the labels alone, never on batches or restarts, so that a replay asks at the same label.
     """
-    if due(after.new_labels, workload.triggers.count) or after.watch.news_since(before.watch):
+    if after.watch.news_since(before.watch):
+        return True
+    if record.kind is LabelKind.ANCHOR:  # no new label
+        return False
+    if due(after.new_labels, workload.triggers.count):
         return True
     threshold = workload.triggers.class_counts.get(record.label)
     recent, earlier = after.watch.recent, before.watch.recent

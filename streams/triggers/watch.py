@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from schemas.events import TriggerVerdict
-from schemas.records import LabelRecord
+from schemas.records import LabelKind, LabelRecord
 from schemas.rules.sequences import Counts, exceeds
 from schemas.workload import Triggers, Workload
-from streams.triggers import audits, confidence, count, input_drift, label_mix
+from streams.triggers import audits, confidence, count, input_drift, label_mix, teacher_drift
 from streams.triggers.looks import LEAST_EFFECTIVE, size
 from streams.triggers.sample import Sample
 from streams.triggers.seen import Seen, seen_in
+from streams.triggers.teacher_drift import Answers
 from streams.triggers.verdicts import waiting
 
 # name -> its verdict on two samples, and the key of the workload file that holds its floor
@@ -40,6 +41,7 @@ class Watch:
     audits: Counts = Counts()  # noqa: RUF009 - frozen; ones: audited answers the student missed since the last request
     student: str = ""  # the version they are of
     doubts: Counts = Counts()  # noqa: RUF009 - frozen; ones: labels the teacher doubted since the last request
+    anchors: Answers = Answers()  # noqa: RUF009 - frozen
 
     @property
     def fired(self) -> frozenset[str]:
@@ -48,11 +50,12 @@ class Watch:
 
     def turned(self) -> Watch:
         """Return the state after a request: what was recent is the reference."""
-        return Watch(reference=self.recent)
+        return Watch(reference=self.recent, anchors=self.anchors.turned())
 
     def news_since(self, before: Watch) -> bool:
-        """Tell whether a label made a trigger fire, or a look at it confirmed one that had fired."""
-        return bool(self.fired - before.fired) or (self.looks > before.looks and bool(self.fired))
+        """Tell whether a label made a trigger fire, or a look or a round at it confirmed one that had fired."""
+        looked = self.looks > before.looks or self.anchors.look > before.anchors.look
+        return bool(self.fired - before.fired) or (looked and bool(self.fired))
 
 
 def is_watching(triggers: Triggers) -> bool:
@@ -62,7 +65,9 @@ def is_watching(triggers: Triggers) -> bool:
 
 
 def with_label(watch: Watch, workload: Workload, record: LabelRecord) -> Watch:
-    """Take a label in and look, if it is time to."""
+    """Take a label, or an anchor's answer, in and look, if it is time to."""
+    if record.kind is LabelKind.ANCHOR:
+        return _with_answer(watch, workload.triggers, record)
     seen = _seen(workload, record)
     return watch if seen is None else with_seen(watch, workload, seen)
 
@@ -73,7 +78,9 @@ def with_seen(watch: Watch, workload: Workload, seen: Seen) -> Watch:
 
 
 def with_past_label(watch: Watch, workload: Workload, record: LabelRecord) -> Watch:
-    """Take a label of the epoch before the last request in."""
+    """Take a label, or an anchor's answer, of the epoch before the last request in."""
+    if record.kind is LabelKind.ANCHOR and workload.triggers.teacher_drift is not None:
+        return replace(watch, anchors=teacher_drift.with_past_answer(watch.anchors, record))
     seen = _seen(workload, record)
     if seen is None:
         return watch
@@ -97,7 +104,23 @@ def verdicts(watch: Watch, workload: Workload) -> list[TriggerVerdict]:
         found.append(watch.told.get(audits.DISAGREEMENT, now))
     if triggers.doubt is not None:
         found.append(watch.told.get(audits.DOUBT, audits.doubt(watch.doubts, alpha=alpha, limit=triggers.doubt)))
+    if triggers.teacher_drift is not None:
+        now = teacher_drift.verdict(watch.anchors, alpha=alpha, limit=triggers.teacher_drift)
+        found.append(watch.told.get(teacher_drift.NAME, now))
     return found
+
+
+def _with_answer(watch: Watch, triggers: Triggers, record: LabelRecord) -> Watch:
+    """Compare an anchor's answer with its reference; only one that differs can make the trigger fire."""
+    limit, before = triggers.teacher_drift, watch.anchors
+    if limit is None:
+        return watch
+    answers, told = teacher_drift.with_answer(before, record), dict(watch.told)
+    if answers.changed > before.changed:
+        now = teacher_drift.verdict(answers, alpha=triggers.alpha, limit=limit)
+        if now.fired:
+            told.setdefault(teacher_drift.NAME, now)
+    return replace(watch, anchors=answers, told=told)
 
 
 def _seen(workload: Workload, record: LabelRecord) -> Seen | None:

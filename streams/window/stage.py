@@ -202,7 +202,7 @@ class WindowStage:
         turn.positions[message.partition] = message.offset + 1
         workload, before = self._workloads.get(place[1]), turn.standing(place)
         after = turn.standings[place] = with_label(before, record, message.appended, workload)
-        if workload is None or record.kind is not LabelKind.LABEL:
+        if workload is None or record.kind not in (LabelKind.LABEL, LabelKind.ANCHOR):
             return
         if policy.looks_now(before, after, workload, record):
             self._consider(turn, place, message.appended)

@@ -18,10 +18,12 @@ ENDED: Final = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLE
 def with_label(
     standing: Standing, record: LabelRecord, appended: datetime, workload: Workload | None = None
 ) -> Standing:
-    """Count a label and let the workload's triggers see it; votes and erasures are none."""
-    if record.kind is not LabelKind.LABEL:
+    """Count a label and let the workload's triggers see it; votes and erasures are none, and anchors are only seen."""
+    if record.kind not in (LabelKind.LABEL, LabelKind.ANCHOR):
         return standing
     watched = standing.watch if workload is None else watch.with_label(standing.watch, workload, record)
+    if record.kind is LabelKind.ANCHOR:
+        return standing if watched is standing.watch else replace(standing, watch=watched)
     return replace(standing, new_labels=standing.new_labels + 1, since=standing.since or appended, watch=watched)
 
 

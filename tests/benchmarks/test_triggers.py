@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from benchmarks.trigger_replay import FIRST, Row, Students, by_triggers, every
 from benchmarks.trigger_streams import NAMES, SHIFTS, alarms
-from benchmarks.triggers import share
+from benchmarks.triggers import anchors, share
 from schemas.workload import Workload
 
 LABELS = ["grain", "metal"]
@@ -35,6 +36,15 @@ def test_streams__nothing_changed_means_nothing_found() -> None:
 def test_share__clopper_pearson(hits: int, low: float, high: float) -> None:
     """The intervals of 0 and 10 of 1,000, as tables of the exact binomial interval give them."""
     assert share(hits, 1_000) == pytest.approx((hits / 1_000, low, high), abs=1e-4)
+
+
+def test_anchors__have_the_figures_of_the_other_triggers() -> None:
+    """False alarms with n and interval, and for each swap how soon it is seen: in rounds."""
+    with ThreadPoolExecutor(1) as pool:
+        found = anchors(pool, streams=20, rounds=5, seed=1)
+
+    assert (found["n"], found["nominal"], found["false_alarm_rate"]) == (20, 0.01, 0.0)
+    assert found["delay_by_shift"]["teacher swap: 30% other labels"] == {"median": 1, "seen": 1.0, "n": 20}
 
 
 def test_replay__a_student_answers_every_row_before_it_learns_it() -> None:

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka import Producer
 
+from deploy.edge.framing import Framing
 from deploy.edge.kafka import producer, topic_name
 from deploy.edge.partitions import read_partition
 from deploy.edge.settings import Settings
@@ -21,6 +22,7 @@ from schemas.events import ModelState, ServedModel
 from schemas.manifest import MANIFEST, AdapterManifest
 from schemas.records import LabelKind, LabelRecord, Provenance, Record
 from schemas.topics import GOLD, LABELS, MODEL_STATE, Topic
+from streams.curate.gold import gold_texts
 from streams.window import snapshot
 from streams.window.columns import Labelled
 from streams.window.rows import Row
@@ -146,6 +148,7 @@ def test_erase__reaches_gold(place: Settings, tmp_path: Path) -> None:
 
     assert found["gold"] == 4
     assert [record.text for record in read(place, GOLD)] == stays
+    assert [one.text for one in gold_texts(place, Framing(place), NAME)] == stays
     assert erase(place, "--subject", "ann")["gold"] == 0
     run(place, gold, "add", file, "--annotator", "cy")
     assert len(read(place, GOLD)) == 16 + 20

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deploy.gold.figures import LEAST_ROWS, Report, report
-from deploy.gold.joined import Human, Taught, humans, is_anchor, taught
+from deploy.gold.joined import Human, Taught, humans, taught
 from schemas.records import DiscardedRecord, DiscardReason, GoldLabel, LabelKind, LabelRecord, Origin, Provenance
 from schemas.rules.multiplicity import duplicates_of
 from schemas.rules.normalise import text_key
@@ -68,10 +68,14 @@ def test_human__is_what_most_annotators_say():
 
 
 def test_teacher__is_its_own_label_alone():
-    """Labels of the teacher, asked or harvested, are judged; those of clusters, erased ones and second answers not."""
+    """Labels of the teacher, asked or harvested, are judged; none else.
+
+    Those of clusters, erased ones, second answers and answers on anchors are not.
+    """
     found = rows(
         label(1), label(2, provenance=Provenance.HARVEST), label(3, provenance=Provenance.CLUSTER),
         label(4), label(4, "", kind=LabelKind.ERASURE), label(1, "other", kind=LabelKind.CORRECTION),
+        label(5, kind=LabelKind.ANCHOR),
     )  # fmt: skip
 
     assert {name: one.label for name, one in found.items()} == {key(1): "mergers", key(2): "mergers"}
@@ -100,14 +104,6 @@ def test_labels__of_no_interest_are_passed_over():
     found = taught([label(number) for number in range(5)], {}, {key(1)}, {"record-3"})
 
     assert set(found) == {key(1), key(3)}
-
-
-def test_anchors__are_half_and_stay():
-    """About half of the texts are anchors, by the text alone, and those of today are those of ever."""
-    drawn = [is_anchor("news", key(number)) for number in range(2_000)]
-
-    assert 0.45 < sum(drawn) / len(drawn) < 0.55
-    assert "".join("x" if is_anchor("news", f"frozen-{number}") else "." for number in range(12)) == "x.x..x.x.xx."
 
 
 def test_report__tells_agreement_and_accuracy_apart():

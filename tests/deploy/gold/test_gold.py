@@ -11,12 +11,14 @@ from click.testing import CliRunner, Result
 from confluent_kafka import Producer
 from pyarrow import parquet
 
+from deploy.edge.framing import Framing
 from deploy.edge.kafka import producer, topic_name
 from deploy.edge.settings import Settings
 from deploy.gold.__main__ import main
 from schemas.codec import encode
 from schemas.records import Provenance
 from schemas.topics import CEILINGS, GOLD, LABELS
+from streams.curate.gold import gold_texts
 from tests.schemas.rules.test_ceiling import FOUND as CEILING
 from tests.streams.doubles import NAME, PARTITION, label
 from tests.streams.echo import read
@@ -82,12 +84,18 @@ def test_gold__goes_in_and_judges_teacher_and_student(place, tmp_path):
 
 
 def test_gold__holds_no_personal_data(place, tmp_path):
-    """Texts are redacted before they are stored, as the worker redacts them."""
+    """Texts are redacted before they are stored, and so asked again; the worker passes over what it cannot read."""
     file = tmp_path / "gold.jsonl"
     file.write_text(json.dumps({"text": f"write  to {MAIL}", "label": "Other", "annotator": "bo"}))
     gold(place, "add", file)
     (stored,) = read(place, GOLD)
 
+    client = Producer(producer(place))
+    client.produce(topic_name(place, GOLD), b"no human label", NAME.encode(), PARTITION)
+    assert client.flush(20) == 0
+    (asked,) = gold_texts(place, Framing(place), NAME)
+
+    assert (asked.text, asked.text_key, asked.origin.offset) == ("write to <EMAIL>", stored.text_key, 0)
     assert (stored.text, stored.label, stored.annotator, stored.file, stored.line) == (
         "write to <EMAIL>", "other", "bo", "gold.jsonl", 1,
     )  # fmt: skip

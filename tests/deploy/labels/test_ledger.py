@@ -69,6 +69,19 @@ def test_ledger__balances(
     assert (found.corrections, found.ceiling_calls) == (len(again), sum(measured))
 
 
+def test_ledger__tells_anchors_apart() -> None:
+    """An anchor that was asked again is a call and no label; a copy of its answer is neither."""
+    calls = {"first": 1, "retry": 1}
+    found = ledger(
+        [(NOW, asked(calls, kind=LabelKind.ANCHOR)), (NOW, asked({"first": 1})),
+         (NOW, label(1, "mergers", kind=LabelKind.ANCHOR, provenance=Provenance.CLUSTER))], [], NOW
+    )  # fmt: skip
+
+    assert (found.labels, found.cache_hits, found.anchors) == (1, 0, 1)
+    assert (found.calls, found.retries, found.residual) == (3, 1, 0)
+    assert plain(found, Price(), Budget())["anchors"] == 1
+
+
 def test_ledger__of_a_harvested_label_that_was_paraphrased() -> None:
     """A label that cost no question may have cost a call for its paraphrases, and its repeats."""
     calls = {"paraphrase": 1, "retry": 2}

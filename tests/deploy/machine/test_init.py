@@ -75,6 +75,7 @@ def test_init__names_every_key_with_its_default(tmp_path: Path):
         "triggers.confidence",
         "triggers.disagreement",
         "triggers.doubt",
+        "triggers.teacher_drift",
         "cost.run",
         "cost.answer",
         "cost.requests_per_day",

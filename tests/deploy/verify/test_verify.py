@@ -22,9 +22,19 @@ from deploy.edge.kafka import group_name, librdkafka, producer, topic_name
 from deploy.edge.settings import Settings
 from deploy.verify.__main__ import main, summary, verify
 from schemas.codec import encode
-from schemas.records import CuratedRecord, DeadLetter, DiscardedRecord, DiscardReason, Origin, Record, TrafficRecord
+from schemas.records import (
+    CuratedKind,
+    CuratedRecord,
+    DeadLetter,
+    DiscardedRecord,
+    DiscardReason,
+    LabelRecord,
+    Origin,
+    Record,
+    TrafficRecord,
+)
 from schemas.rules.places import REKEYED_HEADER, REPLAYED_HEADER
-from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, TRAFFIC, Topic
+from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, LABELS, TRAFFIC, Topic
 
 pytestmark = pytest.mark.broker
 
@@ -104,6 +114,28 @@ def test_verify__under_planted_faults__is_red_and_names_the_first(
     assert found["residual"] == 3
     assert [found["stages"][0][kind] for kind in ("missing", "doubled", "dangling")] == [1, 1, 1]
     assert found["stages"][0]["first"] == "missing: traffic/2 at offset 2"
+
+
+def test_verify__of_anchors__closes_the_books_of_both_stages(flow: Settings) -> None:
+    """They come from gold: no ending of traffic and no repeated text, but inputs of the label stage like any other."""
+    flow.workloads_dir.mkdir()
+    flow.workloads_dir.joinpath("news.toml").write_text('name = "news"\nlabels = ["up", "down"]\n')
+    anchors = [
+        curated(n % 2, origin=Origin(topic="gold", partition=2, offset=n), record_id="anchor", kind=CuratedKind.ANCHOR)
+        for n in range(4)
+    ]
+    labels = [
+        LabelRecord(record_id="r", workload="news", origin=Origin(topic="curated", partition=2, offset=n),
+                    event_time=NOW, text="t", cluster_id="c", label="up")
+        for n in range(8)
+    ]  # fmt: skip
+    produce(flow, CURATED, *(curated(n) for n in range(5)), *anchors)
+    produce(flow, LABELS, *labels)
+    commit(flow, "label", CURATED, 8)
+    curate, label = verify(flow)
+
+    assert (curate.residual, curate.ended) == (0, {"curated": 5})
+    assert (label.residual, label.inputs, label.ended, label.in_flight) == (0, 9, {"labels": 8}, 1)
 
 
 def replayed(offset: int) -> list[tuple[str, bytes]]:

@@ -63,6 +63,7 @@ def test_state__tells_what_is_on_its_way_from_what_has_no_ending() -> None:
 SAYS: list[tuple[str, dict[str, Any], str]] = [
     ("curated", {"kind": "RECORD"}, "curated"),
     ("curated", {"kind": "VOTE", "duplicate_of": "a"}, "a vote on a"),
+    ("curated", {"kind": "ANCHOR"}, "an anchor, to be asked again"),
     ("discarded", {"stage": "CURATE", "reason": "NEAR_DUPLICATE", "duplicate_of": "a"},
      "discarded by curate: near_duplicate of a"),
     ("discarded", {"stage": "LABEL", "reason": "VOTE", "duplicate_of": None}, "discarded by label: vote"),

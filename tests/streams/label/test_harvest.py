@@ -38,12 +38,13 @@ def test_harvest__by_who_answered(fields: dict[str, object], said: str | None) -
 def test_path__never_learns_from_a_student(
     kind: CuratedKind, by: AnsweredBy, *, audit: bool, answer: str | None, model: str | None
 ) -> None:
-    """A student's answer is never harvested, and unaudited student traffic never costs a call."""
+    """A student's answer is never harvested, its unaudited traffic never costs a call; an anchor is no traffic."""
     path = path_of(WORKLOAD, curated(1, kind=kind, answered_by=by, audit=audit, answer=answer, model=model))
 
+    assert (path is Path.ANCHOR) == (kind is CuratedKind.ANCHOR)
     if by is AnsweredBy.STUDENT:
         assert path is not Path.HARVEST
-        if not audit:
+        if not audit and kind is not CuratedKind.ANCHOR:
             assert path in (Path.DROP_VOTE, Path.DROP_STUDENT)
     if kind is CuratedKind.VOTE and path is not Path.HARVEST:
         assert path is (Path.CLUSTER if audit else Path.DROP_VOTE)

@@ -10,16 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.events import TriggerVerdict
+from schemas.records import LabelKind
 from schemas.rules.sequences import Counts, lower_bound
 from schemas.workload import Asking, Cost, Triggers
 from streams.triggers import cost
-from streams.triggers.policy import ASKING, Standing, asking, held_back, looks_in_time, waits_for
+from streams.triggers.policy import ASKING, Standing, asking, held_back, looks_in_time, looks_now, waits_for
+from tests.streams.doubles import label
+from tests.streams.triggers.samples import watching
 
 NOW = datetime(2026, 12, 26, 12, tzinfo=UTC)
 NAMES = get_args(Asking)
 ON = {
     "age_hours": 1.0, "class_counts": {"a": 1}, "label_mix": 0.1, "input_drift": 0.1, "confidence": 0.1,
-    "disagreement": 0.1,
+    "disagreement": 0.1, "teacher_drift": 0.1,
 }  # fmt: skip
 FIRED = st.sets(st.sampled_from([*NAMES, "doubt", "enough"]))
 
@@ -64,10 +67,14 @@ def test_weighted__the_weights_of_those_that_fired_must_reach_1(
     [
         ({"freeze": ["2026-12-24..2026-12-26"]}, Standing(), "2026-12-24..2026-12-26"),
         ({"freeze": ["sat"]}, Standing(), "sat"),
-        ({"freeze": ["sun"]}, Standing(), None),
+        ({"freeze": ["sun"]}, Standing(new_labels=5), None),
         ({}, Standing(epoch=1, since=NOW - timedelta(hours=71), in_flight="r1"), "r1"),
-        ({}, Standing(epoch=1, since=NOW - timedelta(hours=72), in_flight="r1"), None),
-        ({"max_run_age_hours": 1.0}, Standing(epoch=1, since=NOW - timedelta(hours=2), in_flight="r1"), None),
+        ({}, Standing(epoch=1, new_labels=5, since=NOW - timedelta(hours=72), in_flight="r1"), None),
+        (
+            {"max_run_age_hours": 1.0},
+            Standing(epoch=1, new_labels=5, since=NOW - timedelta(hours=2), in_flight="r1"),
+            None,
+        ),
     ],
     ids=["frozen", "weekday", "other weekday", "in flight", "too old to wait for", "sooner where told"],
 )
@@ -84,11 +91,27 @@ def test_held_back__by_the_calendar_and_a_run(
 def test_mode__asks_for_nothing_but_waits_for_nothing(mode: str) -> None:
     """The mode holds back last of all: a suggestion is due when nothing else stands in its way."""
     triggers = Triggers.model_validate({"mode": mode})
-    why = held_back(Standing(), NOW, triggers, may_train=True)
+    why = held_back(Standing(new_labels=5), NOW, triggers, may_train=True)
 
     assert why is not None
     assert mode in why
-    assert waits_for(Standing(), NOW, triggers, may_train=True) is None
+    assert waits_for(Standing(new_labels=5), NOW, triggers, may_train=True) is None
+
+
+def test_looks__at_a_count_only_with_a_label() -> None:
+    """An anchor's answer brings a count no nearer: it is not looked at once more."""
+    now, of = Standing(new_labels=10), watching(count=10)
+
+    assert looks_now(Standing(new_labels=9), now, of, label(1, "other"))
+    assert not looks_now(now, now, of, label(1, "other", kind=LabelKind.ANCHOR))
+
+
+def test_request__waits_for_something_to_learn() -> None:
+    """Answers on anchors can fire a trigger before any label has come: the same rows would be learnt once more."""
+    why = waits_for(Standing(epoch=1), NOW, Triggers(), may_train=True)
+
+    assert why is not None
+    assert "nothing new to learn" in why
 
 
 def test_time__makes_nothing_due_by_itself() -> None:

@@ -60,14 +60,14 @@ def test_policy__several_fire() -> None:
 @pytest.mark.parametrize(
     ("standing", "may_train", "cooldown", "told"),
     [
-        (Standing(), True, 0.0, None),
-        (Standing(), True, 9.0, None),
+        (Standing(new_labels=5), True, 0.0, None),
+        (Standing(new_labels=5), True, 9.0, None),
         (Standing(), False, 0.0, "may_train"),
         (Standing(epoch=1, since=NOW, in_flight="r1"), True, 0.0, "r1"),
-        (Standing(epoch=1, since=NOW), True, 0.0, None),
+        (Standing(epoch=1, new_labels=5, since=NOW), True, 0.0, None),
         (Standing(epoch=1, since=NOW - timedelta(hours=1)), True, 2.0, "cooldown"),
-        (Standing(epoch=1, since=NOW - timedelta(hours=2)), True, 2.0, None),
-        (Standing(epoch=0, since=NOW), True, 2.0, None),
+        (Standing(epoch=1, new_labels=5, since=NOW - timedelta(hours=2)), True, 2.0, None),
+        (Standing(new_labels=5, since=NOW), True, 2.0, None),
     ],
 )
 def test_policy__holds_back(standing: Standing, cooldown: float, told: str | None, *, may_train: bool) -> None:

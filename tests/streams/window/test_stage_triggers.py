@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from schemas import topics
 from schemas.events import RetrainRequest, RunState
-from schemas.records import LabelRecord
+from schemas.records import LabelKind, LabelRecord, Provenance
 from schemas.trigger_board import TriggerBoard, board_file
 from tests.streams.doubles import NAME, PARTITION, START, label
 from tests.streams.triggers.samples import stream
@@ -146,6 +147,36 @@ async def test_cost__of_a_retrain_that_does_not_pay(tmp_path: Path) -> None:
     (request,) = requests
     worth = next(verdict for verdict in request.verdicts if verdict.trigger == "cost")
     assert worth.numbers["statistic"] >= worth.numbers["threshold"] == 100.0
+
+
+def answers(turn: int, changed: int = 0) -> list[LabelRecord]:
+    """Return a round's answers on 40 anchors, of which the first so many are another label."""
+    return [
+        label(n, "mergers" if n < changed else "other", kind=LabelKind.ANCHOR, record_id=f"anchor-{n}",
+              cluster_id=f"anchor-{n}-{turn}", event_time=START + timedelta(days=turn), provenance=Provenance.TEACHER)
+        for n in range(40)
+    ]  # fmt: skip
+
+
+async def test_teacher_drift__asks_at_the_answer_that_proves_it(tmp_path: Path) -> None:
+    """A swapped teacher fires it, restarts or not; anchors are no rows, and no labels that are counted."""
+    found = set()
+    for restarts in ("none", "kept", "lost"):
+        rig = Rig(tmp_path / restarts, triggers={"count": 40, "least_rows": 5, "teacher_drift": 0.1})
+        requests = await fed(rig, answers(0) + stream(1, 40))
+        await rig.run_ends(1)
+        rest = answers(1, changed=3) + stream(2, 20, first=40) + answers(2, changed=20)
+        for start, end in pairwise((0, len(rest)) if restarts == "none" else (0, 5, 45, 75, len(rest))):
+            requests += await fed(rig, rest[start:end])
+            if restarts != "none":
+                await rig.restarted(lose_state=restarts == "lost")
+        found.add(tuple((r.trigger, r.labels_offset, r.rows, r.snapshot_sha256, repr(r.verdicts)) for r in requests))
+        rows = rig.stage._store.query("SELECT count(*) FROM rows")
+        await rig.stage.close()
+
+    (one,) = found
+    assert [request[:3] for request in one] == [("count", 2 * 79 + 1, 40), ("teacher-drift", 2 * 150 + 1, 60)]
+    assert rows == [(60,)]
 
 
 async def test_run_that_ends__with_nothing_due(tmp_path: Path) -> None:

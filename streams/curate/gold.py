@@ -1,0 +1,41 @@
+"""Reads the texts of `gold` as they stand now, once a round of anchors.
+
+It is no source of the stage: `millrace erase` deletes below what it writes anew, and a group whose offset lies there
+refuses to go on. Read each time, an erased text is asked no more, and none is held in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Final
+
+from deploy.edge.framing import Framing
+from deploy.edge.partitions import read_partition
+from deploy.edge.settings import Settings
+from schemas.errors import RecordRejected
+from schemas.records import GoldLabel, Origin
+from schemas.rules.partition import partition_of
+from schemas.topics import GOLD, PARTITIONS
+from streams.curate.anchors import GoldText
+
+LOG: Final = logging.getLogger("millrace.curate")
+
+
+def gold_texts(settings: Settings, framing: Framing, workload: str) -> Iterator[GoldText]:
+    """Yield the texts of a workload's human labels, oldest first; what cannot be read is passed over, and logged.
+
+    Raises:
+        ContractError: the topic is missing.
+        Unavailable: the cluster does not answer.
+    """
+    partition = partition_of(workload, PARTITIONS)
+    for raw in read_partition(settings, "anchors", GOLD, partition):
+        try:
+            label = framing.decode(GoldLabel, raw.value() or b"")
+        except RecordRejected as error:
+            LOG.warning("gold/%d at offset %d is no human label: %s", partition, raw.offset(), error.reason)
+            continue
+        if label.workload == workload:
+            origin = Origin(topic=GOLD.name, partition=partition, offset=raw.offset())
+            yield GoldText(label.text_key, label.text, origin)
