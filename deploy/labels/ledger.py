@@ -37,6 +37,7 @@ class Ledger:
     untold: int  # calls after the first that an older release did not tell apart
     dead_letter_calls: int  # of records that ended without a label; their tokens are in no book
     calls: int
+    batched: int  # of the calls, those of labels that were asked for in batches
     spent: Mapping[str, Spend]  # by period: this hour, this day (UTC), total
 
     @property
@@ -71,7 +72,7 @@ def ledger(
             continue
         provenances[record.provenance] += 1
         purposes.update(record.calls or {"untold": max(0, record.teacher_calls - 1)})
-        _book(spent, Spend(record.teacher_calls, record.prompt_tokens, record.completion_tokens), at, now)
+        _book(spent, Spend.of_label(record), at, now)
     for at, letter in letters:
         if letter.stage == "label" and letter.reason in _REFUSED:
             unlabelled += letter.attempts
@@ -87,6 +88,7 @@ def ledger(
         untold=purposes["untold"],
         dead_letter_calls=unlabelled,
         calls=spent["total"].calls,
+        batched=spent["total"].batched_calls,
         spent=spent,
     )
 
