@@ -69,7 +69,7 @@ class Budget:
 
     def room(self, now: datetime, under_way: int, wanted: int) -> int:
         """Return how many of the wanted calls may all be made at once, beside those under way."""
-        if self.limited and not self.total().calls:
+        if not self.total().calls and any(kind != "calls" for _, kind, _ in self._limits):
             wanted = min(wanted, TRUST - self.in_batches)
         return bisect_left(range(wanted), 1, key=lambda more: self.passed(now, under_way + more) is not None)
 
