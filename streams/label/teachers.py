@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from schemas.workload import Workload
 from streams.label.batches.teacher import BatchTeacher
 from streams.label.budget import Budget
+from streams.label.metrics import BATCHES, IN_BATCHES, PAUSED
 from streams.label.teacher import Asks, TeacherClient
 from streams.label.triage import Item
 
@@ -27,6 +28,9 @@ class Teachers:
             for name, each in workloads.items()
             if each.teacher.batch.after_hours is not None
         }
+        for name in workloads:  # before anything happens the board shows 0, not nothing
+            for gauge in (PAUSED, BATCHES, IN_BATCHES):
+                gauge.labels(name).set(0)
 
     def of(self, item: Item) -> Asks:
         """Return the way for a record's questions, all of them: so its price is one."""
