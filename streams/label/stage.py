@@ -156,7 +156,10 @@ class LabelStage:
         """Begin the work on every message that is new."""
         new = [message for message in messages if (message.partition, message.offset) not in self._works]
         triaged = [triage(message, self._workloads, self._framing) for message in new]
-        for message, item in zip(new, await selected(triaged, self._chooser), strict=True):
+        chosen = await selected(triaged, self._chooser)
+        for place, (message, item) in enumerate(zip(new, chosen, strict=True)):
+            if place % LEAST_WINDOW == LEAST_WINDOW - 1:
+                await asyncio.sleep(0)  # what began makes its prompts: thousands at once would hold up the loop
             self._works[(message.partition, message.offset)] = self._work(message, item)
 
     def _work(self, message: Message, item: Item | Output) -> Work:

@@ -158,11 +158,10 @@ class Batches:
         self._count(requests, sent=True)
         data = b"".join(request.data for request in requests)
         try:
-            file = await _persist(lambda: self._endpoint.upload(data))
+            told = await self._create(await _persist(lambda: self._endpoint.upload(data)))
         except TooMuch as error:
             self._return(requests, str(error))
             return
-        told = await self._create(file)
         LOG.info("%s: batch %s holds %d requests", self._name, told.id, len(requests))
         self._wait_in(_Sent(told.id), requests)
 
@@ -246,10 +245,10 @@ class Batches:
         for request in requests:
             self._live.budget.in_batches += sent - request.sent
             request.sent = sent
+        IN_BATCHES.labels(self._name).set(self._live.budget.in_batches)
 
     def _tell(self) -> None:
         BATCHES.labels(self._name).set(len(self._open))
-        IN_BATCHES.labels(self._name).set(self._live.budget.in_batches)
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
