@@ -236,6 +236,7 @@ async def test_budget__batch_takes_what_fits() -> None:
 
         assert server.batch.sizes() == [3]
         assert in_flight is not None
+        assert "is spent (0, the rest kept for 3 requests in batches)" in in_flight
         assert spent is not None
         assert "budget.hour.calls = 3 is spent (3)" in spent
         assert [one.done() for one in asked] == [True] * 3 + [False] * 2
