@@ -54,12 +54,13 @@ async def test_batch__holds_what_came_together() -> None:
         waiting, booked = IN_BATCHES.labels(NAME)._value.get(), live.budget.in_batches
         server.batch.open = True
         answers = await asyncio.gather(*asked)
+        remembered = batches.batches._waiting
 
     assert (waiting, booked, server.batch.sizes()) == (20, 20, [20])
     codes = [coded_prompt(NEWS, "", f"record-{n}").choices[answer.text] for n, answer in enumerate(answers)]
     assert codes == ["mergers"] * 20
     assert (BATCHES.labels(NAME)._value.get(), IN_BATCHES.labels(NAME)._value.get()) == (0, 0)
-    assert live.budget.in_batches == 0
+    assert (live.budget.in_batches, remembered) == (0, set())
 
 
 async def test_batch__is_sent_when_full() -> None:

@@ -14,7 +14,7 @@ import pytest
 from deploy.edge.settings import Settings
 from deploy.labels.ledger import ledger, plain
 from schemas import topics
-from schemas.records import CuratedRecord, DeadLetter, LabelRecord, Provenance
+from schemas.records import AnsweredBy, CuratedRecord, DeadLetter, LabelRecord, Provenance
 from schemas.rules.partition import partition_of
 from streams.label.batches import gathering
 from streams.label.stage import LabelStage
@@ -166,6 +166,17 @@ async def test_votes__and_paraphrases_go_in_batches() -> None:
     assert books(outputs).residual == 0
 
 
+async def test_harvest__of_an_old_record_is_paraphrased_in_a_batch() -> None:
+    """A recorded answer costs nothing; what is asked beside it goes the record's way, at its price."""
+    tables: dict[str, Any] = {"augment": {"paraphrases": 1}, "splits": {"validation": 0, "certification": 0, "test": 0}}
+    async with teacher_server(body(completion("1. Other words"))) as server, stage_at(server, **tables) as one:
+        outputs = await process(one, at(old(1, answer="other", answered_by=AnsweredBy.TEACHER)))
+    (said,) = labels_of(outputs)
+
+    assert (said.provenance, said.calls, said.batched) == (Provenance.HARVEST, {"paraphrase": 1}, True)
+    assert (said.paraphrases, server.batch.sizes(), books(outputs).residual) == (["Other words"], [1], 0)
+
+
 async def test_backfill__what_is_refused() -> None:
     """A refused line is a dead letter of its record alone, and its call is in the books."""
 
@@ -214,6 +225,22 @@ async def test_window__full_of_batches_holds_its_partition_alone() -> None:
         assert [output.partition for output in beside.outputs] == [other]
         assert (len(beside.left), beside.held) == (4, {PARTITION})
         assert one.batch_records == 256 + 4
+
+
+async def test_partition__that_was_another_workers_meanwhile() -> None:
+    """What the other worker sent is found, though this one had looked before."""
+    async with teacher_server(says("other")) as server, stage_at(server) as one:
+        await process(one, at(old(1)))
+        one.revoke(PARTITION)
+        server.batch.open = False
+        async with stage_at(server) as other:
+            left = (await other.process(at(old(2)))).left
+            await until(lambda: len(server.batch.batches) == 2)
+        server.batch.open = True
+        one.assign(PARTITION, MemoryReader({}))
+        outputs = await process(one, left)
+
+    assert (len(labels_of(outputs)), server.batch.sizes()) == (1, [1, 1])
 
 
 async def test_partition__that_goes_elsewhere_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
