@@ -87,8 +87,8 @@ class Origin(Record):
 class CuratedRecord(Record):
     """A redacted, normalised, deduplicated and enriched traffic record.
 
-    Or a vote: a duplicate that says or may say another label. Or an anchor: a gold text that the teacher is asked again,
-    at `event_time`, the round's; its origin is its place in gold.
+    Or a vote: a duplicate that says or may say another label. Or an anchor: a gold text that the teacher is asked
+    again, at `event_time`, the round's; its origin is its place in gold.
     """
 
     record_id: str
