@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from schemas.records import LabelKind, LabelRecord, Split
+from schemas.records import CuratedRecord, LabelKind, LabelRecord, Split
 from schemas.workload import Workload
 
 
@@ -44,3 +44,14 @@ class RareClasses:
         since = at - timedelta(days=workload.window.age_days)
         of_class = self._seen.get((partition, workload.name), {}).get(label, {})
         return sum(time >= since for time in of_class.values()) < workload.augment.rows
+
+    def joined(self, partition: int, workload: Workload, label: str, record: CuratedRecord) -> bool:
+        """Tell whether a record's class is rare; if so the record counts from now on, before its label is settled.
+
+        A batch of the teacher labels thousands of records at once, and of a rare class only so many are wanted.
+        """
+        if not self.rare(partition, workload, label, record.event_time):
+            return False
+        of_class = self._seen.setdefault((partition, workload.name), {}).setdefault(label, {})
+        of_class[record.record_id] = record.event_time
+        return True

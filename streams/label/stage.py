@@ -202,7 +202,7 @@ class LabelStage:
             and workload.teacher.may_train
             and record.kind is CuratedKind.RECORD
             and split_of(workload.name, record.cluster_id, workload.splits) is Split.TRAIN
-            and self._rare.rare(item.message.partition, workload, label, record.event_time)
+            and self._rare.joined(item.message.partition, workload, label, record)
         )
 
     async def _paraphrased(self, item: Item, verdict: Verdict) -> Verdict:

@@ -166,6 +166,18 @@ async def test_votes__and_paraphrases_go_in_batches() -> None:
     assert books(outputs).residual == 0
 
 
+async def test_paraphrases__of_a_batch_are_as_many_as_wanted() -> None:
+    """Of the records of a class that one batch labels, only as many are paraphrased as make it common."""
+    tables: dict[str, Any] = {"augment": {"paraphrases": 1, "rows": 3}}
+    none_tested = {"splits": {"validation": 0, "certification": 0, "test": 0}}
+    async with teacher_server(says("mergers")) as server, stage_at(server, **tables, **none_tested) as one:
+        server.acts[:] = [lambda call: body(completion(call.codes.get("mergers", "1. Other words")))(call)]
+        outputs = await process(one, at(*map(old, range(12))))
+
+    assert [len(said.paraphrases) for said in labels_of(outputs)] == [1] * 3 + [0] * 9
+    assert server.batch.sizes() == [12, 3]
+
+
 async def test_harvest__of_an_old_record_is_paraphrased_in_a_batch() -> None:
     """A recorded answer costs nothing; what is asked beside it goes the record's way, at its price."""
     tables: dict[str, Any] = {"augment": {"paraphrases": 1}, "splits": {"validation": 0, "certification": 0, "test": 0}}
