@@ -119,7 +119,11 @@ class Batches:
         sent.requests += asked
         if sent not in self._open:
             self._open.add(sent)
+            self._tell()
             self._begin(self._watch(sent))
+
+    def _close(self, sent: _Sent) -> None:
+        self._open.discard(sent)
         self._tell()
 
     async def _find(self) -> None:
@@ -160,7 +164,7 @@ class Batches:
         try:
             told = await self._create(await _persist(lambda: self._endpoint.upload(data)))
         except TooMuch as error:
-            self._return(requests, str(error))
+            self._return(requests, str(error), smaller=True)
             return
         LOG.info("%s: batch %s holds %d requests", self._name, told.id, len(requests))
         self._wait_in(_Sent(told.id), requests)
@@ -192,13 +196,12 @@ class Batches:
         for file in told.answer_files if told else ():
             content = await _persist(lambda: self._endpoint.content(file))  # noqa: B023 - awaited here
             lines |= await asyncio.to_thread(form.answers, content)
-        self._open.discard(sent)
+        self._close(sent)
         self._judge(sent, lines)
         sent.lines = lines
         for request in sent.requests:
             if not request.line.done():
                 request.line.set_result(lines.pop(request.custom_id, None))
-        self._tell()
 
     def _judge(self, sent: _Sent, lines: dict[str, Line]) -> None:
         """Learn from a batch that ended; after one that answered nobody the next waits."""
@@ -222,17 +225,17 @@ class Batches:
         said = "; ".join(f"{code}: {message}" for code, message in told.errors) or "no reason"
         if not any("limit" in code for code, _ in told.errors):
             raise SettingsError(self._field, sent.id, f"the endpoint refused the batch: {said}")
-        self._open.discard(sent)
+        self._close(sent)
         self._not_before = time.monotonic() + LONGEST_LOOK_SECONDS
-        self._return(sent.requests, said)
+        self._return(sent.requests, said, smaller=not self._open)  # beside others there may only be no room now
 
-    def _return(self, requests: list[Request], why: str) -> None:
-        """Let requests wait for another batch: a smaller one, unless there was no room beside other batches.
+    def _return(self, requests: list[Request], why: str, *, smaller: bool) -> None:
+        """Let requests wait for another batch.
 
         Raises:
-            SettingsError: it held one request.
+            SettingsError: it should be a smaller one than one of one request.
         """
-        if not self._open:
+        if smaller:
             if len(requests) == 1:
                 raise SettingsError(self._field, 1, f"no batch is small enough: {why}")
             self._gathering.shrink(len(requests))

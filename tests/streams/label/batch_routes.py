@@ -85,7 +85,7 @@ class BatchRoutes:
     async def _look(self, request: web.Request) -> web.Response:
         batch = self.batches[request.match_info["id"]]
         if batch["status"] in ("validating", "in_progress"):
-            if self.fails:
+            if self.fails and batch["status"] == "validating":
                 batch |= {"status": "failed", "errors": {"object": "list", "data": self.fails.pop(0)}}
             else:
                 batch["status"] = "in_progress"

@@ -205,6 +205,38 @@ async def test_upload__too_large() -> None:
     assert len(server.calls) == 6
 
 
+async def test_upload__too_large_while_another_batch_is_open() -> None:
+    """It goes in parts at once, whatever else waits."""
+    async with teacher_server(says("other")) as server, batch_teacher(server) as (batches, _):
+        server.batch.open = False
+        first = ask(batches, 100)
+        await until(lambda: len(server.batch.batches) == 1)
+        server.batch.trouble.append(in_place_of("POST", "/files", 413))
+        rest = ask(batches, *range(6))
+        await until(lambda: sum(server.batch.sizes()) == 7)
+        server.batch.open = True
+        await asyncio.gather(*first, *rest)
+
+    assert server.batch.sizes() == [1, 3, 3]
+
+
+async def test_batch__that_found_no_room_beside_others() -> None:
+    """A batch that only stood in line behind others is sent again as it was."""
+    limit = [{"code": "token_limit_exceeded", "message": "Enqueued token limit reached"}]
+    async with teacher_server(says("other")) as server, batch_teacher(server) as (batches, _):
+        server.batch.open = False
+        first = ask(batches, 100)
+        await until(lambda: [one["status"] for one in server.batch.batches.values()] == ["in_progress"])
+        server.batch.fails.append(limit)
+        rest = ask(batches, *range(4))
+        await until(lambda: len(server.batch.batches) == 3)
+        server.batch.open = True
+        await asyncio.gather(*first, *rest)
+
+    assert server.batch.sizes() == [1, 4, 4]
+    assert [one["status"] for one in server.batch.batches.values()] == ["completed", "failed", "completed"]
+
+
 async def test_upload__too_large_for_a_single_request() -> None:
     """It is told, not tried for ever."""
     async with teacher_server(says("other")) as server, batch_teacher(server) as (batches, _):
