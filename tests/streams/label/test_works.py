@@ -9,12 +9,14 @@ import pytest
 
 from schemas import topics
 from schemas.records import Provenance
+from streams import source
 from streams.label.endings import Verdict
 from streams.label.harvest import Path
 from streams.label.triage import Item
 from streams.label.works import (
     BATCH_SECONDS,
     FULL_SECONDS,
+    LINGER_SECONDS,
     MORE_SECONDS,
     Ending,
     Work,
@@ -55,6 +57,14 @@ async def test_patience__by_what_is_waited_for(live: int, batched: int, paused: 
     works = [work(n) for n in range(live)] + [work(n, batched=True) for n in range(batched)]
 
     assert patience(works, paused, window=4) == seconds
+
+
+def test_patience__with_batches_is_shorter_than_the_sources() -> None:
+    """The source pauses its partitions under a batch in work for longer, and drops what it fetched of them.
+
+    So it was that of six workloads only those whose records came first were ever asked about.
+    """
+    assert LINGER_SECONDS + BATCH_SECONDS <= 0.7 * source._QUIET_SECONDS
 
 
 async def test_full__is_a_partition_with_as_many_records_as_a_batch_holds() -> None:
