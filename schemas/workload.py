@@ -209,7 +209,7 @@ class Batches(Section):
     """Old records are asked about through the endpoint's batches."""
 
     after_hours: Annotated[float, Field(gt=0)] | None = None  # a record so old when it arrived is backfill; None: never
-    records: Annotated[int, Field(gt=0, le=50_000)] = 5_000  # requests in one batch at most; as many wait in work
+    records: Annotated[int, Field(gt=0, le=20_000)] = 5_000  # requests in one batch at most; as many wait in work
 
 
 class Teacher(Section):
