@@ -186,6 +186,7 @@ class Price(Section):
     currency: str = "USD"
     prompt_per_million: Annotated[float, Field(ge=0)] | None = None  # tokens
     completion_per_million: Annotated[float, Field(ge=0)] | None = None  # tokens, those of its thoughts too
+    batch_share: Share = 0.5  # of these prices, what a call through a batch costs
 
 
 class Allowance(Section):
@@ -202,6 +203,13 @@ class Budget(Section):
     hour: Allowance = Allowance()
     day: Allowance = Allowance()
     total: Allowance = Allowance()
+
+
+class Batches(Section):
+    """Old records are asked about through the endpoint's batches."""
+
+    after_hours: Annotated[float, Field(gt=0)] | None = None  # a record so old when it arrived is backfill; None: never
+    records: Annotated[int, Field(gt=0, le=20_000)] = 5_000  # requests in one batch at most; as many wait in work
 
 
 class Teacher(Section):
@@ -221,6 +229,7 @@ class Teacher(Section):
     examples: Annotated[int, Field(ge=0, le=20)] = 0  # most similar labelled training texts shown in the prompt
     price: Price = Price()
     budget: Budget = Budget()
+    batch: Batches = Batches()
 
     @field_validator("votes")
     @classmethod

@@ -92,6 +92,17 @@ TEACHER: Final = Row("Teacher and labels", (
     Panel("Where labels come from", "Harvested labels cost nothing, asked ones cost a call.", (
         Query(f"sum by (provenance) (millrace_labels_total{{{OF}}})", "{{provenance}}"),
     ), kind="bars", width=6),
+    Panel("Calls at a time", "How many open calls the teacher was found to take; it falls where the teacher refuses.", (
+        Query(f"max by (workload) (millrace_teacher_concurrency{{{OF}}})", "{{workload}}"),
+    )),
+    Panel("Paused", "1 while nothing can be asked: budget spent, teacher away or told to wait. The worker's log says "
+          "which.", (
+        Query(f"max by (workload) (millrace_teacher_paused{{{OF}}})", "{{workload}}"),
+    ), most=1),
+    Panel("Batches", "Batches open at the teacher's endpoint and the requests in them. Hours are usual, 24 the most.", (
+        Query(f"sum by (workload) (millrace_teacher_batches{{{OF}}})", "{{workload}} open"),
+        Query(f"sum by (workload) (millrace_teacher_batch_requests{{{OF}}})", "{{workload}} requests"),
+    )),
 ))  # fmt: skip
 
 WINDOW: Final = Row("Window, triggers and runs", (

@@ -39,6 +39,7 @@ _ROWS: Final = (
     ("untold", "+ further calls, not told apart (older release)"),
     ("dead_letter_calls", "+ calls of dead letters"),
     ("calls", "= calls"),
+    ("batched", "  of these in batches"),
     ("residual", "residual"),
 )
 
@@ -92,7 +93,7 @@ def _show(name: str, told: dict[str, Any]) -> None:
     books.add_column(justify="left")
     books.add_column(justify="right")
     for key, text in _ROWS:
-        if told[key] or key not in ("untold", "residual"):
+        if told[key] or key not in ("untold", "batched", "residual"):
             books.add_row(text, f"{told[key]:,}")
     console.print(f"{name}: calls to the teacher", markup=False)
     console.print(books)

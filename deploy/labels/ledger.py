@@ -39,6 +39,7 @@ class Ledger:
     untold: int  # calls after the first that an older release did not tell apart
     dead_letter_calls: int  # of records that ended without a label; their tokens are in no book
     calls: int
+    batched: int  # of the calls, those of labels that were asked for in batches
     spent: Mapping[str, Spend]  # by period: this hour, this day (UTC), total
 
     @property
@@ -100,6 +101,7 @@ def ledger(
         untold=purposes["untold"],
         dead_letter_calls=calls[DeadLetter],
         calls=spent["total"].calls,
+        batched=spent["total"].batched_calls,
         spent=spent,
     )
 

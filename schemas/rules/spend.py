@@ -14,23 +14,38 @@ _ASKED: Final = (DeadLetterReason.UNKNOWN_LABEL, DeadLetterReason.TEACHER_REFUSE
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """Calls, and the tokens that the teacher counted for them."""
+    """Calls, and the tokens that the teacher counted for them; beside them those of all that went in batches."""
 
     calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    batched_calls: int = 0
+    batched_prompt_tokens: int = 0
+    batched_completion_tokens: int = 0
+
+    @classmethod
+    def of_calls(cls, calls: int, prompt_tokens: int, completion_tokens: int, *, batched: bool) -> Spend:
+        """Return what calls of one way come to."""
+        counts = (calls, prompt_tokens, completion_tokens)
+        return cls(*counts, *counts) if batched else cls(*counts)
 
     def __add__(self, other: Spend) -> Spend:
         return Spend(
             self.calls + other.calls,
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
+            self.batched_calls + other.batched_calls,
+            self.batched_prompt_tokens + other.batched_prompt_tokens,
+            self.batched_completion_tokens + other.batched_completion_tokens,
         )
 
     def money(self, price: Price) -> float:
-        """Return what it costs, in the price's currency."""
-        millionths = self.prompt_tokens * (price.prompt_per_million or 0.0)
-        return (millionths + self.completion_tokens * (price.completion_per_million or 0.0)) / 1e6
+        """Return what it costs, in the price's currency; what went in batches at their share of the price."""
+        saved = 1.0 - price.batch_share
+        prompt = self.prompt_tokens - saved * self.batched_prompt_tokens
+        completion = self.completion_tokens - saved * self.batched_completion_tokens
+        millionths = prompt * (price.prompt_per_million or 0.0) + completion * (price.completion_per_million or 0.0)
+        return millionths / 1e6
 
     def of(self, kind: str, price: Price) -> float:
         """Return the amount of one kind."""
@@ -47,6 +62,7 @@ def cost_of(record: Record) -> Spend | None:
     if isinstance(record, DeadLetter):
         asked = record.stage == "label" and record.reason in _ASKED
         return Spend(calls=record.attempts) if asked else None
-    if isinstance(record, Ceiling) or (isinstance(record, LabelRecord) and record.kind is not LabelKind.ERASURE):
-        return Spend(record.teacher_calls, record.prompt_tokens, record.completion_tokens)
-    return None
+    if not isinstance(record, Ceiling | LabelRecord) or getattr(record, "kind", None) is LabelKind.ERASURE:
+        return None
+    batched = isinstance(record, LabelRecord) and record.batched
+    return Spend.of_calls(record.teacher_calls, record.prompt_tokens, record.completion_tokens, batched=batched)

@@ -2,11 +2,13 @@
 
 Spend is booked when a call ends, at the latest time seen so far: a clock that jumps back frees nothing, and one that
 jumps ahead starts the next period once. Before a call what is spent, what the calls under way will cost at the mean of
-all calls so far, and the next call must fit. Money is tokens times the workload's price.
+all calls so far, and the next call must fit; requests that wait in batches are under way too. Money is tokens times the
+workload's price.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +19,7 @@ from schemas.workload import Teacher
 
 _PERIODS: Final = ("hour", "day", "total")
 _KINDS: Final = ("calls", "tokens", "money")
+TRUST: Final = 100  # requests in a first batch, before it is known what a call costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Budget:
 
     def __init__(self, teacher: Teacher) -> None:
         """Start with nothing spent."""
+        self.in_batches = 0  # requests that wait for their answers there
         self._price = teacher.price
         self._limits = [
             (period, kind, limit)
@@ -63,9 +67,16 @@ class Budget:
         """Return all that was spent."""
         return self._spent["total"]
 
+    def room(self, now: datetime, under_way: int, wanted: int) -> int:
+        """Return how many of the wanted calls may all be made at once, beside those under way."""
+        if not self.total().calls and any(kind != "calls" for _, kind, _ in self._limits):
+            wanted = min(wanted, TRUST - self.in_batches)
+        return bisect_left(range(wanted), 1, key=lambda more: self.passed(now, under_way + more) is not None)
+
     def passed(self, now: datetime, under_way: int) -> Spent | None:
         """Return the limit that one more call would pass beside those under way; of several the one that lasts."""
         self._advance(now)
+        under_way += self.in_batches
         total = self._spent["total"]
         found: Spent | None = None
         for period, kind, limit in self._limits:

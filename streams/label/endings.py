@@ -47,6 +47,7 @@ class Verdict:
     calls: Mapping[str, int] = field(default_factory=dict)  # to the teacher, by purpose
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    batched: bool = False  # the calls went through batches
     paraphrases: tuple[str, ...] = ()
 
 
@@ -71,6 +72,7 @@ def labelled(workload: Workload, message: Message, record: CuratedRecord, verdic
         calls=dict(verdict.calls),
         prompt_tokens=verdict.prompt_tokens,
         completion_tokens=verdict.completion_tokens,
+        batched=verdict.batched,
         split=split_of(record.workload, record.cluster_id, workload.splits),
         audit=record.audit,
         selection_reason=record.selection_reason,

@@ -25,6 +25,10 @@ CONCURRENCY: Final = Gauge(
 PAUSED: Final = Gauge(
     "millrace_teacher_paused", "1 while nothing can be asked: budget spent, teacher away or told to wait.", ["workload"]
 )
+BATCHES: Final = Gauge("millrace_teacher_batches", "Batches that are open at the teacher's endpoint.", ["workload"])
+IN_BATCHES: Final = Gauge(
+    "millrace_teacher_batch_requests", "Requests that wait for their answer in a batch.", ["workload"]
+)
 LABELS: Final = Counter("millrace_labels_total", "Labels by where they came from.", ["workload", "provenance"])
 ANCHORS: Final = Counter("millrace_anchors_total", "Answers on anchors that were asked again.", ["workload"])
 ENDED: Final = Counter(

@@ -17,14 +17,14 @@ from schemas.rules.normalise import normalise
 from schemas.workload import Workload
 from streams.label.endings import Verdict
 from streams.label.prompt import Prompt, paraphrase_prompt
-from streams.label.teacher import Refused, TeacherClient
+from streams.label.teacher import Asks, Refused
 
 _NUMBERED: Final = re.compile(r"^\s*\d{1,2}[.)]\s+(.+?)\s*$")
 _WORD: Final = re.compile(r"\w")
 
 
 async def paraphrased(
-    teacher: TeacherClient, redactor: Redactor, workload: Workload, record: CuratedRecord, verdict: Verdict
+    teacher: Asks, redactor: Redactor, workload: Workload, record: CuratedRecord, verdict: Verdict
 ) -> Verdict:
     """Return the verdict with paraphrases, and what they cost; without any where the teacher gives none.
 
@@ -37,7 +37,7 @@ async def paraphrased(
         answer = await teacher.ask(prompt, "paraphrase")
     except Refused as refused:
         calls.update({"paraphrase": 1, "retry": refused.calls - 1})
-        return replace(verdict, calls=+calls)
+        return replace(verdict, calls=+calls, batched=teacher.batched)
     calls.update({"paraphrase": 1, "retry": answer.calls - 1})
     said = [] if answer.refused else numbered(answer.text, cut=answer.cut)
     clean = [redactor.redact(normalise(line), record.source).text for line in said]
@@ -46,6 +46,7 @@ async def paraphrased(
         calls=+calls,
         prompt_tokens=verdict.prompt_tokens + answer.prompt_tokens,
         completion_tokens=verdict.completion_tokens + answer.completion_tokens,
+        batched=teacher.batched,
         paraphrases=tuple(worth_keeping(clean, record.text, workload)),
     )
 

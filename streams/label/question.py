@@ -23,14 +23,14 @@ from streams.label.endings import Verdict
 from streams.label.examples import Example
 from streams.label.probabilities import class_probabilities
 from streams.label.prompt import Prompt, coded_prompt, plain_prompt
-from streams.label.teacher import Refused, TeacherClient
+from streams.label.teacher import Asks, Refused
 
 
 class Question:
     """A record on its way, and what it has cost so far."""
 
     def __init__(
-        self, teacher: TeacherClient, workload: Workload, record: CuratedRecord, examples: Sequence[Example] = ()
+        self, teacher: Asks, workload: Workload, record: CuratedRecord, examples: Sequence[Example] = ()
     ) -> None:
         self._teacher, self._workload, self._record, self._examples = teacher, workload, record, examples
         self._calls: Counter[str] = Counter()
@@ -101,6 +101,7 @@ class Question:
             calls={purpose: count for purpose, count in self._calls.items() if count},
             prompt_tokens=self._spend.prompt_tokens,
             completion_tokens=self._spend.completion_tokens,
+            batched=self._teacher.batched,
         )
 
 

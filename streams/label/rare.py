@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from schemas.records import LabelKind, LabelRecord, Split
+from schemas.records import CuratedRecord, LabelKind, LabelRecord, Split
 from schemas.workload import Workload
 
 
@@ -45,6 +45,17 @@ class RareClasses:
         since = at - timedelta(days=workload.window.age_days)
         of_class = self._seen.get((partition, workload.name), {}).get(label, {})
         return sum(time >= since for time in of_class.values()) < workload.augment.rows
+
+    def joined(self, partition: int, workload: Workload, label: str, record: CuratedRecord) -> bool:
+        """Tell whether a record's class is rare; if so the record counts from now on, before its label is settled.
+
+        A batch of the teacher labels thousands of records at once, and of a rare class only so many are wanted.
+        """
+        if not self.rare(partition, workload, label, record.event_time):
+            return False
+        seen = self._seen.setdefault((partition, workload.name), {})
+        _keep(seen, label, record.record_id, record.event_time, workload.augment.rows)
+        return True
 
 
 def _keep(seen: dict[str, dict[str, datetime]], label: str, record_id: str, time: datetime, most: int) -> None:

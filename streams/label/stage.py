@@ -38,17 +38,15 @@ from streams.label.question import Question
 from streams.label.rare import RareClasses
 from streams.label.selection.chooser import Chooser
 from streams.label.teacher import Refused, TeacherClient
+from streams.label.teachers import Teachers
 from streams.label.triage import Item, selected, triage
-from streams.label.works import Ending, Work, parted, worth_settling
+from streams.label.works import Ending, Work, full_of_batches, parted, patience, worth_settling
 from streams.stage import Message, Output, Reader, Settlement
 from streams.transaction import WorkerFailed
 
 LOG: Final = logging.getLogger("millrace.label")
 LEAST_WINDOW: Final = 256  # records in work: a harvest settles so many at once
 WINDOW_SHARE: Final = 4  # times the calls at a time: one slow call at the head does not empty the window
-LINGER_SECONDS: Final = 0.1  # a commit costs 15-35 ms: about 8 a second while calls are in flight
-MORE_SECONDS: Final = 0.1  # after which new records join calls that take longer
-FULL_SECONDS: Final = 5.0  # the same where there is no room for more; longer than the source waits before it polls
 
 
 class LabelStage:
@@ -70,10 +68,12 @@ class LabelStage:
             SettingsError: a teacher's URL is not allowed, or a key is not set.
         """
         self._workloads, self._framing = workloads, framing
-        self._teachers = {name: TeacherClient(each, settings.allowed_hosts) for name, each in workloads.items()}
+        self._teachers = Teachers(workloads, settings.allowed_hosts)
         self._prompts = {name: prompt_sha256(each) for name, each in workloads.items()}
         most = max((each.teacher.concurrency for each in workloads.values()), default=1)
-        self.batch_records = max(LEAST_WINDOW, WINDOW_SHARE * most)
+        self._window = max(LEAST_WINDOW, WINDOW_SHARE * most)
+        batches = [each.teacher.batch for each in workloads.values() if each.teacher.batch.after_hours is not None]
+        self.batch_records = self._window + sum(each.records for each in batches)
         horizon = max((each.duplicates.horizon for each in workloads.values()), default=1)
         self._clusters = ClusterLabels(horizon)
         self._chooser = Chooser(workloads)
@@ -86,7 +86,7 @@ class LabelStage:
     def assign(self, partition: int, reader: Reader) -> None:
         """Read the labels of the partition's clusters back, and what they cost."""
         self._forget(partition)
-        budgets = {name: self._teachers[name].budget for name in self._of(partition)}
+        budgets = self._teachers.budgets(self._of(partition))
         for budget in budgets.values():
             budget.clear()
         costs = Costs()
@@ -105,7 +105,7 @@ class LabelStage:
 
     def teacher(self, workload: str) -> TeacherClient:
         """Return a workload's teacher, for those who ask it through the stage."""
-        return self._teachers[workload]
+        return self._teachers.live(workload)
 
     def give_up(self, messages: Sequence[Message]) -> list[Output]:
         """End the work on messages, and return the endings that are known; between two prompts one is lost."""
@@ -120,6 +120,7 @@ class LabelStage:
         self._forget(partition)
         for place in [place for place in self._works if place[0] == partition]:
             self._drop(self._works.pop(place))
+        self._teachers.forget(self._of(partition))
 
     async def process(self, messages: Sequence[Message]) -> Settlement:
         """Begin what is new, wait until some is finished, and settle each partition's finished prefix.
@@ -129,14 +130,12 @@ class LabelStage:
         """
         await self._begin(messages)
         works = [self._works[(message.partition, message.offset)] for message in messages]
-        paused = self._paused()
-        flowing = sum(work.item is None or work.item.workload.name not in paused for work in works)
-        more_seconds = FULL_SECONDS if flowing >= self.batch_records else MORE_SECONDS
-        await worth_settling(works, LINGER_SECONDS, more_seconds)
+        await worth_settling(works, patience(works, self._teachers.paused(), self._window))
         settled, left = parted(works)
         outputs = [self._output(work) for work in settled]
-        paused = self._paused()
+        paused = self._teachers.paused()
         held = {work.message.partition for work in left if work.item and work.item.workload.name in paused}
+        held |= full_of_batches(left)
         return Settlement(
             outputs,
             committed=lambda: self._merge(settled, outputs),
@@ -153,7 +152,7 @@ class LabelStage:
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:  # noqa: ARG002 - the stage's contract
         """Tell of teachers that may be asked again; nothing is due without a message."""
-        self._paused()
+        self._teachers.paused()
         return {}
 
     async def close(self) -> None:
@@ -161,17 +160,16 @@ class LabelStage:
         for work in self._works.values():
             self._drop(work)
         self._works.clear()
-        for teacher in self._teachers.values():
-            await teacher.close()
-
-    def _paused(self) -> set[str]:
-        return {name for name, teacher in self._teachers.items() if teacher.paused()}
+        await self._teachers.close()
 
     async def _begin(self, messages: Sequence[Message]) -> None:
         """Begin the work on every message that is new."""
         new = [message for message in messages if (message.partition, message.offset) not in self._works]
         triaged = [triage(message, self._workloads, self._framing) for message in new]
-        for message, item in zip(new, await selected(triaged, self._chooser), strict=True):
+        chosen = await selected(triaged, self._chooser)
+        for place, (message, item) in enumerate(zip(new, chosen, strict=True)):
+            if place % LEAST_WINDOW == LEAST_WINDOW - 1:
+                await asyncio.sleep(0)  # what began makes its prompts: thousands at once would hold up the loop
             self._works[(message.partition, message.offset)] = self._work(message, item)
 
     def _work(self, message: Message, item: Item | Output) -> Work:
@@ -202,7 +200,7 @@ class LabelStage:
         self._leaders[item.cluster] = task
         try:
             shown = self._shown(item)
-            verdict = await Question(self._teachers[item.workload.name], item.workload, item.record, shown).verdict()
+            verdict = await Question(self._teachers.of(item), item.workload, item.record, shown).verdict()
         except RecordRejected as refused:
             return refused
         return await self._paraphrased(item, verdict) if self._wants_paraphrases(item, verdict.label) else verdict
@@ -220,12 +218,12 @@ class LabelStage:
             and workload.teacher.may_train
             and record.kind is CuratedKind.RECORD
             and split_of(workload.name, record.cluster_id, workload.splits) is Split.TRAIN
-            and self._rare.rare(item.message.partition, workload, label, record.event_time)
+            and self._rare.joined(item.message.partition, workload, label, record)
         )
 
     async def _paraphrased(self, item: Item, verdict: Verdict) -> Verdict:
-        name = item.workload.name
-        return await paraphrased(self._teachers[name], self._redactors[name], item.workload, item.record, verdict)
+        redactor = self._redactors[item.workload.name]
+        return await paraphrased(self._teachers.of(item), redactor, item.workload, item.record, verdict)
 
     def _cached(self, item: Item) -> str | None:
         """Return what the cluster was labelled: by the question of now, or for an audited duplicate by whichever."""
@@ -233,7 +231,7 @@ class LabelStage:
         if found is None or found.label not in item.workload.labels:
             return None
         name = item.workload.name
-        same = found.prompt_sha256 == self._prompts[name] and self._teachers[name].is_now(found.teacher_model)
+        same = found.prompt_sha256 == self._prompts[name] and self._teachers.is_now(name, found.teacher_model)
         return found.label if same or item.path is Path.CLUSTER else None
 
     def _output(self, work: Work) -> Output:

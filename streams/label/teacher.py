@@ -12,21 +12,21 @@ import asyncio
 import json
 import logging
 import math
-import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import aiohttp
 
 from deploy.edge import guarded_http
-from schemas.errors import DeadLetterReason, RecordRejected, SettingsError
+from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.rules.spend import Spend
 from schemas.workload import Workload
 from streams.label import completion
+from streams.label.access import WRONG_SET_UP, Access
 from streams.label.budget import Budget, Spent
 from streams.label.circuit import at_fault
 from streams.label.completion import Answer
@@ -38,9 +38,8 @@ LOG: Final = logging.getLogger("millrace.label.teacher")
 LONGEST_WAIT_SECONDS: Final = 60.0  # a Retry-After beyond it is cut: the endpoint is asked again, once
 _FIRST_JITTER_SECONDS: Final = 0.2
 _LONGEST_JITTER_SECONDS: Final = 10.0
-_AGAIN: Final = frozenset({408, 425, 429, *range(500, 600)})
+AGAIN: Final = frozenset({408, 425, 429, *range(500, 600)})
 _CONGESTED: Final = frozenset({429, 503})  # the endpoint has too much to do: no record's fault
-_WRONG_SET_UP: Final = frozenset({401, 403, 404})
 
 
 class Refused(RecordRejected):
@@ -51,7 +50,7 @@ class Refused(RecordRejected):
         super().__init__(reason, detail)
 
 
-class _Again(Exception):
+class Again(Exception):
     """A signal, not a failure: one call went wrong in a way that another may not."""
 
     def __init__(self, why: str, *, counts: bool = True, congested: bool = False, hold_seconds: float = 0.0) -> None:
@@ -59,13 +58,37 @@ class _Again(Exception):
         super().__init__(why)
 
 
+class Asks(Protocol):
+    """A way to the teacher for the questions of one record, and whether it leads through batches."""
+
+    @property
+    def batched(self) -> bool:
+        """Tell whether its calls cost what a batch's do."""
+        ...
+
+    async def ask(self, prompt: Prompt, purpose: str = "first") -> Answer:
+        """Ask until there is an answer.
+
+        Args:
+            prompt: what is asked.
+            purpose: `first`, `vote`, `second_prompt` or `paraphrase`, for the count of calls; repeats are `retry`.
+
+        Raises:
+            Refused: there is none for this question.
+            SettingsError: no question can be answered.
+        """
+        ...
+
+
 class TeacherClient:
-    """One workload's teacher."""
+    """One workload's teacher, asked call by call."""
+
+    batched: Final = False
 
     def __init__(
         self,
         workload: Workload,
-        allowed_hosts: list[str],
+        allowed_hosts: Sequence[str],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Check what can be checked without a call.
@@ -74,14 +97,10 @@ class TeacherClient:
             SettingsError: the URL is not allowed, or the key's environment variable is not set.
         """
         self._teacher = teacher = workload.teacher
-        self._field = f"{workload.name}: teacher"
-        self._url = guarded_http.check_url(f"{self._field}.url", teacher.url, allowed_hosts) + "/chat/completions"
-        self._allowed = allowed_hosts
-        self._headers = self._authorisation()
+        self.access = Access(workload, allowed_hosts)
         self.budget, self._clock = Budget(teacher), clock
         self._turns = Turns(teacher.concurrency, teacher.attempts, self.budget, clock)
-        self._session: aiohttp.ClientSession | None = None
-        self._left_out: set[str] = set()
+        self.left_out: set[str] = set()  # parameters that the endpoint does not know
         self._version: str | None = None  # the name under which it answered last
         self._paused: str | None = None
         self._name = workload.name
@@ -113,11 +132,7 @@ class TeacherClient:
         return model == self._version
 
     async def ask(self, prompt: Prompt, purpose: str = "first") -> Answer:
-        """Ask until there is an answer, however long the endpoint is away.
-
-        Args:
-            prompt: what is asked.
-            purpose: `first`, `vote`, `second_prompt` or `paraphrase`, for the count of calls; repeats are `retry`.
+        """Ask until there is an answer, however long the endpoint is away; see `Asks`.
 
         Raises:
             Refused: the endpoint refuses this question, or fails on it while it answers others.
@@ -131,7 +146,7 @@ class TeacherClient:
                 CALLS.labels(self._name, purpose if calls == 1 else "retry").inc()
                 try:
                     answer = await self._call(prompt, turn, vote=purpose == "vote")
-                except _Again as error:
+                except Again as error:
                     again = error
                 except RecordRejected as error:
                     raise Refused(error.reason, error.detail, calls) from error
@@ -149,18 +164,35 @@ class TeacherClient:
             most = min(_LONGEST_JITTER_SECONDS, _FIRST_JITTER_SECONDS * 2 ** min(own, 10))
             await asyncio.sleep(random.uniform(0, most))  # noqa: S311 - full jitter, no secret
 
+    def book(self, answer: Answer | None, *, batched: bool = False) -> None:
+        """Put one call on the bill and remember who answered it; None: nobody."""
+        counts = (answer.prompt_tokens, answer.completion_tokens) if answer else (0, 0)
+        self.budget.book(Spend.of_calls(1, *counts, batched=batched), self._clock())
+        if answer is not None:
+            self._version = answer.model
+            for kind, tokens in zip(self._tokens, counts, strict=True):
+                self._tokens[kind].inc(tokens)
+
+    def leave_out(self, unknown: str) -> None:
+        """Ask otherwise from now on: the endpoint does not know a parameter."""
+        if unknown not in self.left_out:
+            LOG.warning("%s: the endpoint says something of %r; asking otherwise", self.access.field, unknown)
+        self.left_out.add(unknown)
+
+    def room(self, wanted: int) -> int:
+        """Return for how many of the wanted calls there is budget, beside those under way."""
+        return self.budget.room(self._clock(), self._turns.under_way, wanted)
+
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self.access.close()
 
     async def _call(self, prompt: Prompt, turn: Turn, *, vote: bool) -> Answer:
         """Make one call, and tell the turn, the budget and the metrics what came of it."""
-        spend = Spend(calls=1)
+        answer: Answer | None = None
         try:
             answer = await self._answer(prompt, vote=vote)
-        except _Again as again:
+        except Again as again:
             self._requests["again"].inc()
             turn.failed(congested=again.congested, hold_seconds=again.hold_seconds)
             raise
@@ -171,83 +203,51 @@ class TeacherClient:
         else:
             turn.answered()
             self._requests["ok"].inc()
-            self._version = answer.model
-            self._tokens["prompt"].inc(answer.prompt_tokens)
-            self._tokens["completion"].inc(answer.completion_tokens)
-            spend = Spend(1, answer.prompt_tokens, answer.completion_tokens)
             return answer
         finally:
-            self.budget.book(spend, self._clock())
+            self.book(answer)
             self._seconds.observe(turn.seconds)
             self._limit.set(self._turns.concurrency.limit)
 
     async def _answer(self, prompt: Prompt, *, vote: bool) -> Answer:
-        body = completion.request(self._teacher, prompt, vote=vote, left_out=self._left_out)
+        body = completion.request(self._teacher, prompt, vote=vote, left_out=self.left_out)
+        url = self.access.url("/chat/completions")
         try:
-            async with self._open().post(self._url, json=body, allow_redirects=False) as response:
+            async with self.access.session().post(url, json=body, allow_redirects=False) as response:
                 data = await response.read()
         except guarded_http.HostNotAllowed as error:
-            raise SettingsError(f"{self._field}.url", self._url, str(error)) from error
+            raise self.access.not_allowed(error) from error
         except TimeoutError as error:
-            raise _Again(f"no answer in {self._teacher.timeout_seconds:g} s", congested=True) from error
+            raise Again(f"no answer in {self._teacher.timeout_seconds:g} s", congested=True) from error
         except aiohttp.ClientConnectorError as error:
-            raise _Again(f"{type(error).__name__}: {error}", counts=False) from error
+            raise Again(f"{type(error).__name__}: {error}", counts=False) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise _Again(f"{type(error).__name__}: {error}") from error
+            raise Again(f"{type(error).__name__}: {error}") from error
         if response.status != 200:
             said = data[:2_000].decode(errors="replace")
-            raise self._failure(response.status, response.headers, said, body)
+            raise self.failure(response.status, response.headers, said, body)
         try:
             read = json.loads(data)  # orjson refuses NaN, which some endpoints send as a log-probability
         except ValueError as error:
-            raise _Again(f"an answer of {len(data)} bytes is no JSON") from error
+            raise Again(f"an answer of {len(data)} bytes is no JSON") from error
         answer = completion.answer(self._teacher, read) if isinstance(read, dict) else None
         if answer is None:
-            raise _Again("an answer without a message")
+            raise Again("an answer without a message")
         return answer
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = guarded_http.session(
-                self._allowed,
-                connections=self._teacher.concurrency,
-                timeout_seconds=self._teacher.timeout_seconds,
-                headers=self._headers,
-            )
-        return self._session
-
-    def _failure(self, status: int, headers: Mapping[str, str], said: str, sent: Mapping[str, Any]) -> Exception:
-        """Return what a status other than 200 means."""
-        if status in _AGAIN:
+    def failure(self, status: int, headers: Mapping[str, str], said: str, sent: Mapping[str, Any]) -> Exception:
+        """Return what a status other than 200 means for one question."""
+        if status in AGAIN:
             hold = _retry_after(headers.get("Retry-After"))
             full = status in _CONGESTED
-            return _Again(f"status {status}", counts=not full, congested=full, hold_seconds=hold)
-        if status in _WRONG_SET_UP:
-            field, value, remedy = self._remedy(status)
-            return SettingsError(f"{self._field}.{field}", value, f"the endpoint says {status}: {remedy}")
+            return Again(f"status {status}", counts=not full, congested=full, hold_seconds=hold)
+        if status in WRONG_SET_UP:
+            return self.access.wrong_set_up(status)
         unknown = completion.unknown_parameter(said, sent)
         if status in (400, 422) and unknown:
-            self._left_out.add(unknown)
-            LOG.warning("%s: the endpoint says something of %r; asking otherwise", self._field, unknown)
-            return _Again(f"status {status} for {unknown}", counts=False)
+            self.leave_out(unknown)
+            return Again(f"status {status} for {unknown}", counts=False)
         return RecordRejected(DeadLetterReason.TEACHER_REFUSED, f"the teacher's endpoint says {status}")
-
-    def _remedy(self, status: int) -> tuple[str, object, str]:
-        if status == 404:
-            return "model", self._teacher.model, f"check the model's name and that {self._url} is the right address"
-        variable = self._teacher.api_key_env
-        if variable is None:
-            return "api_key_env", None, "it wants a key; name the environment variable that holds it"
-        return "api_key_env", variable, "the key in this environment variable is wrong or may not use the model"
-
-    def _authorisation(self) -> dict[str, str]:
-        variable = self._teacher.api_key_env
-        if variable is None:
-            return {}
-        key = os.environ.get(variable)
-        if not key:
-            raise SettingsError(f"{self._field}.api_key_env", variable, "is not set; put the teacher's key in it")
-        return {"Authorization": f"Bearer {key}"}
 
 
 def _retry_after(value: str | None) -> float:

@@ -11,6 +11,7 @@ from deploy.edge.framing import Framing
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.records import CuratedRecord, DiscardReason
 from schemas.workload import Workload
+from streams.label.batches.form import is_backfill
 from streams.label.endings import dead_letter, discarded
 from streams.label.harvest import Path, path_of
 from streams.label.selection.chooser import Chooser
@@ -27,6 +28,7 @@ class Item:
     record: CuratedRecord
     workload: Workload
     path: Path
+    batched: bool  # its questions go in batches
 
     @property
     def cluster(self) -> tuple[int, str]:
@@ -49,7 +51,7 @@ def triage(message: Message, workloads: Mapping[str, Workload], framing: Framing
         return discarded(message, record, DiscardReason.VOTE, path.value)
     if path is Path.DROP_STUDENT:
         return discarded(message, record, DiscardReason.ANSWERED_BY_STUDENT, path.value)
-    return Item(message, record, workload, path)
+    return Item(message, record, workload, path, is_backfill(workload, record))
 
 
 async def selected(triaged: Sequence[Item | Output], chooser: Chooser) -> list[Item | Output]:

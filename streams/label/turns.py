@@ -72,7 +72,9 @@ class Turns:
         """Say why no call may go out for a while; None: calls flow."""
         if (spent := self.budget.passed(self._clock(), 0)) is not None:
             until = f"until {spent.until:%Y-%m-%d %H:%M} UTC" if spent.until else "until the limit is raised"
-            return f"teacher.{spent.field} = {spent.limit:g} is spent ({spent.amount:g}); labelling pauses {until}"
+            batches = f", the rest kept for {number} requests in batches" if (number := self.budget.in_batches) else ""
+            what = f"teacher.{spent.field} = {spent.limit:g} is spent ({spent.amount:g}{batches})"
+            return f"{what}; labelling pauses {until}"
         if not self.circuit.closed:
             return "the teacher does not answer; labelling pauses until it does"
         if self.not_before - time.monotonic() > _SHORT_PAUSE_SECONDS:

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any
@@ -68,12 +68,14 @@ class Teacher:
 
 
 @contextmanager
-def teaching(topics: Settings, answered_at_once: int) -> Iterator[Teacher]:
-    """Serve a teacher, with a workload file for each name that knows it."""
+def teaching(topics: Settings, answered_at_once: int, batch: Mapping[str, float] | None = None) -> Iterator[Teacher]:
+    """Serve a teacher, with a workload file for each name that knows it; `batch`: how it is asked in batches."""
     teacher = Teacher(answered_at_once)
     try:
         told = {"url": teacher.server.url, "concurrency": CONCURRENCY}
-        write_workloads(topics.workloads_dir, {"teacher": told, "harvest": {"models": []}})
+        write_workloads(
+            topics.workloads_dir, {"teacher": told, "teacher.batch": batch or {}, "harvest": {"models": []}}
+        )
         yield teacher
     finally:
         teacher.end()
@@ -122,6 +124,31 @@ def test_ledger__worker_killed_with_calls_under_way(topics: Settings, tell: Tell
 
     assert 0 < before < asked
     assert 0 <= counted - calls(told) <= asked - before <= CONCURRENCY * len(WORKLOADS)
+    assert all(each["residual"] == 0 for each in told.values())
+    assert sum(each["labels"] for each in told.values()) > 0.9 * RECORDS
+
+
+def test_ledger__worker_killed_with_batches_open(topics: Settings, tell: Tell) -> None:
+    """What stands in a batch is not asked for again: the endpoint counts exactly what the ledger does."""
+    with teaching(topics, answered_at_once=10_000, batch={"after_hours": 1.0}) as teacher:
+        batch = teacher.server.batch
+        batch.open = False
+        Traffic(topics, answers=0.0, duplicates=0.0, near_duplicates=0.0).send(RECORDS)
+        worker = Worker(topics, 0, "curate,label")
+        with ending(worker):
+            until(lambda: sum(batch.sizes()) > 0.9 * RECORDS, 60, "batches are open", worker)
+            worker.kill()
+            sent, before = batch.sizes(), calls(spend(topics))
+            batch.open = True
+            worker.restart()
+            settled(topics, worker)
+        told = spend(topics)
+    counted = len(teacher.server.calls)
+    tell(f"killed with {sum(sent)} requests in {len(sent)} batches, {before} calls in the ledger; in the end the "
+         f"endpoint counted {counted} calls, the ledger {calls(told)}")  # fmt: skip
+
+    assert before == 0
+    assert counted == calls(told) == sum(each["batched"] for each in told.values()) == len(set(batch.ids()))
     assert all(each["residual"] == 0 for each in told.values())
     assert sum(each["labels"] for each in told.values()) > 0.9 * RECORDS
 

@@ -16,6 +16,7 @@ from deploy.grafana.board import FILE, board, queries, text
 from tests.deploy.grafana.sources import ROOT, defined, definitions
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
+TESTS = ("alerts_test.yml", "alerts_days_test.yml")
 promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool is not here; Debian's package `prometheus` has it"
 )
@@ -86,7 +87,7 @@ def test_promql__parses(tmp_path: Path) -> None:
 @promtool
 @pytest.mark.parametrize(
     "arguments",
-    [("check", "config", "prometheus.yml"), ("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")],
+    [("check", "config", "prometheus.yml"), ("check", "rules", "alerts.yml"), ("test", "rules", *TESTS)],
 )
 def test_prometheus_files__hold(arguments: tuple[str, ...]) -> None:
     """Prometheus accepts its configuration and rules, and each alert fires when it should and not before."""
@@ -96,9 +97,10 @@ def test_prometheus_files__hold(arguments: tuple[str, ...]) -> None:
 
 
 def test_alerts__all_are_tested() -> None:
-    """alerts_test.yml fires every alert once."""
+    """The test files fire every alert once."""
     alerts = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())
     names = {rule["alert"] for group in alerts["groups"] for rule in group["rules"]}
-    fired = set(re.findall(r'labels: \'ALERTS\{alertname="(\w+)"', (PROMETHEUS / "alerts_test.yml").read_text()))
+    tests = "".join((PROMETHEUS / name).read_text() for name in TESTS)
+    fired = set(re.findall(r'labels: \'ALERTS\{alertname="(\w+)"', tests))
 
     assert names == fired

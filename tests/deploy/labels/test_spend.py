@@ -50,12 +50,13 @@ def spend(topics: Settings, *arguments: str) -> Result:
 
 
 def test_spend__shows_the_ledger_and_what_is_left(topics: Settings) -> None:
-    """Calls by purpose, then calls, tokens and money beside their limits; a residual is told by the exit code."""
+    """Calls by purpose and in batches, then calls, tokens and money beside their limits; a residual is an exit code."""
     paid: dict[str, Any] = {"provenance": Provenance.TEACHER, "prompt_tokens": 900, "completion_tokens": 50}
     write(
         topics,
         label(1, "mergers", teacher_calls=1, calls={"first": 1}, **paid),
         label(2, "mergers", teacher_calls=3, calls={"first": 1, "retry": 1, "second_prompt": 1}, **paid),
+        label(6, "mergers", teacher_calls=1, calls={"first": 1}, batched=True, **paid),
         label(3, "other", provenance=Provenance.HARVEST),
         label(4, "mergers", provenance=Provenance.CLUSTER),
     )
@@ -63,10 +64,11 @@ def test_spend__shows_the_ledger_and_what_is_left(topics: Settings) -> None:
     lines = [line.split() for line in told.output.splitlines()]
 
     assert told.exit_code == 0
-    assert ["labels", "4"] in lines
-    assert ["=", "calls", "4"] in lines
-    assert ["calls", "4", "4", "(50)", "4"] in lines
-    assert ["money,", "EUR", "2.0000", "2.0000", "2.0000"] in lines
+    assert ["labels", "5"] in lines
+    assert ["=", "calls", "5"] in lines
+    assert ["of", "these", "in", "batches", "1"] in lines
+    assert ["calls", "5", "5", "(50)", "5"] in lines
+    assert ["money,", "EUR", "2.5000", "2.5000", "2.5000"] in lines
 
     write(topics, label(5, "mergers", teacher_calls=2, calls={"first": 1}, **paid))
     assert spend(topics).exit_code == 1

@@ -68,6 +68,7 @@ def test_init__names_every_key_with_its_default(tmp_path: Path):
         "teacher.api_key_env",
         "price.prompt_per_million",
         "price.completion_per_million",
+        "batch.after_hours",
         *(f"{period}.{kind}" for period in ("hour", "day", "total") for kind in ("calls", "tokens", "money")),
         "triggers.age_hours",
         "triggers.label_mix",

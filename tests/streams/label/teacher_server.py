@@ -13,6 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.streams.label.batch_routes import BatchRoutes
+
 Act = Callable[["Call"], "web.StreamResponse | asyncio.Future[web.StreamResponse] | Any"]
 
 
@@ -82,6 +84,11 @@ def body(value: dict[str, Any]) -> Act:
     return raw(json.dumps(value))
 
 
+def never() -> Act:
+    """Answer nothing at all: in a batch, one that expires."""
+    return lambda _: None
+
+
 @dataclass
 class Server:
     """The running server."""
@@ -92,9 +99,18 @@ class Server:
     most_at_once: int = 0
     _now: int = 0
 
+    def __post_init__(self) -> None:
+        self.batch = BatchRoutes(self.play)
+
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer one call."""
+        answer = await self.play(await request.json(), request.headers.get("Authorization"))
+        assert answer is not None
+        return answer
+
+    async def play(self, body: dict[str, Any], authorization: str | None) -> web.StreamResponse | None:
         """Play the next act."""
-        call = Call(await request.json(), request.headers.get("Authorization"))
+        call = Call(body, authorization)
         self.calls.append(call)
         act = self.acts.pop(0) if len(self.acts) > 1 else self.acts[0]
         self._now += 1
@@ -105,7 +121,7 @@ class Server:
                 answer = await answer
         finally:
             self._now -= 1
-        assert isinstance(answer, web.StreamResponse)
+        assert answer is None or isinstance(answer, web.StreamResponse)
         return answer
 
 
@@ -113,7 +129,8 @@ class Server:
 async def teacher_server(*acts: Act) -> AsyncIterator[Server]:
     """Serve on a free port of loopback."""
     server = Server(acts=list(acts))
-    app = web.Application()
+    app = web.Application(client_max_size=100_000_000, middlewares=[server.batch.misbehave])
+    server.batch.add_to(app.router)
     app.router.add_post("/v1/chat/completions", server.answer)
     runner = web.AppRunner(app)
     await runner.setup()

@@ -90,3 +90,31 @@ def test_budget__money_without_a_price(part: str) -> None:
 
     with pytest.raises(ValidationError, match=rf"budget\.day\.money needs price\.{part}"):
         Teacher.model_validate(table | {"budget": {"day": {"money": 1.0}}})
+
+
+@given(
+    st.integers(0, 30), st.integers(0, 30), st.integers(0, 40), st.integers(1, 60), st.sampled_from(["calls", "tokens"])
+)
+def test_room__is_as_many_calls_as_pass_one_by_one(
+    booked: int, at_once: int, wanted: int, limit: int, kind: str
+) -> None:
+    """A batch gets exactly the calls that would go out singly beside those under way, batched or live."""
+    one = budget(hour={kind: limit * (1 if kind == "calls" else 150)})
+    for _ in range(booked + 1):
+        one.book(Spend(1, 100, 50), NOW)
+    one.in_batches = at_once
+    singly = 0
+    while singly < wanted and one.passed(NOW, 2 + singly) is None:
+        singly += 1
+
+    assert one.room(NOW, 2, wanted) == singly
+
+
+def test_room__before_it_is_known_what_a_call_costs() -> None:
+    """The first requests go out on trust, a hundred at most where tokens or money are limited; then it is known."""
+    tokens, calls, free = budget(day={"tokens": 10_000}), budget(day={"calls": 5_000}), budget()
+    first = tokens.room(NOW, 0, 1_000)
+    tokens.in_batches = first
+    more = tokens.room(NOW, 0, 1_000)
+
+    assert (first, more, calls.room(NOW, 0, 1_000), free.room(NOW, 0, 1_000)) == (100, 0, 1_000, 1_000)
