@@ -24,8 +24,9 @@ from deploy.edge.settings import Settings
 from schemas.codec import encode
 from schemas.records import TrafficRecord
 from schemas.rules.partition import partition_of
+from schemas.sections.intake import Duplicates
 from schemas.topics import CURATED, PARTITIONS, TRAFFIC
-from schemas.workload import Duplicates, Workload
+from schemas.workload import Workload
 from streams.curate.stage import BATCH_RECORDS, CurateStage
 from streams.stage import Message
 

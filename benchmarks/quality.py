@@ -20,7 +20,7 @@ from scipy.stats import beta
 from benchmarks.headlines import HEADLINES
 from benchmarks.real_text import FOLDER, real_texts
 from schemas.rules.ngrams import NgramForm
-from schemas.workload import Quality
+from schemas.sections.intake import Quality
 from streams.curate.classifier import Classifier
 from streams.curate.enrich import enrich_all
 from streams.curate.language import languages_of

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deploy.simulate.traffic import Plan, traffic
-from schemas.workload import Triggers, Workload
+from schemas.sections.triggers import Triggers
+from schemas.workload import Workload
 from streams.triggers.seen import Seen, buckets
 from streams.triggers.watch import Watch, with_seen
 

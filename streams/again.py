@@ -13,8 +13,9 @@ from schemas.errors import BadInput
 from schemas.ids import digest
 from schemas.records import CuratedRecord, DeadLetter, LabelRecord, Origin, Record
 from schemas.rules.partition import partition_of
+from schemas.sections.teacher import Augment
 from schemas.topics import CEILINGS, CURATED, DEAD_LETTERS, LABELS, PARTITIONS
-from schemas.workload import Augment, Workload
+from schemas.workload import Workload
 from streams.label.costs import Costs
 from streams.label.examples import Examples
 from streams.label.stage import LabelStage

@@ -32,8 +32,9 @@ from schemas.errors import BadInput
 from schemas.records import DeadLetter, LabelRecord
 from schemas.rules.partition import partition_of
 from schemas.rules.spend import Spend, cost_of
+from schemas.sections.intake import Request
 from schemas.topics import DEAD_LETTERS, LABELS, PARTITIONS
-from schemas.workload import Request, Workload
+from schemas.workload import Workload
 from streams.again import ask_again, read_asked
 from streams.corrections import Standing, Why, Wording, sifted, standing, written
 from streams.label.costs import Costs

@@ -14,7 +14,7 @@ from typing import Any, Final
 from rensa import RMinHash, RMinHashLSH
 
 from schemas.records import DiscardReason
-from schemas.workload import Duplicates
+from schemas.sections.intake import Duplicates
 
 _PERMUTATIONS: Final = 128
 _BANDS: Final = 32  # of 4 rows: finds 99.98 % of the pairs at similarity 0.7

@@ -13,7 +13,7 @@ from deploy.day_one.bounds import Figure, Flags
 from deploy.day_one.student import Said
 from schemas.rules.intervals import ClusterBootstrap
 from schemas.rules.spend import Spend
-from schemas.workload import Price
+from schemas.sections.teacher import Price
 
 _MONTH: Final = timedelta(days=30)
 _LEAST_SPAN: Final = timedelta(days=1)  # below it a rate says little of a month

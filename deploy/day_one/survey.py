@@ -33,7 +33,8 @@ from schemas.records import (
 from schemas.rules.chat import label_in
 from schemas.rules.normalise import normalise, normalise_all
 from schemas.rules.redact import DEFAULT, redact_all
-from schemas.workload import Blend, Caps, Workload
+from schemas.sections.intake import Blend, Caps
+from schemas.workload import Workload
 from streams.curate.group import GroupCurator
 from streams.curate.intake import Candidate, Intake
 from streams.curate.quality import ELIGIBILITY

@@ -13,7 +13,8 @@ from deploy.edge.names import Names, PresidioNames
 from schemas.errors import SettingsError
 from schemas.rules.kinds import Kind
 from schemas.rules.redact import Policy, Redacted, policies, redact_all, replace_spans
-from schemas.workload import Privacy, Workload
+from schemas.sections.intake import Privacy
+from schemas.workload import Workload
 
 LEAST_KEY_BYTES: Final = 16
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from schemas.records import Ceiling, DeadLetter, LabelKind, LabelRecord, Provenance
 from schemas.rules.spend import Spend, cost_of
-from schemas.workload import Budget, Price
+from schemas.sections.teacher import Budget, Price
 
 PERIODS: Final = ("hour", "day", "total")
 

@@ -16,7 +16,8 @@ from schemas.errors import BadInput
 from schemas.rules.chat import Found, answer_for, find_text, label_in
 from schemas.rules.normalise import normalise, text_key
 from schemas.rules.redact import redact, without_tokens
-from schemas.workload import LABEL, Workload
+from schemas.sections.intake import LABEL
+from schemas.workload import Workload
 
 _QUOTED: Final = re.compile(r"^<text>\n(.*?)\n</text>$", re.DOTALL | re.MULTILINE)
 _CODE: Final = re.compile(r"^(\S{1,8}) = (.+?)\s*$", re.MULTILINE)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.ids import digest
-from schemas.workload import LABEL, TEXT, Workload
+from schemas.sections.intake import LABEL, TEXT
+from schemas.workload import Workload
 
 # Request parameters under which a student's single label could not stand for the teacher's answer.
 _NOT_FOR_STUDENTS: Final = ("tools", "functions", "response_format", "audio", "modalities", "prediction")

@@ -20,7 +20,7 @@ from schemas.rules.normalise import normalise, normalise_all
 from schemas.rules.numbers import ACCOUNTS, DOCUMENTS, SSNS, cards, ibans, one_number
 from schemas.rules.secrets import IN_URLS, SECRETS
 from schemas.rules.signs import Sign, signs, suspects
-from schemas.workload import Privacy
+from schemas.sections.intake import Privacy
 
 _PASSES: Final = 6  # a replacement can part digits that then read as something else; a second look settles it
 _HOLE: Final = "\x00"  # stands for a placeholder while rules look at a text; `normalise` leaves none in any text

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Final
 
 from schemas.records import Split
-from schemas.workload import Splits
+from schemas.sections.window import Splits
 
 _KEY: Final = b"millrace/split/1"  # for life: another key would train on yesterday's test rows
 _RANGE: Final = 2**64

@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 from schemas.ids import digest
 from schemas.records import CuratedKind, CuratedRecord, Origin
 from schemas.rules.anchors import is_anchor, point
-from schemas.workload import Triggers, Workload
+from schemas.sections.triggers import Triggers
+from schemas.workload import Workload
 
 _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

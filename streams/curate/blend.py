@@ -14,7 +14,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
-from schemas.workload import Blend
+from schemas.sections.intake import Blend
 
 RULE: Final = "blend"
 _KEY: Final = b"millrace/blend/1"  # of its own: a draw shared with the splits would thin one split and not another

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from schemas.records import CuratedKind, CuratedRecord
-from schemas.workload import Caps
+from schemas.sections.intake import Caps
 
 _REMEMBERED: Final = 2  # stretches
 _PARTIES: Final = 50_000  # of a stretch, about 10 MB

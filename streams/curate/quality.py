@@ -24,7 +24,7 @@ from operator import eq
 from typing import Final
 
 from schemas.rules.normalise import normalise
-from schemas.workload import Quality, expression, is_expression
+from schemas.sections.intake import Quality, expression, is_expression
 from streams.curate.classifier import Classifier
 from streams.curate.enrich import Enrichment
 

@@ -8,7 +8,8 @@ from typing import Final
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.records import TrafficRecord
 from schemas.rules import chat
-from schemas.workload import Limits, Workload
+from schemas.sections.intake import Limits
+from schemas.workload import Workload
 from streams.curate.decode import depth, longest_string, parsed
 
 _DAY_SECONDS: Final = 86_400

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from schemas.rules.spend import Spend
-from schemas.workload import Teacher
+from schemas.sections.teacher import Teacher
 
 _PERIODS: Final = ("hour", "day", "total")
 _KINDS: Final = ("calls", "tokens", "money")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.rules.chat import answer_in
-from schemas.workload import Teacher
+from schemas.sections.teacher import Teacher
 from streams.label.probabilities import TopToken
 from streams.label.prompt import Prompt
 

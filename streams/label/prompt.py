@@ -15,7 +15,8 @@ from hashlib import sha256
 from typing import Final
 
 from schemas.ids import digest
-from schemas.workload import TEXT, Workload
+from schemas.sections.intake import TEXT
+from schemas.workload import Workload
 from streams.label.examples import Example
 
 _SYSTEM: Final = (

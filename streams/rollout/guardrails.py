@@ -13,7 +13,7 @@ from typing import Final
 
 from schemas.records import Outcome, OutcomeMode, Variant
 from schemas.rules.sequences import Counts, exceeds, falls_below, lower_bound, split_alpha, upper_bound
-from schemas.workload import Rollout
+from schemas.sections.student import Rollout
 
 AGREEMENT: Final = "agreement"
 ERRORS: Final = "errors"

@@ -14,7 +14,7 @@ from typing import Final
 
 from schemas.events import TriggerVerdict
 from schemas.rules.sequences import Counts, lower_bound
-from schemas.workload import Cost
+from schemas.sections.triggers import Cost
 
 NAME: Final = "cost"
 _EXPONENT: Final = 0.2  # the middle of the published range

@@ -10,7 +10,8 @@ from typing import Final, get_args
 from schemas.events import TriggerVerdict
 from schemas.records import LabelKind, LabelRecord
 from schemas.rules.freeze import frozen
-from schemas.workload import Asking, Triggers, Workload
+from schemas.sections.triggers import Asking, Triggers
+from schemas.workload import Workload
 from streams.triggers import age, count, watch
 from streams.triggers.count import due
 from streams.triggers.watch import Watch

@@ -14,7 +14,8 @@ from typing import Final
 from schemas.events import TriggerVerdict
 from schemas.records import LabelKind, LabelRecord
 from schemas.rules.sequences import Counts, exceeds
-from schemas.workload import Triggers, Workload
+from schemas.sections.triggers import Triggers
+from schemas.workload import Workload
 from streams.triggers import audits, confidence, count, input_drift, label_mix, teacher_drift
 from streams.triggers.looks import LEAST_EFFECTIVE, size
 from streams.triggers.sample import Sample

@@ -16,7 +16,7 @@ from deploy.day_one.saving import Traffic, saving
 from deploy.day_one.student import Said
 from deploy.day_one.survey import NO_LABEL, Tokens
 from deploy.day_one.takeover import ALPHA, STARTS, choose, takeover
-from schemas.workload import Price
+from schemas.sections.teacher import Price
 
 
 def drawn(n: int, seed: int, copies: int = 1) -> Said:

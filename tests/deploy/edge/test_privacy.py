@@ -12,7 +12,8 @@ from deploy.edge.privacy import Redactor, redactors
 from schemas.errors import SettingsError
 from schemas.rules.kinds import RULED, Kind, Span
 from schemas.rules.redact import Policy
-from schemas.workload import Privacy, SourcePrivacy, Workload
+from schemas.sections.intake import Privacy, SourcePrivacy
+from schemas.workload import Workload
 
 KEY = "a key of the deployment, drawn at random"
 

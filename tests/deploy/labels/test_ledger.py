@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from deploy.labels.ledger import ledger, plain
 from schemas.errors import DeadLetterReason
 from schemas.records import Ceiling, DeadLetter, LabelKind, LabelRecord, Origin, Provenance
-from schemas.workload import Budget, Price
+from schemas.sections.teacher import Budget, Price
 from tests.streams.doubles import label
 
 NOW = datetime(2026, 1, 5, 10, 30, tzinfo=UTC)

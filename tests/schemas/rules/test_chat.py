@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.rules.chat import Found, Ineligible, answer_for, answer_in, find_text, label_in, messages_for
-from schemas.workload import LABEL, TEXT, Workload
+from schemas.sections.intake import LABEL, TEXT
+from schemas.workload import Workload
 
 
 def plain(less: str) -> st.SearchStrategy[str]:

@@ -12,7 +12,7 @@ from stdnum import luhn
 from schemas.rules.kinds import RULED, Kind
 from schemas.rules.normalise import normalise
 from schemas.rules.redact import Policy, policies, redact, redact_all, replace_spans, without_tokens
-from schemas.workload import Privacy, SourcePrivacy
+from schemas.sections.intake import Privacy, SourcePrivacy
 from tests.schemas.rules.personal import HARMLESS, PERSONAL, SECRETS
 
 KEY = b"0123456789abcdef"

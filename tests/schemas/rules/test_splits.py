@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.records import Split
 from schemas.rules.splits import split_of
-from schemas.workload import Splits
+from schemas.sections.window import Splits
 
 SHARES = Splits(validation=0.1, certification=0.05, test=0.2)
 KNOWN = ["VA", "TE", "TR", "TE", "TR", "VA", "TE", "TE", "TE", "TR", "TR", "TR"]

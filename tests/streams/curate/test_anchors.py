@@ -15,8 +15,10 @@ from deploy.edge.settings import Settings
 from schemas.records import CuratedKind, CuratedRecord, Origin
 from schemas.rules.anchors import is_anchor
 from schemas.rules.partition import partition_of
+from schemas.sections.intake import Caps
+from schemas.sections.triggers import Triggers
 from schemas.topics import CURATED, DISCARDED, PARTITIONS
-from schemas.workload import Caps, Triggers, Workload
+from schemas.workload import Workload
 from streams.accounting import residual
 from streams.curate import anchors
 from streams.curate.anchors import GoldText

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.workload import Blend
+from schemas.sections.intake import Blend
 from streams.curate.blend import propensity, stays
 
 KEYS = [f"{number:032x}" for number in range(20_000)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import CuratedKind, CuratedRecord, Origin
-from schemas.workload import Caps
+from schemas.sections.intake import Caps
 from streams.curate.caps import CapCounts
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -24,8 +24,9 @@ from schemas.records import (
 )  # fmt: skip
 from schemas.rules.partition import partition_of
 from schemas.rules.places import REKEYED_HEADER, REPLAYED_HEADER
+from schemas.sections.intake import Privacy, SourcePrivacy
 from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, PARTITIONS, TRAFFIC, Topic
-from schemas.workload import Privacy, SourcePrivacy, Workload
+from schemas.workload import Workload
 from streams.curate.stage import CurateStage
 from streams.stage import Message, Output, Settlement
 

@@ -14,8 +14,9 @@ from schemas.codec import encode
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.records import TrafficRecord
 from schemas.rules.chat import Found, Ineligible, template_fingerprint
+from schemas.sections.intake import Limits
 from schemas.topics import TRAFFIC
-from schemas.workload import Limits, Workload
+from schemas.workload import Workload
 from streams.curate.decode import decode_traffic, depth, key_hash, longest_string
 from streams.curate.validate import check_exchange, find_text
 from streams.stage import Message

@@ -14,8 +14,9 @@ from schemas.codec import encode
 from schemas.errors import WorkloadError
 from schemas.records import CuratedKind, CuratedRecord, DeadLetter, DiscardedRecord, DiscardReason, TrafficRecord
 from schemas.rules.partition import partition_of
+from schemas.sections.intake import Blend, Caps, Enrich, Quality
 from schemas.topics import CURATED, PARTITIONS, TRAFFIC, Topic
-from schemas.workload import Blend, Caps, Enrich, Quality, Workload
+from schemas.workload import Workload
 from streams.curate.stage import CurateStage
 from streams.stage import Message, Output
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.workload import LANGUAGES, Enrich, Quality, Workload
+from schemas.sections.intake import LANGUAGES, Enrich, Quality
+from schemas.workload import Workload
 from streams.curate.language import is_wanted, languages_of
 from tests.streams.curate.labelled_text import real_texts
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from schemas.errors import WorkloadError
 from schemas.rules.ngrams import NgramForm
 from schemas.rules.normalise import normalise
-from schemas.workload import Quality, Workload
+from schemas.sections.intake import Quality
+from schemas.workload import Workload
 from streams.curate.classifier import Classifier
 from streams.curate.enrich import enrich
 from streams.curate.quality import QualityFilter

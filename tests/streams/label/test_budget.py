@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.rules.spend import Spend
-from schemas.workload import Teacher
+from schemas.sections.teacher import Teacher
 from streams.label.budget import Budget
 
 NOW = datetime(2026, 1, 5, 10, 30, tzinfo=UTC)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.rules.spend import Spend
-from schemas.workload import Teacher
+from schemas.sections.teacher import Teacher
 from streams.label.budget import Budget
 from streams.label.costs import Costs
 from tests.streams.doubles import NAME, label

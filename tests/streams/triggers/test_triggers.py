@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.workload import Triggers
+from schemas.sections.triggers import Triggers
 from streams.triggers import age, count
 from streams.triggers.count import due
 from streams.triggers.policy import Standing, asking, enough, held_back
