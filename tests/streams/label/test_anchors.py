@@ -10,8 +10,8 @@ from schemas import topics
 from schemas.records import CuratedKind, CuratedRecord, LabelKind, Provenance, Split
 from streams.label.stage import LabelStage
 from tests.streams.doubles import NAME, PARTITION, MemoryReader, curated, label, message
+from tests.streams.label.staged import labels_of, process, stage
 from tests.streams.label.teacher_server import says
-from tests.streams.label.test_stage import labels_of, process, stage
 
 
 def anchor(number: int, turn: int = 0, **fields: object) -> CuratedRecord:
