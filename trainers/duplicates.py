@@ -1,7 +1,7 @@
 """The duplicates of each cluster, counted once a run and kept in its folder, where the recipe finds them.
 
 The recipe speaks to no broker, and `discarded` forgets after 14 days: what is counted at a run's start stays with it,
-so that a second attempt gives the same figures.
+so that a second attempt gives the same figures. Votes that were labelled stand on `labels`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from itertools import takewhile
+from collections.abc import Iterator
+from itertools import chain, takewhile
 from pathlib import Path
 
 from deploy.edge.framing import Framing
 from deploy.edge.partitions import read_records
 from deploy.edge.settings import Settings
-from schemas.records import DiscardedRecord
+from schemas.records import DiscardedRecord, LabelRecord
 from schemas.rules.multiplicity import duplicates_of
-from schemas.topics import DISCARDED
+from schemas.topics import DISCARDED, LABELS
 from trainers.launchers.protocol import DUPLICATES
 
 
@@ -50,8 +51,10 @@ class Duplicates:
         self._stopping.set()
 
     def _count(self, folder: Path, workload: str) -> None:
-        records = read_records(
-            self._settings, "dispatcher-duplicates", Framing(self._settings), DISCARDED, DiscardedRecord, workload
+        framing, reader = Framing(self._settings), "dispatcher-duplicates"
+        records: Iterator[DiscardedRecord | LabelRecord] = chain(
+            read_records(self._settings, reader, framing, DISCARDED, DiscardedRecord, workload),
+            read_records(self._settings, reader, framing, LABELS, LabelRecord, workload),
         )
         found = duplicates_of(takewhile(lambda _: not self._stopping.is_set(), records))
         if not self._stopping.is_set():

@@ -27,9 +27,10 @@ from schemas.codec import decode, encode
 from schemas.events import ModelPromotion, RetrainRequest, RunState, TrainingRun
 from schemas.ids import run_id
 from schemas.job import JobSpec
-from schemas.records import DiscardedRecord, DiscardReason, Origin, Record
+from schemas.records import DiscardedRecord, DiscardReason, LabelKind, LabelRecord, Origin, Record
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, Topic
+from tests.schemas.golden_form import golden
 from tests.schemas.rules.test_ceiling import FOUND as CEILING
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
@@ -161,6 +162,8 @@ async def test_dispatcher__request_becomes_one_run_and_one_described_event(
         for number, workload in enumerate(("news", "news", "other"))
     ]  # fmt: skip
     await write(topics, catalogue.DISCARDED, *copies)
+    vote = replace(golden(LabelRecord), workload="news", kind=LabelKind.VOTE, cluster_id="first")
+    await write(topics, catalogue.LABELS, vote, replace(vote, kind=LabelKind.LABEL))
     await ask(topics, request_for(job), request_for(job))
 
     with dispatcher(topics, tmp_path / "log"):
@@ -180,7 +183,7 @@ async def test_dispatcher__request_becomes_one_run_and_one_described_event(
     ]  # fmt: skip
     assert len(events) == 1
     folder = topics.state_dir / "dispatcher" / "runs" / run_id(job.request_id, job.to_json())
-    assert json.loads((folder / "duplicates.json").read_text()) == {"first": 2}
+    assert json.loads((folder / "duplicates.json").read_text()) == {"first": 3}
     assert (headers["ce_id"], headers["ce_subject"], headers["content-type"]) == (
         event.event_id, "news", "application/avro",
     )  # fmt: skip
