@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from schemas.errors import SettingsError
 from schemas.workload import Workload
@@ -31,6 +31,7 @@ LONGEST_LOOK_SECONDS: Final = 300.0
 BUDGET_LOOK_SECONDS: Final = 1.0
 KEPT_SECONDS: Final = 48 * 3600  # batches end within 24 hours; those made earlier hold nothing that is still asked
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -131,8 +132,7 @@ class Batches:
         for told in await self._listed():
             if not told.is_of(self._owner):
                 continue
-            file, sent = told.input_file, _Sent(told.id)
-            content = await _persist(lambda: self._endpoint.content(file))  # noqa: B023 - awaited here
+            sent, content = _Sent(told.id), await _persist(self._endpoint.content, told.input_file)
             for own in await asyncio.to_thread(form.custom_ids, content):
                 self._known.setdefault(own, sent)
         if self._known:
@@ -140,7 +140,7 @@ class Batches:
 
     async def _listed(self) -> list[Told]:
         since = time.time() - KEPT_SECONDS
-        return await _persist(lambda: self._endpoint.batches(since))
+        return await _persist(self._endpoint.batches, since)
 
     async def _send_all(self) -> None:
         """Send what waits, batch by batch, each when it is due and the budget has room for some of it."""
@@ -162,7 +162,7 @@ class Batches:
         self._count(requests, sent=True)
         data = b"".join(request.data for request in requests)
         try:
-            told = await self._create(await _persist(lambda: self._endpoint.upload(data)))
+            told = await self._create(await _persist(self._endpoint.upload, data))
         except TooMuch as error:
             self._return(requests, str(error), smaller=True)
             return
@@ -185,7 +185,7 @@ class Batches:
         """Look at a batch until it has ended, and give each request its line."""
         told: Told | None = None
         for seconds in _looks():
-            told = await _persist(lambda: self._endpoint.batch(sent.id))
+            told = await _persist(self._endpoint.batch, sent.id)
             if told is None or told.ended:
                 break
             await asyncio.sleep(seconds)
@@ -194,7 +194,7 @@ class Batches:
             return
         lines: dict[str, Line] = {}
         for file in told.answer_files if told else ():
-            content = await _persist(lambda: self._endpoint.content(file))  # noqa: B023 - awaited here
+            content = await _persist(self._endpoint.content, file)
             lines |= await asyncio.to_thread(form.answers, content)
         self._close(sent)
         self._judge(sent, lines)
@@ -269,11 +269,11 @@ class Batches:
                     request.line.set_exception(error)
 
 
-async def _persist(call: Callable[[], Awaitable[T]]) -> T:
+async def _persist(call: Callable[P, Awaitable[T]], *arguments: P.args, **named: P.kwargs) -> T:
     """Return what the endpoint says, however long it is away."""
     for seconds in _looks():
         try:
-            return await call()
+            return await call(*arguments, **named)
         except Away as error:
             LOG.warning("batches: %s; tried again in %.0f s", error, seconds)
         await asyncio.sleep(seconds)
