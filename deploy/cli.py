@@ -37,7 +37,7 @@ COMMANDS: Final = MappingProxyType(
         "verify": ("deploy.verify", "count every record in the topics: is one lost?"),
         "trace": ("deploy.verify.trace", "follow one record through the topics"),
         "ceiling": ("streams.ceiling", "ask the teacher twice: how far can a student agree with it?"),
-        "suspects": ("streams.suspects", "ask the teacher again about labels that look wrong, and correct them"),
+        "suspects": ("streams.suspects", "ask again about labels that look wrong, and correct them"),
         "labels": ("deploy.labels", "what the labels cost, against the budget"),
         "window": ("deploy.window", "show the window's rows, or ask SQL of them"),
         "gold": ("deploy.gold", "take in human labels; judge teacher and student by them"),

@@ -20,7 +20,7 @@ from schemas.topics import PARTITIONS, Topic
 _SECONDS: Final = 15.0
 _READ: Final = 1_000
 _TURN_SECONDS: Final = 0.05  # a turn that brings fewer than _READ waits for all of it
-_ELECTIONS: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+ELECTIONS: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
 R = TypeVar("R", bound=Record)
 
@@ -109,7 +109,7 @@ def _marks(settings: Settings, consumer: Consumer, place: TopicPartition) -> tup
 
 
 def _elects(error: BaseException) -> bool:
-    return isinstance(error, KafkaException) and error.args[0].code() in _ELECTIONS
+    return isinstance(error, KafkaException) and error.args[0].code() in ELECTIONS
 
 
 @retry(retry=retry_if_exception(_elects), stop=stop_after_delay(_SECONDS), wait=wait_fixed(0.2), reraise=True)
