@@ -43,9 +43,9 @@ def librdkafka(settings: Settings, **more: Any) -> dict[str, Any]:
 def producer(settings: Settings, **more: Any) -> dict[str, Any]:
     """Return the configuration of an idempotent producer.
 
-    One request at a time: with more, librdkafka takes the answer to a later request for an acknowledgement of an earlier
-    one that was refused. A broker takes any first request of a producer on a partition, so what was refused while there
-    was no leader yet counted as written and was lost: on 11 of 60 topics that were just made, on none with one request
+    One request at a time: with more, librdkafka takes a later request's answer for an acknowledgement of one before
+    that was refused. A broker takes any first request of a producer on a partition, so what was refused while there was
+    no leader yet counted as written and was lost: on 11 of 60 topics that were just made, on none with one request
     (tests/faults/test_acknowledged.py). In transactions of 100 to 20,000 records it costs nothing that can be measured.
     """
     return (

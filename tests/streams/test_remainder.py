@@ -75,6 +75,7 @@ async def test_part_of_a_batch__settled_at_a_time__is_written_once_and_in_order(
     assert stage.most <= 2 * stage.batch_records
 
 
+@pytest.mark.faults
 @pytest.mark.broker
 async def test_part_of_a_batch__left_while_partitions_move__is_written_once(topics: Settings) -> None:
     """What was left of a partition that went elsewhere is its next owner's, and comes back with it."""

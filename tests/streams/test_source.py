@@ -51,6 +51,7 @@ class Refusing(Echo):
         return Settlement(outputs)
 
 
+@pytest.mark.faults
 async def test_flood_of_dead_letters__pauses_its_partition_alone_and_goes_on_by_itself(
     topics: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +93,7 @@ async def test_output__larger_than_its_topic_takes__ends_as_a_dead_letter_alone(
     assert len(letters(topics)) == 1
 
 
+@pytest.mark.faults
 async def test_batch_in_work__while_its_partition_moves_to_another_worker__is_written_once(topics: Settings) -> None:
     """What changed hands is dropped by its old owner and written by the new one; what stayed is settled."""
     feed(topics, TEXTS)

@@ -50,6 +50,7 @@ def settled_offsets(settings: Settings) -> dict[int, int]:
     return {one.partition: max(one.offset, 0) for one in found}
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 async def test_rebalances__while_batches_are_consumed_ahead__double_and_lose_nothing(
     topics: Settings, protocol: str

@@ -46,6 +46,7 @@ def until(condition, seconds: float = 60.0) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.faults
 def test_broker__keeps_its_data_between_starts(home):
     """A topic made before a stop is there after the next start, on another port."""
     with EmbeddedKafka(home) as kafka:

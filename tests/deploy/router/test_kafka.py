@@ -170,6 +170,7 @@ def captured(settings: RouterSettings, count: int) -> list[TrafficRecord]:
     return [decode(TrafficRecord, message.value() or b"") for message in messages]
 
 
+@pytest.mark.faults
 async def test_rollout__controller_killed_on_the_way(town: Town) -> None:
     """From nomination to promotion on a real broker, with the controller killed in shadow and in the canary."""
     worker = town.controller()
