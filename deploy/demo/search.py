@@ -61,7 +61,8 @@ def _matches(file: Path, pattern: re.Pattern[bytes], overlap: int) -> Iterator[b
 
 def _records(settings: Settings) -> Iterator[tuple[str, bytes]]:
     """Yield the topic and the joined bytes of every record outside traffic, aborted ones too."""
-    config = {"group.id": "millrace-demo-search", "enable.auto.commit": False, "enable.partition.eof": True}
+    config = {"group.id": "millrace-demo-search", "enable.auto.commit": False, "enable.partition.eof": True,
+              "fetch.wait.max.ms": 20}  # fmt: skip
     consumer = Consumer(librdkafka(settings) | config | {"isolation.level": "read_uncommitted"})
     names = [topic_name(settings, topic) for topic in CATALOGUE if topic is not TRAFFIC]
     consumer.assign([TopicPartition(name, n, OFFSET_BEGINNING) for name in names for n in range(PARTITIONS)])

@@ -20,7 +20,7 @@ from schemas.topics import PARTITIONS, Topic
 _SECONDS: Final = 15.0
 _READ: Final = 1_000
 _TURN_SECONDS: Final = 0.05  # a turn that brings fewer than _READ waits for all of it
-ELECTIONS: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+_ELECTIONS: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
 R = TypeVar("R", bound=Record)
 
@@ -109,7 +109,7 @@ def _marks(settings: Settings, consumer: Consumer, place: TopicPartition) -> tup
 
 
 def _elects(error: BaseException) -> bool:
-    return isinstance(error, KafkaException) and error.args[0].code() in ELECTIONS
+    return isinstance(error, KafkaException) and error.args[0].code() in _ELECTIONS
 
 
 @retry(retry=retry_if_exception(_elects), stop=stop_after_delay(_SECONDS), wait=wait_fixed(0.2), reraise=True)
@@ -127,6 +127,7 @@ def _consumer(settings: Settings, reader: str) -> Consumer:
             "auto.offset.reset": "earliest",  # what retention takes in the meantime is passed over
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
+            "fetch.wait.max.ms": 20,  # at the end of a partition the broker holds an answer back for so long
         }
     )
 

@@ -14,12 +14,12 @@ from typing import Any, Final, TypeVar
 
 import click
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from deploy.edge.command import told_in_one_line
 from deploy.edge.kafka import group_name, librdkafka, topic_name
-from deploy.edge.partitions import ELECTIONS, watermarks
+from deploy.edge.partitions import watermarks
 from deploy.edge.settings import Settings
 from deploy.kafka.admin import connect, positions_of
 from schemas.errors import ContractError, Unavailable
@@ -113,7 +113,7 @@ def _refuse_mismatches(admin: AdminClient, settings: Settings, there: dict[str, 
 
 
 def _create(admin: AdminClient, settings: Settings, missing: Sequence[Topic], replication: int) -> None:
-    """Create topics and wait until each partition has a leader, and the leader answers."""
+    """Create topics and wait until each partition has a leader."""
     if not missing:
         return
     new = [NewTopic(topic_name(settings, topic), PARTITIONS, replication, config=topic.config()) for topic in missing]
@@ -127,32 +127,16 @@ def _create(admin: AdminClient, settings: Settings, missing: Sequence[Topic], re
         leaders = [[part.leader for part in topics[topic.topic].partitions.values()] if topic.topic in topics else []
                    for topic in new]  # fmt: skip
         if all(ids and min(ids) >= 0 for ids in leaders):
-            break
+            return
         if time.monotonic() > deadline:
             raise Unavailable("the new topics have no leaders yet; look at the cluster and apply again")
         time.sleep(0.05)
-    _once_led(admin, [TopicPartition(one.topic, number) for one in new for number in range(PARTITIONS)])
-
-
-def _has_no_leader(error: BaseException) -> bool:
-    return isinstance(error, KafkaException) and error.args[0].code() in ELECTIONS
-
-
-@retry(
-    retry=retry_if_exception(_has_no_leader), stop=stop_after_delay(TIMEOUT_SECONDS), wait=wait_fixed(0.05),
-    reraise=True,
-)  # fmt: skip
-def _once_led(admin: AdminClient, places: Sequence[TopicPartition]) -> None:
-    """Wait for the leaders of new partitions: the cluster names them before they take records."""
-    asked: dict[TopicPartition, Any] = dict.fromkeys(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-    for end in admin.list_offsets(asked, request_timeout=TIMEOUT_SECONDS).values():
-        end.result(TIMEOUT_SECONDS)
 
 
 def _position(settings: Settings, stage: str, new: Collection[str]) -> bool:
     """Commit the log starts of a stage's topics where its group has no offset; tell whether there was any.
 
-    A new topic starts at 0 and is not asked.
+    A new topic starts at 0 and is not asked: its leaders may not be ready to answer yet.
     """
     topics = STAGES[stage]
     places = [TopicPartition(topic_name(settings, topic), part) for topic in topics for part in range(PARTITIONS)]

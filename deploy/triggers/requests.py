@@ -42,6 +42,7 @@ def _values(settings: Settings, place: TopicPartition) -> list[bytes]:
         "group.id": f"{settings.topic_prefix}millrace-triggers",  # asked for by the client; never joined
         "enable.auto.commit": False, "auto.offset.reset": "earliest", "isolation.level": "read_committed",
         "enable.partition.eof": True,
+        "fetch.wait.max.ms": 20,  # at the end of a partition the broker holds an answer back for so long
     })  # fmt: skip
     try:
         known = consumer.list_topics(place.topic, timeout=_SECONDS).topics[place.topic]

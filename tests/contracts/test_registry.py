@@ -65,7 +65,12 @@ def put(settings: Settings, topic: Topic, workload: str, *values: bytes) -> None
 
 def values(settings: Settings, topic: Topic) -> list[bytes]:
     """Return the committed values of a topic."""
-    options = {"group.id": "t", "isolation.level": "read_committed", "enable.partition.eof": True}
+    options = {
+        "group.id": "t",
+        "isolation.level": "read_committed",
+        "enable.partition.eof": True,
+        "fetch.wait.max.ms": 20,
+    }
     consumer = Consumer(librdkafka(settings) | options)
     consumer.assign([TopicPartition(topic_name(settings, topic), number, 0) for number in range(PARTITIONS)])
     found: list[bytes] = []

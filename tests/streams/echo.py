@@ -127,8 +127,8 @@ def read(settings: Settings, topic: Topic) -> list[Any]:
     """Return the committed records of a topic."""
     consumer = Consumer(
         librdkafka(settings)
-        | {"group.id": "test", "enable.partition.eof": True, "isolation.level": "read_committed",
-           "auto.offset.reset": "earliest"}
+        | {"group.id": "test", "enable.partition.eof": True, "fetch.wait.max.ms": 20,
+           "isolation.level": "read_committed", "auto.offset.reset": "earliest"}
     )  # fmt: skip
     consumer.assign([TopicPartition(topic_name(settings, topic), number, 0) for number in range(PARTITIONS)])
     found: list[Record] = []

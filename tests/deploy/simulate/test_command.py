@@ -20,7 +20,9 @@ from schemas.topics import PARTITIONS, TRAFFIC
 
 def read_all(settings: Settings) -> Counter[tuple[bytes | None, int | None]]:
     """Count the records on `traffic` by key and partition."""
-    config = librdkafka(settings, group_id="t", enable_auto_commit=False, enable_partition_eof=True)
+    config = librdkafka(
+        settings, group_id="t", enable_auto_commit=False, enable_partition_eof=True, fetch_wait_max_ms=20
+    )
     consumer, name = Consumer(config), topic_name(settings, TRAFFIC)
     found = Counter[tuple[bytes | None, int | None]]()
     consumer.assign([TopicPartition(name, number, OFFSET_BEGINNING) for number in range(PARTITIONS)])

@@ -52,7 +52,12 @@ class Place:
 
     def values(self, topic: Topic) -> list[bytes]:
         """Return the committed values of the workload's partition."""
-        options = {"group.id": "t", "isolation.level": "read_committed", "enable.partition.eof": True}
+        options = {
+            "group.id": "t",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 20,
+        }
         consumer = Consumer(librdkafka(self.settings) | options)
         consumer.assign([TopicPartition(topic_name(self.settings, topic), HOME, 0)])
         found: list[bytes] = []
