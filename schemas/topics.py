@@ -64,8 +64,8 @@ DISCARDED: Final = Topic(
     "a record that ended early: duplicate of whom, filtered by which rule, why not labelled",
 )  # fmt: skip
 LABELS: Final = Topic(
-    "labels", records.LabelRecord, _days(365), "label", "window",
-    "curated record with its label, class probabilities, provenance, cost, split and propensity",
+    "labels", records.LabelRecord, _days(365), "label, people", "label, window, dispatcher, people",
+    "curated record with its label, probabilities, cost, split and propensity; or an erasure, a correction, an anchor",
 )  # fmt: skip
 DEAD_LETTERS: Final = Topic(
     "dead-letters", records.DeadLetter, _days(90), "curate, label", "people, verify",
