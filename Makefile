@@ -22,7 +22,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $(STAMP)
 
 demo: $(STAMP) ## play financial text through the whole loop; DATA=file.csv [TEXT=column LABEL=column] [TEACHER=fitted] [CHAOS=1]
-	@$(BIN)/python -m deploy.demo $(if $(DATA),--data '$(DATA)') $(if $(TEXT),--text '$(TEXT)') $(if $(LABEL),--label '$(LABEL)') \
+	@$(BIN)/python -m deploy.trial.demo $(if $(DATA),--data '$(DATA)') $(if $(TEXT),--text '$(TEXT)') $(if $(LABEL),--label '$(LABEL)') \
 	  $(if $(TEACHER),--teacher '$(TEACHER)') $(if $(CHAOS),--chaos) $(if $(SEED),--seed '$(SEED)')
 
 test: $(STAMP) ## the suite, on a real broker and with the whole loop (under 15 minutes on 2 cores)

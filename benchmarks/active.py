@@ -31,7 +31,7 @@ from sklearn.svm import LinearSVC
 
 from benchmarks.real_text import real_rows
 from schemas.records import Split
-from schemas.sections.window import Select
+from schemas.sections.label import Select
 from streams.label.selection.chance import choose, cutoff_of
 from streams.label.selection.chooser import COMPARED, first_fit, next_fit
 from streams.label.selection.tier0 import Tier0, features

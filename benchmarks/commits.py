@@ -10,9 +10,9 @@ from typing import Final
 
 from confluent_kafka import TopicPartition
 
-from deploy.edge.kafka import group_name, librdkafka, topic_name
-from deploy.edge.settings import Settings
-from deploy.kafka.admin import positions_of
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import group_name, librdkafka, topic_name
+from deploy.infra.kafka.admin import positions_of
 from schemas.topics import Topic
 
 _EVERY_SECONDS: Final = 0.01  # 20 ms more would be a tenth of what is measured

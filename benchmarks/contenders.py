@@ -14,7 +14,7 @@ import psutil
 
 from benchmarks.ground import ROOT
 from benchmarks.peers import environment
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 
 _STOP_SECONDS: Final = 15.0
 _WORK: Final = ("curate", "pass")

@@ -33,18 +33,18 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.real_text import real_rows
-from deploy.day_one.bounds import Figure, share_of
-from deploy.day_one.student import judged, learn, teaching
-from deploy.day_one.survey import Request, survey
-from deploy.day_one.takeover import takeover
-from deploy.simulate.grammar import Writer
-from deploy.simulate.newswire import classes
+from deploy.trial.day_one.bounds import Figure, share_of
+from deploy.trial.day_one.student import judged, learn, teaching
+from deploy.trial.day_one.survey import Request, survey
+from deploy.trial.day_one.takeover import takeover
+from deploy.trial.simulate.grammar import Writer
+from deploy.trial.simulate.newswire import classes
 from schemas.codec import encode
 from schemas.records import AnsweredBy, TrafficRecord
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, TRAFFIC
 from schemas.workload import Workload
-from streams.stage import Message
+from streams.core.stage import Message
 
 SETS: Final = ("banking77", "twitter-financial-news-topic")
 REPEATED: Final = 12  # one row in so many

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from confluent_kafka import Producer
 
-from deploy.edge.kafka import producer, topic_name
-from deploy.edge.settings import Settings
-from deploy.kafka.embedded import EmbeddedKafka
-from deploy.kafka.topics import apply, delete
-from deploy.simulate.forms import Wire
-from deploy.simulate.traffic import Plan, traffic
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import producer, topic_name
+from deploy.infra.kafka.embedded import EmbeddedKafka
+from deploy.infra.kafka.topics import apply, delete
+from deploy.trial.simulate.forms import Wire
+from deploy.trial.simulate.traffic import Plan, traffic
 from schemas.errors import Unavailable
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, TRAFFIC

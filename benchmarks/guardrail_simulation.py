@@ -10,7 +10,7 @@ import statistics
 
 import click
 
-from schemas.rules.sequences import Counts, exceeds, falls_below
+from schemas.rules.statistics.sequences import Counts, exceeds, falls_below
 
 ALPHA = 0.05 / 3
 

@@ -2,7 +2,7 @@
 
 Banking77 with planted errors: a label is wrong with the rate 0, 10, 20 or 30 % on average, more often in some classes
 than in others (rates spread from a third to five thirds of it), and then always says the class most like its own in a
-linear model's eyes: as a teacher errs, not as a die does. A row is suspect by the rule of trainers/suspects.py.
+linear model's eyes: as a teacher errs, not as a die does. A row is suspect by the rule of trainers/label_errors.py.
 Suspects are asked again; the second answer repeats a first error with probability 0.5, and errs on a right label at
 half its class's rate. Four students (linear) learn from: the labels as they are, without the suspects, with the
 suspects asked again, and, for as many second answers, with as many rows chosen uniformly asked again. Each is scored by
@@ -28,7 +28,7 @@ from sklearn.pipeline import FeatureUnion
 from sklearn.svm import LinearSVC
 
 from benchmarks.real_text import real_rows
-from trainers.suspects import out_of_fold, suspects
+from trainers.label_errors import out_of_fold, suspects
 
 RATES: Final = (0.0, 0.1, 0.2, 0.3)
 REPEATS: Final = 0.5

@@ -25,8 +25,8 @@ from scipy import stats
 
 from benchmarks.contenders import Contender, running
 from benchmarks.ground import NEWSWIRE, ROOT, Ground, ground
-from deploy.edge.kafka import producer, topic_name
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import producer, topic_name
 from schemas.codec import encode
 from schemas.records import CuratedRecord, Origin
 from schemas.rules.partition import partition_of

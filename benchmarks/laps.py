@@ -12,10 +12,10 @@ from benchmarks.contenders import MILLRACE, Contender, Running, running
 from benchmarks.ground import Ground, fill
 from benchmarks.outcomes import Seen, reading
 from benchmarks.peers.curation import ENDINGS
-from deploy.edge.kafka import group_name, librdkafka
-from deploy.edge.settings import Settings
-from deploy.kafka.admin import connect
-from deploy.simulate.forms import Wire
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import group_name, librdkafka
+from deploy.infra.kafka.admin import connect
+from deploy.trial.simulate.forms import Wire
 from schemas.errors import BadInput
 from schemas.topics import CURATED, PARTITIONS
 

@@ -26,12 +26,12 @@ from benchmarks.contenders import MILLRACE, TO_THE_WINDOW, running
 from benchmarks.ground import NEWSWIRE, Feed, Ground, draw, fill, ground
 from benchmarks.outcomes import Arrival, reading
 from benchmarks.peers.curation import ENDINGS
-from deploy.edge.kafka import topic_name
-from deploy.simulate.forms import Wire
+from deploy.edge.topics.clients import topic_name
+from deploy.trial.simulate.forms import Wire
 from schemas.codec import decode
 from schemas.records import CuratedRecord, LabelRecord
-from schemas.rules.intervals import Interval
 from schemas.rules.partition import partition_of
+from schemas.rules.statistics.intervals import Interval
 from schemas.topics import CURATED, LABELS, PARTITIONS
 
 WARM_SECONDS: Final = 3  # at the rate, before records count

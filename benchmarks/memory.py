@@ -20,15 +20,15 @@ from statistics import mean
 import click
 import orjson
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 from schemas.codec import encode
 from schemas.records import TrafficRecord
 from schemas.rules.partition import partition_of
 from schemas.sections.intake import Duplicates
 from schemas.topics import CURATED, PARTITIONS, TRAFFIC
 from schemas.workload import Workload
+from streams.core.stage import Message
 from streams.curate.stage import BATCH_RECORDS, CurateStage
-from streams.stage import Message
 
 NAME = "memory"
 PARTITION = partition_of(NAME, PARTITIONS)

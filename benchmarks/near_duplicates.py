@@ -24,12 +24,12 @@ from typing import Any
 import click
 import orjson
 
-from deploy.simulate.grammar import Writer
-from deploy.simulate.newswire import classes
-from deploy.simulate.traffic import Plan, traffic
+from deploy.trial.simulate.grammar import Writer
+from deploy.trial.simulate.newswire import classes
+from deploy.trial.simulate.traffic import Plan, traffic
 from schemas.records import DiscardReason
 from schemas.rules.normalise import normalise
-from schemas.rules.redact import redact
+from schemas.rules.privacy.redact import redact
 from schemas.workload import Workload
 from streams.curate.duplicates import Duplicate, DuplicateIndex, Kept, Overlay, Recalled
 from streams.curate.duplicates.grams import grams_of

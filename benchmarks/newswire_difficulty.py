@@ -24,9 +24,9 @@ from sklearn.metrics import accuracy_score, f1_score
 from sklearn.pipeline import make_pipeline, make_union
 from transformers import AutoModel, AutoTokenizer
 
-from deploy.edge.base_models import find_base
-from deploy.simulate.grammar import Writer
-from deploy.simulate.newswire import FREQUENCIES, classes
+from deploy.edge.stores.base_models import find_base
+from deploy.trial.simulate.grammar import Writer
+from deploy.trial.simulate.newswire import FREQUENCIES, classes
 from schemas.rules.practice import practice_probabilities
 
 LABELS: Final = list(FREQUENCIES)

@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple
 from confluent_kafka import Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # the package's types lack it
 
-from deploy.edge.kafka import librdkafka, topic_name
-from deploy.edge.settings import Settings
-from deploy.kafka.admin import connect
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import librdkafka, topic_name
+from deploy.infra.kafka.admin import connect
 from schemas.codec import decode
 from schemas.topics import PARTITIONS, Topic
 

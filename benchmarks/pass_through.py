@@ -13,16 +13,17 @@ from typing import Final, cast
 
 from confluent_kafka import TopicPartition
 
-from deploy.edge.framing import SINGLE_OBJECTS, Framing
-from deploy.edge.kafka import group_name, librdkafka, topic_name
-from deploy.edge.settings import Settings
-from deploy.kafka.admin import positions_of
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import group_name, librdkafka, topic_name
+from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
+from deploy.infra.kafka.admin import positions_of
 from schemas.records import Record
 from schemas.topics import CURATED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Workload
-from streams import app, garbage
+from streams import app
+from streams.core import gc_schedule
+from streams.core.stage import Message, Output, Reader, Settlement
 from streams.settings import WorkerSettings
-from streams.stage import Message, Output, Reader, Settlement
 
 NAME: Final = "pass"
 
@@ -95,7 +96,7 @@ def main() -> None:
     _position(settings)
     app.AGENTS[NAME] = (app.curate, f"{__name__}:PassThrough")
     setattr(app, "Framing", AsItIs)  # noqa: B010 - the one part of the worker that is another here
-    garbage.collect_by_the_clock()  # as the worker does
+    gc_schedule.collect_by_the_clock()  # as the worker does
     asyncio.run(app.work(settings, [NAME]))
 
 

@@ -27,11 +27,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.planted_privacy import Case, cases
-from deploy.simulate.grammar import Writer
-from deploy.simulate.newswire import classes
-from schemas.rules.kinds import PLACEHOLDER
+from deploy.trial.simulate.grammar import Writer
+from deploy.trial.simulate.newswire import classes
 from schemas.rules.normalise import normalise
-from schemas.rules.redact import redact, redact_all
+from schemas.rules.privacy.kinds import PLACEHOLDER
+from schemas.rules.privacy.redact import redact, redact_all
 
 DATA: Final = Path(os.environ.get("MILLRACE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SETS: Final[tuple[tuple[str, str, str], ...]] = (

@@ -22,17 +22,17 @@ from unittest.mock import patch
 from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.ground import NEWSWIRE, Ground
-from deploy.edge.framing import Framing
-from deploy.edge.kafka import librdkafka, topic_name
-from deploy.edge.settings import Settings
-from deploy.simulate.forms import Wire
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import librdkafka, topic_name
+from deploy.edge.topics.framing import Framing
+from deploy.trial.simulate.forms import Wire
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, TRAFFIC
-from streams import garbage
+from streams.core import gc_schedule
+from streams.core.stage import Message
+from streams.core.transaction import Transactions
 from streams.curate.stage import BATCH_RECORDS, CurateStage
 from streams.settings import WorkerSettings
-from streams.stage import Message
-from streams.transaction import Transactions
 
 # step -> the functions that are its work, as `module:name`
 STEPS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -41,7 +41,7 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
         "streams.curate.intake:check_exchange", "streams.curate.intake:check_time", "streams.curate.intake:find_text",
     ),
     "redact": (
-        "deploy.edge.privacy:Redactor.redact_all", "streams.curate.group:cleaned",
+        "deploy.edge.privacy.redactor:Redactor.redact_all", "streams.curate.group:cleaned",
         "streams.curate.group:cleaned_attributes",
     ),
     "normalise": ("streams.curate.group:normalise_all", "streams.curate.group:normalise"),
@@ -55,8 +55,8 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
         "streams.curate.caps:CapOverlay.admit",
     ),
     "enrich": ("streams.curate.group:enrich_all", "streams.curate.language:languages_of"),
-    "encode": ("streams.transaction:Transactions.encode",),
-    "produce_commit": ("streams.transaction:Transactions.settle",),
+    "encode": ("streams.core.transaction:Transactions.encode",),
+    "produce_commit": ("streams.core.transaction:Transactions.settle",),
 }  # fmt: skip
 RULES: Final = ("decode", "validate", "redact", "normalise", "duplicates", "filter", "enrich", "encode")
 GLUE: Final = "glue"  # what the stage does between its steps
@@ -66,10 +66,10 @@ _NOTHING: Final = "nothing"
 
 def cpu_us_by_step(ground: Ground, wires: Sequence[Wire]) -> dict[str, float]:
     """Return the CPU microseconds a record of each step, and of the glue between them: medians over whole batches."""
-    garbage.collect_by_the_clock()  # as the worker does
+    gc_schedule.collect_by_the_clock()  # as the worker does
     with ground.laid() as settings:
         batches = [wires[start : start + BATCH_RECORDS] for start in range(0, len(wires), BATCH_RECORDS)]
-        garbage.collect_by_the_clock()  # as the worker does; and what the benchmark holds is left out of every look
+        gc_schedule.collect_by_the_clock()  # as the worker does; and what the benchmark holds is left out of every look
         clocked, whole = _measured(settings, [batch for batch in batches if len(batch) == BATCH_RECORDS])
     us = 1e6 / BATCH_RECORDS
     steps = {step: statistics.median(batch[step] for batch in clocked) * us for step in STEPS}

@@ -22,7 +22,7 @@ from benchmarks.figures import Spread, paired, spread
 from benchmarks.ground import Ground, draw, ground
 from benchmarks.laps import Lap, crowd, lap
 from benchmarks.peers import environment
-from deploy.simulate.forms import Wire
+from deploy.trial.simulate.forms import Wire
 from schemas.topics import PARTITIONS
 from streams.curate.stage import BATCH_RECORDS
 

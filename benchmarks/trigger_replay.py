@@ -27,7 +27,7 @@ from sklearn.svm import LinearSVC
 
 from benchmarks.real_text import FOLDER
 from schemas.records import LabelRecord, Origin
-from schemas.rules.intervals import ClusterBootstrap, interval
+from schemas.rules.statistics.intervals import ClusterBootstrap, interval
 from schemas.workload import Workload
 from streams.triggers import cost, policy
 from streams.triggers.policy import Standing

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.simulate.traffic import Plan, traffic
+from deploy.trial.simulate.traffic import Plan, traffic
 from schemas.sections.triggers import Triggers
 from schemas.workload import Workload
 from streams.triggers.seen import Seen, buckets

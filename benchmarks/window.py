@@ -30,13 +30,13 @@ import duckdb
 
 from benchmarks.figures import Spread, paired, spread
 from benchmarks.real_text import real_texts
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 from schemas.codec import encode
 from schemas.records import LabelRecord, Origin, Provenance, Split
 from schemas.rules.splits import split_of
 from schemas.topics import LABELS, Topic
 from schemas.workload import Workload
-from streams.stage import Message, Reader
+from streams.core.stage import Message, Reader
 from streams.window import snapshot
 from streams.window.columns import Labelled
 from streams.window.selection import select, training_limits

@@ -17,36 +17,36 @@ import click
 # command -> module, what it does
 COMMANDS: Final = MappingProxyType(
     {
-        "up": ("deploy.machine", "start every process of this machine"),
-        "status": ("deploy.machine", "what runs, and whether it is well"),
-        "logs": ("deploy.machine", "show a process's log"),
-        "down": ("deploy.machine", "stop every process of this machine"),
-        "init": ("deploy.machine.init", "write a commented workload file"),
-        "doctor": ("deploy.machine.doctor", "what this machine lacks, and how to get it"),
-        "kafka": ("deploy.kafka", "start, stop or look at the embedded broker"),
-        "topics": ("deploy.kafka.topics", "create the topics and the groups' start offsets"),
-        "simulate": ("deploy.simulate", "produce a newswire whose truth is known"),
-        "replay": ("deploy.simulate.replay", "produce a file or data set as traffic"),
+        "up": ("deploy.infra.machine", "start every process of this machine"),
+        "status": ("deploy.infra.machine", "what runs, and whether it is well"),
+        "logs": ("deploy.infra.machine", "show a process's log"),
+        "down": ("deploy.infra.machine", "stop every process of this machine"),
+        "init": ("deploy.infra.machine.init", "write a commented workload file"),
+        "doctor": ("deploy.infra.machine.doctor", "what this machine lacks, and how to get it"),
+        "kafka": ("deploy.infra.kafka", "start, stop or look at the embedded broker"),
+        "topics": ("deploy.infra.kafka.topics", "create the topics and the groups' start offsets"),
+        "simulate": ("deploy.trial.simulate", "produce a newswire whose truth is known"),
+        "replay": ("deploy.trial.simulate.replay", "produce a file or data set as traffic"),
         "worker": ("streams.app", "curate, label, window, rollout: the stream"),
-        "teacher": ("deploy.serving.teacher", "serve a stand-in for the teacher"),
-        "serve": ("deploy.serving.students", "serve students: a base model and its adapters"),
-        "router": ("deploy.router", "answer requests with teacher or student, and capture them"),
+        "teacher": ("deploy.serve.practice_teacher.__main__", "serve a stand-in for the teacher"),
+        "serve": ("deploy.serve.students.__main__", "serve students: a base model and its adapters"),
+        "router": ("deploy.serve.router", "answer requests with teacher or student, and capture them"),
         "dispatcher": ("trainers.dispatcher", "turn retrain requests into jobs"),
-        "rollout": ("deploy.router.rollout", "show, hold, resume, abort or promote a rollout"),
-        "triggers": ("deploy.triggers", "why a retrain was asked for, and why none is asked for now"),
-        "verify": ("deploy.verify", "count every record in the topics: is one lost?"),
-        "trace": ("deploy.verify.trace", "follow one record through the topics"),
-        "ceiling": ("streams.ceiling", "ask the teacher twice: how far can a student agree with it?"),
-        "suspects": ("streams.suspects", "ask again about labels that look wrong, and correct them"),
-        "labels": ("deploy.labels", "what the labels cost, against the budget"),
-        "window": ("deploy.window", "show the window's rows, or ask SQL of them"),
-        "gold": ("deploy.gold", "take in human labels; judge teacher and student by them"),
-        "erase": ("deploy.erase", "take a person's records out of labels, window and gold"),
-        "dead-letters": ("deploy.dead_letters", "list, show or replay what could not be processed"),
+        "rollout": ("deploy.commands.rollout", "show, hold, resume, abort or promote a rollout"),
+        "triggers": ("deploy.commands.triggers", "why a retrain was asked for, and why none is asked for now"),
+        "verify": ("deploy.commands.verify", "count every record in the topics: is one lost?"),
+        "trace": ("deploy.commands.verify.trace", "follow one record through the topics"),
+        "ceiling": ("streams.second_answers.ceiling", "ask the teacher twice: how far can a student agree with it?"),
+        "suspects": ("streams.second_answers.suspects", "ask again about labels that look wrong, and correct them"),
+        "labels": ("deploy.commands.labels", "what the labels cost, against the budget"),
+        "window": ("deploy.commands.window", "show the window's rows, or ask SQL of them"),
+        "gold": ("deploy.commands.gold", "take in human labels; judge teacher and student by them"),
+        "erase": ("deploy.commands.erase", "take a person's records out of labels, window and gold"),
+        "dead-letters": ("deploy.commands.dead_letters", "list, show or replay what could not be processed"),
     }
 )
 # These modules are groups, in which the command is named again.
-_GROUPS: Final = frozenset({"deploy.machine"})
+_GROUPS: Final = frozenset({"deploy.infra.machine"})
 
 
 class Rooms(click.Group):

@@ -13,11 +13,12 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from schemas.errors import WorkloadError
 from schemas.sections.intake import Blend, Caps, Duplicates, Enrich, Limits, Privacy, Quality, Request
+from schemas.sections.label import Augment, Harvest, Select, Teacher
+from schemas.sections.rollout import Audit, Rollout
 from schemas.sections.section import Name, Section
-from schemas.sections.student import Audit, Gate, Rollout, Student
-from schemas.sections.teacher import Augment, Harvest, Teacher
+from schemas.sections.trainers import Gate, Student
 from schemas.sections.triggers import Triggers
-from schemas.sections.window import Select, Splits, Window
+from schemas.sections.window import Splits, Window
 
 
 class Workload(Section):

@@ -22,17 +22,18 @@ from typing import Any, Final, cast
 import click
 import faust
 
-from deploy.edge import logs, probes
-from deploy.edge.command import told_in_one_line
-from deploy.edge.framing import Framing
-from deploy.edge.kafka import topic_name
+from deploy.edge.process import logs, probes
+from deploy.edge.process.command import told_in_one_line
+from deploy.edge.topics.clients import topic_name
+from deploy.edge.topics.framing import Framing
 from schemas.errors import SettingsError
 from schemas.topics import CATALOGUE, MODEL_STATE
-from streams import garbage, liveness, model_state
-from streams.batch import Batch
+from streams import model_state_gauges
+from streams.core import gc_schedule, liveness
+from streams.core.batch import Batch
+from streams.core.source import Source
+from streams.core.stage import Stage
 from streams.settings import WorkerSettings
-from streams.source import Source
-from streams.stage import Stage
 
 
 async def curate(batches: AsyncIterator[Batch]) -> AsyncIterator[int]:
@@ -63,7 +64,7 @@ def watch_model_state(framing: Framing) -> Callable[..., Any]:
     async def watch(values: AsyncIterator[bytes]) -> AsyncIterator[None]:
         """model-state -> gauges of each workload's rollout"""
         async for value in values:
-            model_state.show(value, framing)
+            model_state_gauges.show(value, framing)
             yield
 
     return watch
@@ -83,7 +84,7 @@ def build(settings: WorkerSettings, names: list[str]) -> tuple[faust.App, list[S
     app = faust.App(
         # State is read from its start at every start, so the group's name is new each time.
         f"{settings.topic_prefix}millrace-worker-{uuid.uuid4().hex[:8]}",
-        broker=f"kafka://{settings.bootstrap_servers}", broker_credentials=model_state.credentials(settings),
+        broker=f"kafka://{settings.bootstrap_servers}", broker_credentials=model_state_gauges.credentials(settings),
         store="memory://", datadir=str(settings.worker_dir / "faust"),
         web_enabled=False, topic_allow_declare=False, topic_disable_leader=True, topic_partitions=8,
     )  # fmt: skip
@@ -141,7 +142,7 @@ def main(stages: str, bootstrap_servers: str | None) -> None:
         raise SettingsError("stages", stages, f"choose from {', '.join(AGENTS)}")
     settings = WorkerSettings.load(bootstrap_servers=bootstrap_servers)
     logs.start(settings, "worker")
-    garbage.collect_by_the_clock()
+    gc_schedule.collect_by_the_clock()
     asyncio.run(work(settings, names))
 
 

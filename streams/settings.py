@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 
 Seconds = Annotated[float, Field(gt=0)]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.edge.settings import Settings
-from deploy.kafka.embedded import EmbeddedKafka
-from deploy.kafka.topics import apply, delete
+from deploy.edge.process.settings import Settings
+from deploy.infra.kafka.embedded import EmbeddedKafka
+from deploy.infra.kafka.topics import apply, delete
 from schemas.errors import Unavailable
 
 

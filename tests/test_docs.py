@@ -20,7 +20,11 @@ def steps(text: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     ("name", "module"),
-    [("source", "streams/source.py"), ("rebuild", "streams/rebuild.py"), ("window", "streams/window/stage.py")],
+    [
+        ("source", "streams/core/source.py"),
+        ("rebuild", "streams/core/rebuild.py"),
+        ("window", "streams/window/stage.py"),
+    ],
 )
 def test_order__on_the_page__is_that_of_the_docstring(name: str, module: str) -> None:
     """Who reads the page and who reads the code read the same order."""

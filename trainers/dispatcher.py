@@ -23,23 +23,23 @@ import click
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
-from deploy.edge import logs, probes
-from deploy.edge.command import told_in_one_line
-from deploy.edge.object_store import ObjectStore
-from deploy.edge.settings import Settings
+from deploy.edge.process import logs, probes
+from deploy.edge.process.command import told_in_one_line
+from deploy.edge.process.settings import Settings
+from deploy.edge.stores.object_store import ObjectStore
 from schemas.errors import BadInput, ContractError, Unavailable
 from schemas.events import ModelPromotion, PromotionDecision, RetrainRequest, RunState, TrainingRun
 from schemas.ids import run_id
 from schemas.job import JobSpec
-from schemas.rules.ceiling import check_target
+from schemas.rules.statistics.ceiling import check_target
 from trainers import metrics
-from trainers.duplicates import Duplicates
+from trainers.cluster_sizes import Duplicates
 from trainers.folder_lock import hold
 from trainers.launchers.local import LocalLauncher
 from trainers.launchers.protocol import JOB, Launcher
-from trainers.ledger import ENDED, Ledger
 from trainers.promotion import numbered, promotion_of
 from trainers.run_folder import Line, failure_in, finished_in, last_line
+from trainers.topics import ENDED, Ledger
 
 ATTEMPTS: Final = 3
 _LOG_LINES: Final = 15

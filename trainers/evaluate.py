@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from scipy.stats import binomtest
 
-from schemas.rules.intervals import ClusterBootstrap, Interval, interval
+from schemas.rules.statistics.intervals import ClusterBootstrap, Interval, interval
 from trainers.snapshot import Floats, Ints, Rows
 
 BINS: Final = 10  # of the calibration error

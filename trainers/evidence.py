@@ -36,7 +36,7 @@ from schemas.events import (
 from schemas.ids import digest
 from schemas.job import JobSpec
 from schemas.manifest import canonical
-from schemas.rules.intervals import METHOD, Interval
+from schemas.rules.statistics.intervals import METHOD, Interval
 from trainers.artefacts import Published
 from trainers.evaluate import Comparison, Evaluator, Scores
 from trainers.gate import POLICY, GateVerdict

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from schemas.job import GateSpec
-from schemas.rules.intervals import Interval
+from schemas.rules.statistics.intervals import Interval
 from trainers.evaluate import Comparison, holm
 
 POLICY: Final = "millrace-gate/1"

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from deploy.edge.command import told_in_one_line
+from deploy.edge.process.command import told_in_one_line
 from schemas.errors import SettingsError
 from schemas.rules.ngrams import NgramForm, ngrams
 from schemas.rules.normalise import normalise

@@ -19,23 +19,23 @@ from pathlib import Path
 import torch
 from transformers.utils import logging as transformers_logging
 
-from deploy.edge.base_models import base_digest, find_base
-from deploy.edge.object_store import fetched
+from deploy.edge.stores.base_models import base_digest, find_base
+from deploy.edge.stores.object_store import fetched
 from schemas import ids
 from schemas.errors import BadInput, ContractError, MillraceError, Unavailable
 from schemas.events import BaseModel, Lineage, StudentForm
 from schemas.ids import digest
 from schemas.job import ChampionSpec, JobSpec
-from schemas.rules.calibration import to_probabilities
+from schemas.rules.statistics.calibration import to_probabilities
 from trainers import evidence
 from trainers.artefacts import device_name, publish_adapter, verify_adapter
 from trainers.evaluate import Evaluator
 from trainers.gate import Evidence, decide
+from trainers.label_errors import out_of_fold, suspects
 from trainers.progress import Progress
 from trainers.snapshot import Floats, load_snapshot
 from trainers.students.encoder import EncoderStudent, UntunedBase, load_student
 from trainers.students.linear import LinearStudent
-from trainers.suspects import out_of_fold, suspects
 
 
 def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress, snapshots: str | None = None) -> None:

@@ -13,8 +13,8 @@ from typing import Any, Final
 from confluent_kafka import Consumer, Producer
 
 from benchmarks.peers.curation import Curation
-from deploy.edge.kafka import librdkafka, producer, topic_name
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import librdkafka, producer, topic_name
 from schemas.topics import CURATED, TRAFFIC
 
 _BATCH: Final = 2_000

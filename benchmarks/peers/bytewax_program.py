@@ -17,8 +17,8 @@ from bytewax.recovery import RecoveryConfig, init_db_dir  # type: ignore[import-
 from bytewax.run import cli_main  # type: ignore[import-not-found]
 
 from benchmarks.peers.curation import Curation
-from deploy.edge.kafka import producer, topic_name
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import producer, topic_name
 from schemas.rules.partition import partition_of
 from schemas.topics import CURATED, PARTITIONS, TRAFFIC
 

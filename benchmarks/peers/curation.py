@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.peers.duplicates import Repeated, Seen
-from deploy.edge.framing import Framing
-from deploy.edge.privacy import Redactor, redactors
-from deploy.edge.settings import Settings
+from deploy.edge.privacy.redactor import Redactor, redactors
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.framing import Framing
 from schemas import ids
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.records import AnsweredBy, CuratedKind, CuratedRecord, DiscardReason, TrafficRecord
 from schemas.rules import chat
 from schemas.rules.normalise import normalise, text_key
 from schemas.rules.places import first_place
-from schemas.rules.redact import Redacted, redact
+from schemas.rules.privacy.redact import Redacted, redact
 from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, TRAFFIC, Topic
 from schemas.workload import Workload
+from streams.core.stage import Message, Output
 from streams.curate import blend, discards, language
 from streams.curate.caps import CapCounts, CapOverlay
 from streams.curate.classifier import load
@@ -34,7 +35,6 @@ from streams.curate.endings import cleaned, cleaned_attributes, dead_letter, ori
 from streams.curate.enrich import Enrichment, enrich
 from streams.curate.quality import EMPTY, QualityFilter
 from streams.curate.validate import check_exchange, check_time, find_text
-from streams.stage import Message, Output
 
 ENDINGS: Final[tuple[Topic, ...]] = (CURATED, DISCARDED, DEAD_LETTERS)
 

@@ -12,8 +12,8 @@ from quixstreams import Application, message_context  # type: ignore[import-not-
 from quixstreams.models import Serializer  # type: ignore[import-not-found]
 
 from benchmarks.peers.curation import ENDINGS, Curation
-from deploy.edge.kafka import producer, topic_name
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import producer, topic_name
 from schemas.topics import CURATED, TRAFFIC
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from schemas.errors import DeadLetterReason
 from schemas.records import Ceiling, DeadLetter, LabelKind, LabelRecord, Record
-from schemas.sections.teacher import Price
+from schemas.sections.label import Price
 
 _ASKED: Final = (DeadLetterReason.UNKNOWN_LABEL, DeadLetterReason.TEACHER_REFUSED)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from schemas.rules.kinds import RULED, Kind
+from schemas.rules.privacy.kinds import RULED, Kind
 from schemas.sections.section import Positive, Section, Share
 
 TEXT: Final = "{text}"

@@ -17,14 +17,14 @@ from typing import Any, Final
 
 import orjson
 
-from deploy.edge.framing import SINGLE_OBJECTS, Framing
+from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
 from schemas.codec import is_framed
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.ids import digest
 from schemas.records import TrafficRecord
 from schemas.rules import chat
 from schemas.topics import RECORD_BYTES
-from streams.stage import Message
+from streams.core.stage import Message
 
 WORKLOAD_HEADER: Final = "workload"
 API_KEY_HEADER: Final = "api-key-hash"

@@ -6,10 +6,10 @@ from typing import Any
 
 from schemas.records import CuratedRecord, DiscardedRecord, DiscardReason, DiscardStage, TrafficRecord
 from schemas.topics import DISCARDED
+from streams.core.stage import Message, Output
 from streams.curate.duplicates import Duplicate
 from streams.curate.endings import origin_of
 from streams.curate.quality import ELIGIBILITY
-from streams.stage import Message, Output
 
 
 def ineligible(message: Message, record_id: str, record: TrafficRecord, reason: str) -> Output:

@@ -18,15 +18,15 @@ from typing import Any, Final
 
 import orjson
 
-from deploy.edge.framing import SINGLE_OBJECTS, Framing
+from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
 from schemas.codec import encode, is_framed
 from schemas.errors import RecordRejected, Unavailable
 from schemas.records import DeadLetter, Header, Origin, TrafficRecord
 from schemas.rules.normalise import normalise
-from schemas.rules.redact import DEFAULT, EMAIL, PHONE, SECRET, Policy, redact
+from schemas.rules.privacy.redact import DEFAULT, EMAIL, PHONE, SECRET, Policy, redact
 from schemas.topics import DEAD_LETTERS
+from streams.core.stage import Message, Output
 from streams.curate.decode import API_KEY_HEADER, key_hash
-from streams.stage import Message, Output
 
 KEPT_BYTES: Final = 64 * 1024  # of a payload
 _DETAIL_CHARACTERS: Final = 500

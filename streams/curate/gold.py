@@ -10,9 +10,9 @@ import logging
 from collections.abc import Iterator
 from typing import Final
 
-from deploy.edge.framing import Framing
-from deploy.edge.partitions import read_partition
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.framing import Framing
+from deploy.edge.topics.reading import read_partition
 from schemas.errors import RecordRejected
 from schemas.records import GoldLabel, Origin
 from schemas.rules.partition import partition_of

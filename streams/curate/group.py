@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from deploy.edge.privacy import Redactor
+from deploy.edge.privacy.redactor import Redactor
 from schemas.records import AnsweredBy, CuratedKind, CuratedRecord, DiscardReason, TrafficRecord
 from schemas.rules.normalise import normalise, normalise_all, text_key
 from schemas.topics import CURATED
 from schemas.workload import Workload
+from streams.core.stage import Output
 from streams.curate import blend, discards, language
 from streams.curate.classifier import load
 from streams.curate.duplicates import Duplicate
@@ -25,7 +26,6 @@ from streams.curate.enrich import Enrichment, enrich_all
 from streams.curate.intake import Candidate
 from streams.curate.quality import EMPTY, QualityFilter
 from streams.curate.state import PartitionState, View
-from streams.stage import Output
 
 
 class Clean(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deploy.edge.framing import Framing
+from deploy.edge.topics.framing import Framing
 from schemas import ids
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.records import TrafficRecord
@@ -14,11 +14,11 @@ from schemas.rules.partition import partition_of
 from schemas.rules.places import REKEYED_HEADER, first_place, place_header
 from schemas.topics import PARTITIONS, TRAFFIC
 from schemas.workload import Workload
+from streams.core.stage import Message, Output
 from streams.curate.decode import decode_traffic
 from streams.curate.discards import ineligible
 from streams.curate.endings import dead_letter
 from streams.curate.validate import check_exchange, check_time, find_text
-from streams.stage import Message, Output
 
 
 @dataclass(slots=True)

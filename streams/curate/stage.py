@@ -17,13 +17,14 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from deploy.edge.framing import SINGLE_OBJECTS, Framing
-from deploy.edge.privacy import redactors
-from deploy.edge.settings import Settings
+from deploy.edge.privacy.redactor import redactors
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
 from schemas.errors import DeadLetterReason
 from schemas.rules.partition import partition_of
 from schemas.topics import CURATED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Workload
+from streams.core.stage import Message, Output, Reader, Settlement
 from streams.curate import anchors
 from streams.curate.anchors import GoldText
 from streams.curate.endings import dead_letter
@@ -31,7 +32,6 @@ from streams.curate.gold import gold_texts
 from streams.curate.group import GroupCurator
 from streams.curate.intake import Candidate, Intake
 from streams.curate.state import PartitionState, View
-from streams.stage import Message, Output, Reader, Settlement
 
 BATCH_RECORDS: Final = 5_000  # a commit takes 15-35 ms: at 2,000 a batch it costs half the throughput
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from deploy.edge.framing import Framing
+from deploy.edge.topics.framing import Framing
 from schemas.records import CuratedKind, CuratedRecord
 from schemas.rules.places import replayed_from
 from schemas.topics import CURATED
 from schemas.workload import Workload
+from streams.core.stage import Reader
 from streams.curate.caps import CapCounts, CapOverlay
 from streams.curate.duplicates import DuplicateIndex, Kept, Overlay, Recalled
-from streams.stage import Reader
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ from schemas.records import (
 )
 from schemas.rules.splits import split_of
 from schemas.workload import Workload
-from streams.label.prompt import prompt_sha256
-from streams.stage import Message, Output
+from streams.core.stage import Message, Output
+from streams.label.prompting.prompt import prompt_sha256
 
 KEPT_BYTES: Final = 64 * 1024  # of an oversized dead letter
 CODE_VERSION: Final = metadata.version("millrace")

@@ -11,13 +11,13 @@ from collections import Counter
 from dataclasses import replace
 from typing import Final
 
-from deploy.edge.privacy import Redactor
+from deploy.edge.privacy.redactor import Redactor
 from schemas.records import CuratedRecord
 from schemas.rules.normalise import normalise
 from schemas.workload import Workload
 from streams.label.endings import Verdict
-from streams.label.prompt import Prompt, paraphrase_prompt
-from streams.label.teacher import Asks, Refused
+from streams.label.prompting.prompt import Prompt, paraphrase_prompt
+from streams.label.teacher.client import Asks, Refused
 
 _NUMBERED: Final = re.compile(r"^\s*\d{1,2}[.)]\s+(.+?)\s*$")
 _WORD: Final = re.compile(r"\w")

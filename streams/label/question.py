@@ -17,13 +17,13 @@ from schemas.errors import DeadLetterReason
 from schemas.records import CuratedRecord, Provenance
 from schemas.rules.spend import Spend
 from schemas.workload import Workload
-from streams.label.answers import label_of, resolve
-from streams.label.completion import Answer
 from streams.label.endings import Verdict
-from streams.label.examples import Example
-from streams.label.probabilities import class_probabilities
-from streams.label.prompt import Prompt, coded_prompt, plain_prompt
-from streams.label.teacher import Asks, Refused
+from streams.label.prompting.answers import label_of, resolve
+from streams.label.prompting.completion import Answer
+from streams.label.prompting.examples import Example
+from streams.label.prompting.probabilities import class_probabilities
+from streams.label.prompting.prompt import Prompt, coded_prompt, plain_prompt
+from streams.label.teacher.client import Asks, Refused
 
 
 class Question:

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from deploy.edge.framing import SINGLE_OBJECTS, Framing
-from deploy.edge.privacy import redactors
-from deploy.edge.settings import Settings
+from deploy.edge.privacy.redactor import redactors
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
 from schemas import topics
 from schemas.errors import DeadLetterReason, RecordRejected, SettingsError
 from schemas.records import CuratedKind, CuratedRecord, LabelKind, LabelRecord, Provenance, Split
@@ -26,23 +26,23 @@ from schemas.rules.partition import partition_of
 from schemas.rules.splits import split_of
 from schemas.topics import Topic
 from schemas.workload import Workload
+from streams.core.stage import Message, Output, Reader, Settlement
+from streams.core.transaction import WorkerFailed
 from streams.label.clusters import ClusterLabels
-from streams.label.costs import Costs
 from streams.label.endings import Verdict, dead_letter, labelled
-from streams.label.examples import Example, Examples
 from streams.label.harvest import Path, harvested, learnable
 from streams.label.metrics import ANCHORS, ENDED, LABELS, OUTSIDE
 from streams.label.paraphrases import paraphrased
-from streams.label.prompt import prompt_sha256
+from streams.label.prompting.examples import Example, Examples
+from streams.label.prompting.prompt import prompt_sha256
 from streams.label.question import Question
 from streams.label.rare import RareClasses
 from streams.label.selection.chooser import Chooser
-from streams.label.teacher import Refused, TeacherClient
-from streams.label.teachers import Teachers
+from streams.label.teacher.client import Refused, TeacherClient
+from streams.label.teacher.costs import Costs
+from streams.label.teacher.teachers import Teachers
 from streams.label.triage import Item, selected, triage
 from streams.label.works import Ending, Work, full_of_batches, parted, patience, worth_settling
-from streams.stage import Message, Output, Reader, Settlement
-from streams.transaction import WorkerFailed
 
 LOG: Final = logging.getLogger("millrace.label")
 LEAST_WINDOW: Final = 256  # records in work: a harvest settles so many at once

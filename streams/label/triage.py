@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from deploy.edge.framing import Framing
+from deploy.edge.topics.framing import Framing
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.records import CuratedRecord, DiscardReason
 from schemas.workload import Workload
-from streams.label.batches.form import is_backfill
+from streams.core.stage import Message, Output
 from streams.label.endings import dead_letter, discarded
 from streams.label.harvest import Path, path_of
 from streams.label.selection.chooser import Chooser
-from streams.stage import Message, Output
+from streams.label.teacher.batches.form import is_backfill
 
 STAGE: Final = "label"
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.errors import RecordRejected
+from streams.core.stage import Message, Output
 from streams.label.endings import Verdict
 from streams.label.triage import Item
-from streams.stage import Message, Output
 
 LINGER_SECONDS: Final = 0.1  # a commit costs 15-35 ms: about 8 a second while calls are in flight
 MORE_SECONDS: Final = 0.1  # after which new records join calls that take longer

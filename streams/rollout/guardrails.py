@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from schemas.records import Outcome, OutcomeMode, Variant
-from schemas.rules.sequences import Counts, exceeds, falls_below, lower_bound, split_alpha, upper_bound
-from schemas.sections.student import Rollout
+from schemas.rules.statistics.sequences import Counts, exceeds, falls_below, lower_bound, split_alpha, upper_bound
+from schemas.sections.rollout import Rollout
 
 AGREEMENT: Final = "agreement"
 ERRORS: Final = "errors"

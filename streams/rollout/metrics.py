@@ -1,4 +1,7 @@
-"""The controller's metrics: what the lines prove and how they move. Weight and step stand in streams/model_state.py."""
+"""The controller's metrics: what the lines prove and how they move.
+
+Weight and step stand in streams/model_state_gauges.py.
+"""
 
 from __future__ import annotations
 

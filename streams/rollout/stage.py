@@ -14,8 +14,8 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
-from deploy.edge.framing import SINGLE_OBJECTS, Framing
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
 from schemas.codec import encode
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.events import (
@@ -39,10 +39,10 @@ from schemas.topics import (
     Topic,
 )
 from schemas.workload import Workload
+from streams.core.stage import Message, Output, Reader, Settlement
 from streams.rollout import machine, metrics
 from streams.rollout.guardrails import Tally, bounds, harm, numbers, proven
 from streams.rollout.machine import Line, Observed, Plan, Transition
-from streams.stage import Message, Output, Reader, Settlement
 
 _PAYLOAD_BYTES: Final = 64_000
 

@@ -1,7 +1,8 @@
 """Two triggers that may look after every label: disagreement of the student with the teacher, and doubt. Pure.
 
-Both ask whether a share is above its limit, by the betting capital of schemas/rules/sequences.py: whenever one looks, a
-share that is not above its limit alarms with probability at most alpha. One observation a cluster: votes do not count.
+Both ask whether a share is above its limit, by the betting capital of schemas/rules/statistics/sequences.py: whenever
+one looks, a share that is not above its limit alarms with probability at most alpha. One observation a cluster: votes
+do not count.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from math import log
 from typing import Final
 
 from schemas.events import TriggerVerdict
-from schemas.rules.sequences import Counts, log_capital, lower_bound
+from schemas.rules.statistics.sequences import Counts, log_capital, lower_bound
 from streams.triggers.verdicts import waiting
 
 DISAGREEMENT: Final = "disagreement"

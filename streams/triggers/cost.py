@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from schemas.events import TriggerVerdict
-from schemas.rules.sequences import Counts, lower_bound
+from schemas.rules.statistics.sequences import Counts, lower_bound
 from schemas.sections.triggers import Cost
 
 NAME: Final = "cost"

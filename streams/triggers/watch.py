@@ -13,7 +13,7 @@ from typing import Final
 
 from schemas.events import TriggerVerdict
 from schemas.records import LabelKind, LabelRecord
-from schemas.rules.sequences import Counts, exceeds
+from schemas.rules.statistics.sequences import Counts, exceeds
 from schemas.sections.triggers import Triggers
 from schemas.workload import Workload
 from streams.triggers import audits, confidence, count, input_drift, label_mix, teacher_drift

@@ -1,4 +1,4 @@
-"""Gives a copy of the window's rows to who asks for one, as deploy/edge/copies.py says."""
+"""Gives a copy of the window's rows to who asks for one, as deploy/edge/stores/window_copy.py says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 import duckdb
 
-from deploy.edge.copies import ASKED, GIVEN, UNFINISHED
+from deploy.edge.stores.window_copy import ASKED, GIVEN, UNFINISHED
 from streams.window.store import Store
 
 LOG: Final = logging.getLogger("millrace.window")

@@ -19,10 +19,10 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deploy.edge.object_store import ObjectStore
+from deploy.edge.stores.object_store import ObjectStore
 from schemas.manifest import MANIFEST, ROWS, SnapshotManifest, rows_digest
 from schemas.records import Split
-from schemas.rules.kish import effective_n
+from schemas.rules.statistics.effective_n import effective_n
 from schemas.workload import Workload
 from streams.window.paraphrases import PARAPHRASE
 from streams.window.rows import Row, class_counts

@@ -23,10 +23,10 @@ from typing import Final, TypeVar
 
 import duckdb
 
-from deploy.edge import copies
-from deploy.edge.framing import SINGLE_OBJECTS, Framing
-from deploy.edge.object_store import ObjectStore
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
+from deploy.edge.stores import window_copy
+from deploy.edge.stores.object_store import ObjectStore
+from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
 from schemas import topics
 from schemas.errors import DeadLetterReason, RecordRejected, Unavailable
 from schemas.events import ModelState, RetrainRequest, TrainingRun, TriggerVerdict
@@ -35,9 +35,9 @@ from schemas.records import LabelKind, LabelRecord, Record
 from schemas.rules.partition import partition_of
 from schemas.topics import Topic
 from schemas.workload import Workload
+from streams.core.stage import Message, Output, Reader, Settlement
+from streams.core.transaction import WorkerFailed
 from streams.label.endings import dead_letter
-from streams.stage import Message, Output, Reader, Settlement
-from streams.transaction import WorkerFailed
 from streams.triggers import cost, policy
 from streams.triggers.board import Board
 from streams.triggers.policy import Standing
@@ -90,8 +90,8 @@ class WindowStage:
         self._objects = ObjectStore(settings.snapshots_url) if settings.snapshots_url else None
         for folder in snapshot.sweep(self._snapshots, datetime.now(UTC)):
             LOG.info("removed %s, which a kill left half-written", folder)
-        self._folder = copies.folder(settings.state_dir)
-        self._store = Store(self._folder / copies.STORE)
+        self._folder = window_copy.folder(settings.state_dir)
+        self._store = Store(self._folder / window_copy.STORE)
         self._standings: dict[Place, Standing] = {}
         self._positions: dict[int, int] = {}
         self._champions: dict[Place, ChampionSpec | None] = {}

@@ -18,7 +18,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from deploy.edge.copies import COPY
+from deploy.edge.stores.window_copy import COPY
 from schemas.errors import SettingsError
 from schemas.records import LabelKind, Split
 from schemas.workload import Workload

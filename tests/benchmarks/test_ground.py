@@ -15,14 +15,14 @@ from benchmarks.ground import NEWSWIRE, ROOT, Ground, draw, workload_names
 from benchmarks.laps import lap
 from benchmarks.peers.curation import Curation
 from benchmarks.streams import differing
-from deploy.edge.settings import Settings
-from deploy.kafka.embedded import EmbeddedKafka
+from deploy.edge.process.settings import Settings
+from deploy.infra.kafka.embedded import EmbeddedKafka
 from schemas.codec import decode, encode
 from schemas.records import AnsweredBy, DeadLetter, TrafficRecord
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, TRAFFIC
+from streams.core.stage import Message
 from streams.curate.stage import CurateStage
-from streams.stage import Message
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 BARE = next(contender for contender in CONTENDERS if contender.name == "bare")

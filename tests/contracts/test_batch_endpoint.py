@@ -6,8 +6,8 @@ import json
 
 from openai import AsyncOpenAI
 
-from streams.label.batches import form
-from tests.streams.label.teacher_server import completion, never, says, teacher_server
+from streams.label.teacher.batches import form
+from tests.streams.label.teacher.server import completion, never, says, teacher_server
 
 REQUEST = {"model": "teacher", "messages": [{"role": "user", "content": "A = mergers\nB = other\n<text>\nx\n</text>"}]}
 

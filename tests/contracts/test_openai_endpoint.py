@@ -19,11 +19,11 @@ import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestServer
 
-from deploy.serving.teacher_routes import Manner, PracticeTeacher, application
-from deploy.serving.truth import TruthFile
+from deploy.serve.practice_teacher.routes import Manner, PracticeTeacher, application
+from deploy.serve.practice_teacher.truth import TruthFile
 from schemas.rules.normalise import text_key
 from schemas.workload import Workload
-from streams.label.prompt import Prompt, coded_prompt, plain_prompt
+from streams.label.prompting.prompt import Prompt, coded_prompt, plain_prompt
 
 WORKLOAD = Workload.parse(b'name = "contract"\nlabels = ["earnings", "mergers", "dividends"]\n')
 TEXT = "Acme to buy Globex in an all-cash deal"

@@ -18,10 +18,10 @@ import orjson
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from deploy.edge.kafka import librdkafka, topic_name
-from deploy.edge.settings import Settings
-from deploy.kafka import jars
-from deploy.kafka.embedded import default_jars_dir
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import librdkafka, topic_name
+from deploy.infra.kafka import jars
+from deploy.infra.kafka.embedded import default_jars_dir
 from schemas.codec import decode, is_framed
 from schemas.errors import Unavailable
 from schemas.records import AnsweredBy, TrafficRecord
@@ -29,11 +29,11 @@ from schemas.rules.chat import Found, find_text, label_in
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, TRAFFIC
 from schemas.workload import Workload
+from streams.core.stage import Message
 from streams.curate.decode import decode_traffic
-from streams.stage import Message
 
 ROOT = Path(__file__).parents[2]
-PRODUCERS = ROOT / "deploy/kafka/reference-producers"
+PRODUCERS = ROOT / "deploy/infra/kafka/reference-producers"
 AVSC = ROOT / "schemas/avsc/TrafficRecord.avsc"
 # Every length modulo 4, which murmur2 treats differently, and as many partitions as workloads.
 WORKLOADS = ("news", "fraud", "claims", "tickets", "newswire")

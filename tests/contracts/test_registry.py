@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from deploy.demo.observe import Observer
-from deploy.edge import framing as framing_module
-from deploy.edge.framing import Framing
-from deploy.edge.kafka import librdkafka, producer, topic_name
-from deploy.edge.settings import Settings
-from deploy.router.capture import Capture
-from deploy.router.follow import follow
-from deploy.router.rollout import send, status_of
-from deploy.router.settings import RouterSettings
-from deploy.simulate.forms import Told, bare
-from deploy.simulate.sink import KafkaSink
+from deploy.commands.rollout.__main__ import send, status_of
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics import framing as framing_module
+from deploy.edge.topics.clients import librdkafka, producer, topic_name
+from deploy.edge.topics.framing import Framing
+from deploy.serve.router.capture import Capture
+from deploy.serve.router.model_state import follow
+from deploy.serve.router.settings import RouterSettings
+from deploy.trial.demo.observe import Observer
+from deploy.trial.simulate.forms import Told, bare
+from deploy.trial.simulate.sink import KafkaSink
 from schemas import codec
 from schemas.events import ModelPromotion, RolloutCommand, TrainingRun
 from schemas.rules.partition import partition_of
@@ -36,10 +36,10 @@ from schemas.topics import (
     Topic,
 )
 from schemas.workload import Workload
-from tests.deploy.edge.registry_double import Double, serving
+from tests.deploy.edge.topics.registry_double import Double, serving
 from tests.schemas.golden_form import golden
 from tests.streams.echo import NOW, until
-from trainers.ledger import Ledger
+from trainers.topics import Ledger
 
 pytestmark = pytest.mark.broker
 
@@ -131,7 +131,7 @@ async def test_rollout_command__with_a_registry(settings: RouterSettings, monkey
     framing, status, state = Framing(settings), golden(ROLLOUT_STATUS.record), golden(MODEL_STATE.record)
     put(settings, ROLLOUT_STATUS, status.workload, framing.encode(ROLLOUT_STATUS, status))
     put(settings, MODEL_STATE, state.workload, framing.encode(MODEL_STATE, state))
-    monkeypatch.setattr("deploy.router.rollout.ACKNOWLEDGE_SECONDS", 0.0)
+    monkeypatch.setattr("deploy.commands.rollout.__main__.ACKNOWLEDGE_SECONDS", 0.0)
     command: RolloutCommand = golden(ROLLOUT_COMMANDS.record)
 
     assert (await status_of(settings, state.workload))[0] == state

@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 
-from deploy.edge.settings import Settings
-from deploy.verify.__main__ import verify
-from deploy.verify.accounts import Account, Place
-from deploy.verify.topics import Cluster
+from deploy.commands.verify.__main__ import verify
+from deploy.commands.verify.accounts import Account, Place
+from deploy.commands.verify.topics import Cluster
+from deploy.edge.process.settings import Settings
 from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, TRAFFIC
 from tests.faults.conftest import Tell
 from tests.faults.topics import messages
@@ -39,7 +39,7 @@ def assert_nothing_lost_or_doubled(settings: Settings, sent: int, tell: Tell) ->
         "COLUMNS": "110",
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "deploy.verify"],
+        [sys.executable, "-m", "deploy.commands.verify"],
         env=environment,
         cwd=ROOT,
         capture_output=True,

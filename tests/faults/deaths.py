@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 from tests.faults.conftest import Tell
 from tests.faults.workers import Worker, until
 

@@ -17,8 +17,8 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 from confluent_kafka import Producer
 
-from streams import transaction
 from streams.app import main
+from streams.core import transaction
 
 TRANSACTION_MOMENTS: Final = ("before-produce", "before-commit", "after-commit")
 SNAPSHOT_MOMENTS: Final = ("before-snapshot", "half-snapshot", "after-snapshot")

@@ -6,8 +6,8 @@ import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from deploy.edge.kafka import librdkafka, producer, topic_name
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import librdkafka, producer, topic_name
 from schemas.topics import TRAFFIC
 
 pytestmark = [pytest.mark.broker, pytest.mark.faults]

@@ -13,10 +13,10 @@ from typing import Final
 import psutil
 import pytest
 
-from deploy.edge.settings import Settings
-from deploy.kafka.embedded import HOST, EmbeddedKafka
-from deploy.kafka.topics import apply
-from deploy.verify.__main__ import verify
+from deploy.commands.verify.__main__ import verify
+from deploy.edge.process.settings import Settings
+from deploy.infra.kafka.embedded import HOST, EmbeddedKafka
+from deploy.infra.kafka.topics import apply
 from tests.faults.accounts import assert_nothing_lost_or_doubled, curated, ended
 from tests.faults.conftest import Tell
 from tests.faults.traffic import Traffic, flowing, write_workloads

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 from schemas.errors import DeadLetterReason
 from schemas.records import DeadLetter, TrafficRecord
 from schemas.topics import DEAD_LETTERS, TRAFFIC

@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from deploy.edge.settings import Settings
-from deploy.verify.__main__ import verify
+from deploy.commands.verify.__main__ import verify
+from deploy.edge.process.settings import Settings
 from schemas.events import RetrainRequest
 from schemas.topics import LABELS, RETRAIN_REQUESTS
 from tests.faults.accounts import assert_nothing_lost_or_doubled

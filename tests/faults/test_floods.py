@@ -9,7 +9,7 @@ from typing import Final
 import psutil
 import pytest
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 from schemas.errors import DeadLetterReason
 from schemas.records import DeadLetter
 from schemas.topics import DEAD_LETTERS

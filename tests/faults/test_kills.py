@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.edge.settings import Settings
-from deploy.verify.__main__ import verify
+from deploy.commands.verify.__main__ import verify
+from deploy.edge.process.settings import Settings
 from tests.faults.accounts import assert_nothing_lost_or_doubled, ended
 from tests.faults.conftest import Tell
 from tests.faults.deaths import await_death, doomed

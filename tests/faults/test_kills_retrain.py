@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.edge.settings import Settings
-from deploy.verify.__main__ import verify
+from deploy.commands.verify.__main__ import verify
+from deploy.edge.process.settings import Settings
 from schemas.events import RetrainRequest, RunState, TrainingRun
 from schemas.topics import LABELS, RETRAIN_REQUESTS, TRAINING_RUNS
 from tests.faults.accounts import assert_nothing_lost_or_doubled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 from schemas.events import ModelState, RolloutState, RolloutStatus
 from schemas.topics import MODEL_PROMOTION, MODEL_STATE, OUTCOMES, ROLLOUT_STATUS
 from tests.faults.conftest import Tell

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from deploy.edge.settings import Settings
-from deploy.simulate.newswire import FREQUENCIES
-from deploy.verify.__main__ import verify
+from deploy.commands.verify.__main__ import verify
+from deploy.edge.process.settings import Settings
+from deploy.trial.simulate.newswire import FREQUENCIES
 from tests.faults.conftest import Tell
 from tests.faults.deaths import await_death, doomed
 from tests.faults.traffic import WORKLOADS, Traffic, write_workloads
 from tests.faults.workers import ROOT, Worker, ending, until
-from tests.streams.label.teacher_server import Call, Server, says, teacher_server
+from tests.streams.label.teacher.server import Call, Server, says, teacher_server
 
 pytestmark = [pytest.mark.broker, pytest.mark.faults]
 
@@ -88,7 +88,7 @@ def spend(topics: Settings) -> dict[str, Any]:
         "MILLRACE_TOPIC_PREFIX": topics.topic_prefix,
         "MILLRACE_WORKLOADS_DIR": str(topics.workloads_dir),
     }
-    command = [sys.executable, "-m", "deploy.labels", "spend", "--json"]
+    command = [sys.executable, "-m", "deploy.commands.labels", "spend", "--json"]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 from tests.faults.accounts import assert_nothing_lost_or_doubled, curated, ended
 from tests.faults.conftest import Tell
 from tests.faults.traffic import Traffic, flowing, write_workloads

@@ -7,14 +7,14 @@ from typing import TypeVar
 
 from confluent_kafka import Producer
 
-from deploy.edge.kafka import producer, topic_name
-from deploy.edge.settings import Settings
-from deploy.verify.topics import Cluster
+from deploy.commands.verify.topics import Cluster
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import producer, topic_name
 from schemas.codec import decode, encode
 from schemas.records import Record
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, Topic
-from streams.stage import Message
+from streams.core.stage import Message
 
 R = TypeVar("R", bound=Record)
 

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from deploy.edge.kafka import producer, topic_name
-from deploy.edge.settings import Settings
-from deploy.simulate.forms import PRACTICE_TEACHER
-from deploy.simulate.newswire import FREQUENCIES
-from deploy.simulate.traffic import Plan, Planted, traffic
-from deploy.verify.accounts import Place
+from deploy.commands.verify.accounts import Place
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import producer, topic_name
+from deploy.trial.simulate.forms import PRACTICE_TEACHER
+from deploy.trial.simulate.newswire import FREQUENCIES
+from deploy.trial.simulate.traffic import Plan, Planted, traffic
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, TRAFFIC
 from schemas.workload import Workload

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.edge.settings import Settings
-from deploy.verify.accounts import Place
+from deploy.commands.verify.accounts import Place
+from deploy.edge.process.settings import Settings
 from schemas.codec import decode
 from schemas.events import RetrainRequest
 from schemas.records import CuratedRecord, DeadLetter, DiscardedRecord, DiscardStage, Record
 from schemas.topics import PARTITIONS
+from streams.core.stage import Message, Stage
 from streams.curate.stage import CurateStage
-from streams.stage import Message, Stage
 from streams.window.stage import WindowStage
 from tests.streams.doubles import MemoryReader
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 
 ROOT: Final = Path(__file__).parents[2]
 _WORKER: Final = ("streams.app",)

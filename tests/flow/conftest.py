@@ -13,11 +13,11 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.trainers import WordLevelTrainer
 
-from deploy.demo import scene
-from deploy.demo.play import Stage, running
-from deploy.demo.ports import free_ports
-from deploy.kafka.embedded import EmbeddedKafka
-from deploy.simulate.traffic import Plan, traffic
+from deploy.infra.kafka.embedded import EmbeddedKafka
+from deploy.trial.demo import scene
+from deploy.trial.demo.play import Stage, running
+from deploy.trial.demo.ports import free_ports
+from deploy.trial.simulate.traffic import Plan, traffic
 from schemas.workload import Workload
 from tests.tiny_bert import SPECIAL, save_tiny_bert
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.chaos import Chaos
-from deploy.demo.play import Stage, finish, phase_one, phase_two, training
-from deploy.report.inputs import Summary
-from tests.deploy.grafana.live import empty_panels
+from deploy.trial.demo.chaos import Chaos
+from deploy.trial.demo.play import Stage, finish, phase_one, phase_two, training
+from deploy.trial.report.inputs import Summary
+from tests.deploy.infra.grafana.live import empty_panels
 from tests.flow.conftest import Play
 
 pytestmark = [pytest.mark.broker, pytest.mark.flow, pytest.mark.timeout(480)]

@@ -10,11 +10,11 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner
 
-from deploy.edge.settings import Settings
-from deploy.gold.__main__ import main as gold
-from deploy.labels.__main__ import main as labels
-from deploy.verify.__main__ import verify
-from deploy.verify.trace import trace
+from deploy.commands.gold.__main__ import main as gold
+from deploy.commands.labels.__main__ import main as labels
+from deploy.commands.verify.__main__ import verify
+from deploy.commands.verify.trace import trace
+from deploy.edge.process.settings import Settings
 from schemas.events import TriggerVerdict
 from schemas.records import LabelKind
 from schemas.topics import CURATED, LABELS
@@ -24,7 +24,7 @@ from streams.label.stage import LabelStage
 from streams.window.stage import WindowStage
 from tests.streams.doubles import NAME
 from tests.streams.echo import read, started, until
-from tests.streams.label.teacher_server import Call, says, teacher_server
+from tests.streams.label.teacher.server import Call, says, teacher_server
 
 pytestmark = [pytest.mark.broker, pytest.mark.faults]  # 12 s, most of them three groups that form and end
 

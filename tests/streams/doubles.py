@@ -14,7 +14,7 @@ from schemas.rules.partition import partition_of
 from schemas.rules.splits import split_of
 from schemas.topics import Topic
 from schemas.workload import Workload
-from streams.stage import Message
+from streams.core.stage import Message
 
 NAME = "news"
 PARTITION = partition_of(NAME, topics.PARTITIONS)
@@ -65,7 +65,7 @@ def label(number: int, said: str, of: Workload | None = None, **fields: Any) -> 
 
 @dataclass
 class MemoryReader:
-    """Our topics in memory; what `streams.stage.Reader` asks for."""
+    """Our topics in memory; what `streams.core.stage.Reader` asks for."""
 
     messages: Mapping[Topic, Sequence[Message]] = field(default_factory=dict)
     offsets: Mapping[Topic, int] = field(default_factory=dict)

@@ -10,17 +10,17 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from deploy.edge.kafka import librdkafka, producer, topic_name
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import librdkafka, producer, topic_name
 from schemas.codec import decode, encode
 from schemas.errors import Unavailable
 from schemas.records import DiscardedRecord, Origin, Record, TrafficRecord
 from schemas.topics import DEAD_LETTERS, DISCARDED, PARTITIONS, TRAFFIC, Topic
-from streams.batch import Batch
+from streams.core.batch import Batch
+from streams.core.source import Source
+from streams.core.stage import Message, Output, Reader, Settlement, Stage
 from streams.curate.endings import dead_letter
 from streams.settings import WorkerSettings
-from streams.source import Source
-from streams.stage import Message, Output, Reader, Settlement, Stage
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 

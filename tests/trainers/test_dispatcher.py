@@ -20,8 +20,8 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from deploy.edge.kafka import aiokafka, group_name, topic_name
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import aiokafka, group_name, topic_name
 from schemas import topics as catalogue
 from schemas.codec import decode, encode
 from schemas.events import ModelPromotion, RetrainRequest, RunState, TrainingRun
@@ -31,7 +31,7 @@ from schemas.records import DiscardedRecord, DiscardReason, LabelKind, LabelReco
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, Topic
 from tests.schemas.golden_form import golden
-from tests.schemas.rules.test_ceiling import FOUND as CEILING
+from tests.schemas.rules.statistics.test_ceiling import FOUND as CEILING
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 

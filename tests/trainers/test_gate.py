@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from schemas.job import GateSpec
-from schemas.rules.intervals import Interval
+from schemas.rules.statistics.intervals import Interval
 from trainers.evaluate import ClassTest, Comparison, Evaluator, holm
 from trainers.gate import Evidence, Outcome, decide
 from trainers.snapshot import Floats, Rows

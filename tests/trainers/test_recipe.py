@@ -12,10 +12,10 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from deploy.edge import object_store
+from deploy.edge.stores import object_store
 from schemas.job import ChampionSpec, JobSpec
 from schemas.manifest import ROWS, AdapterManifest
-from schemas.rules.calibration import to_probabilities
+from schemas.rules.statistics.calibration import to_probabilities
 from tests.trainers.conftest import evidence_of
 from trainers.artefacts import version_of
 from trainers.students.encoder import load_student

@@ -22,7 +22,7 @@ from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassificatio
 
 from schemas.errors import SettingsError
 from schemas.job import StudentSpec
-from schemas.rules.calibration import fit_temperature, to_probabilities
+from schemas.rules.statistics.calibration import fit_temperature, to_probabilities
 from trainers.losses import distillation_loss
 from trainers.progress import Progress
 from trainers.snapshot import Floats, Ints, Rows

@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion
 
-from schemas.rules.calibration import fit_temperature, to_probabilities
+from schemas.rules.statistics.calibration import fit_temperature, to_probabilities
 from trainers.progress import Progress
 from trainers.snapshot import Floats, Rows
 

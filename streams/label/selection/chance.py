@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.records import Split
-from schemas.sections.window import Select
+from schemas.sections.label import Select
 
 EXPLORED: Final = 0.2  # of train_share, for texts the model is sure of: it may be surely wrong
 _KEY: Final = b"millrace/select/1"  # for life; another than that of splits and buckets: the draws must not depend

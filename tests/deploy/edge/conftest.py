@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.edge.registry_double import Double, serving
+from tests.deploy.edge.topics.registry_double import Double, serving
 
 
 @pytest.fixture

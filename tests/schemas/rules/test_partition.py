@@ -5,8 +5,8 @@ from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.edge import kafka
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics import clients
 from schemas.rules.partition import murmur2, partition_of
 from schemas.topics import PARTITIONS, TRAFFIC
 
@@ -38,10 +38,10 @@ def test_partition_of__is_librdkafkas(topics: Settings):
     """A producer of ours that names no partition lands where partition_of says, on a real broker."""
     workloads = [f"workload-{number}" for number in range(200)]
     landed: dict[bytes | None, int | None] = {}
-    producer = Producer(kafka.producer(topics))
+    producer = Producer(clients.producer(topics))
     for workload in workloads:
         producer.produce(
-            kafka.topic_name(topics, TRAFFIC), b"x", workload,
+            clients.topic_name(topics, TRAFFIC), b"x", workload,
             on_delivery=lambda error, message: landed.update({message.key(): message.partition()}),
         )  # fmt: skip
     assert producer.flush(30) == 0

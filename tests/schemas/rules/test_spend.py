@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.rules.spend import Spend, cost_of
-from schemas.sections.teacher import Price
+from schemas.sections.label import Price
 from tests.streams.doubles import label
 
 COUNTS = st.tuples(st.integers(0, 9), st.integers(0, 10_000), st.integers(0, 10_000))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 from schemas.records import CuratedKind, CuratedRecord, Origin
 from schemas.rules.anchors import is_anchor
 from schemas.rules.partition import partition_of
@@ -19,11 +19,11 @@ from schemas.sections.intake import Caps
 from schemas.sections.triggers import Triggers
 from schemas.topics import CURATED, DISCARDED, PARTITIONS
 from schemas.workload import Workload
-from streams.accounting import residual
+from streams.core.residual import residual
+from streams.core.stage import Message
 from streams.curate import anchors
 from streams.curate.anchors import GoldText
 from streams.curate.stage import CurateStage
-from streams.stage import Message
 from tests.streams.curate.test_curate import traffic
 from tests.streams.doubles import MemoryReader, message
 

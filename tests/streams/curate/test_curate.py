@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 from schemas import ids
 from schemas.codec import encode
 from schemas.errors import SettingsError
@@ -27,8 +27,8 @@ from schemas.rules.places import REKEYED_HEADER, REPLAYED_HEADER
 from schemas.sections.intake import Privacy, SourcePrivacy
 from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Workload
+from streams.core.stage import Message, Output, Settlement
 from streams.curate.stage import CurateStage
-from streams.stage import Message, Output, Settlement
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOME = partition_of("news", PARTITIONS)

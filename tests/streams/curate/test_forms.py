@@ -17,9 +17,9 @@ from schemas.rules.chat import Found, Ineligible, template_fingerprint
 from schemas.sections.intake import Limits
 from schemas.topics import TRAFFIC
 from schemas.workload import Workload
+from streams.core.stage import Message
 from streams.curate.decode import decode_traffic, depth, key_hash, longest_string
 from streams.curate.validate import check_exchange, find_text
-from streams.stage import Message
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NEWS = Workload(name="news", labels=["up", "down"])

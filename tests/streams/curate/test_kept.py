@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 from schemas.codec import encode
 from schemas.errors import WorkloadError
 from schemas.records import CuratedKind, CuratedRecord, DeadLetter, DiscardedRecord, DiscardReason, TrafficRecord
@@ -17,8 +17,8 @@ from schemas.rules.partition import partition_of
 from schemas.sections.intake import Blend, Caps, Enrich, Quality
 from schemas.topics import CURATED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Workload
+from streams.core.stage import Message, Output
 from streams.curate.stage import CurateStage
-from streams.stage import Message, Output
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOME = partition_of("news", PARTITIONS)

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from deploy.edge import framing as framing_module
-from deploy.edge.framing import Framing
-from deploy.edge.kafka import librdkafka, producer, topic_name
-from deploy.edge.settings import Settings
-from deploy.verify.__main__ import verify
+from deploy.commands.verify.__main__ import verify
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics import framing as framing_module
+from deploy.edge.topics.clients import librdkafka, producer, topic_name
+from deploy.edge.topics.framing import Framing
 from schemas import codec
 from schemas.errors import Unavailable
 from schemas.records import CuratedRecord, DeadLetter, TrafficRecord
@@ -23,7 +23,7 @@ from schemas.rules.partition import partition_of
 from schemas.topics import CURATED, DEAD_LETTERS, PARTITIONS, TRAFFIC, Topic
 from streams.app import build, work
 from streams.settings import WorkerSettings
-from tests.deploy.edge.registry_double import Double, serving
+from tests.deploy.edge.topics.registry_double import Double, serving
 from tests.streams.echo import until
 
 pytestmark = pytest.mark.broker

@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 from schemas import topics
 from schemas.records import (
     CuratedRecord,
     LabelRecord,
 )
+from streams.core.stage import Output, Settlement
 from streams.label.stage import LabelStage
-from streams.stage import Output, Settlement
 from tests.streams.doubles import NAME, curated, message, workload
-from tests.streams.label.teacher_server import Act, Server, says, teacher_server
+from tests.streams.label.teacher.server import Act, Server, says, teacher_server
 
 
 @asynccontextmanager

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 from schemas import topics
 from schemas.records import CuratedKind, CuratedRecord, LabelKind, Provenance, Split
 from streams.label.stage import LabelStage
 from tests.streams.doubles import NAME, PARTITION, MemoryReader, curated, label, message
 from tests.streams.label.staged import labels_of, process, stage
-from tests.streams.label.teacher_server import says
+from tests.streams.label.teacher.server import says
 
 
 def anchor(number: int, turn: int = 0, **fields: object) -> CuratedRecord:

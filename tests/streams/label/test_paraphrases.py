@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 from schemas import topics
 from schemas.records import AnsweredBy, CuratedKind, CuratedRecord, LabelKind, LabelRecord, Provenance, Record, Split
 from schemas.rules.splits import split_of
-from streams.again import ask_again
-from streams.label.costs import Costs
 from streams.label.paraphrases import numbered, worth_keeping
-from streams.label.prompt import paraphrase_prompt
+from streams.label.prompting.prompt import paraphrase_prompt
 from streams.label.rare import RareClasses
 from streams.label.stage import LabelStage
+from streams.label.teacher.costs import Costs
+from streams.second_answers.asking import ask_again
 from tests.streams.doubles import NAME, PARTITION, START, MemoryReader, curated, label, message, workload
-from tests.streams.label.teacher_server import Act, Call, Server, body, completion, says, status, teacher_server
+from tests.streams.label.teacher.server import Act, Call, Server, body, completion, says, status, teacher_server
 
 TRAIN = [n for n in range(60) if split_of(NAME, f"record-{n}", workload().splits) is Split.TRAIN]
 TEST = [n for n in range(60) if n not in TRAIN]

@@ -21,7 +21,7 @@ from schemas.records import (
 from streams.label.metrics import OUTSIDE
 from tests.streams.doubles import NAME, PARTITION, MemoryReader, curated, label, message
 from tests.streams.label.staged import labels_of, process, stage
-from tests.streams.label.teacher_server import body, completion, says, status
+from tests.streams.label.teacher.server import body, completion, says, status
 
 
 async def test_record__without_answer() -> None:

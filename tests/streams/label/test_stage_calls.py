@@ -8,12 +8,12 @@ import pytest
 from aiohttp import web
 
 from schemas import topics
-from streams.label import circuit
-from streams.stage import Output, Settlement
-from streams.transaction import WorkerFailed
+from streams.core.stage import Output, Settlement
+from streams.core.transaction import WorkerFailed
+from streams.label.teacher import circuit
 from tests.streams.doubles import PARTITION, curated, message
 from tests.streams.label.staged import labels_of, process, stage
-from tests.streams.label.teacher_server import Call, says, status
+from tests.streams.label.teacher.server import Call, says, status
 
 
 async def test_teacher__down_then_back(monkeypatch: pytest.MonkeyPatch) -> None:

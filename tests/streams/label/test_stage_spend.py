@@ -17,11 +17,11 @@ from schemas.records import (
     LabelRecord,
     Provenance,
 )
-from streams.label import circuit, teacher
-from streams.label.completion import VOTE_TEMPERATURE
+from streams.label.prompting.completion import VOTE_TEMPERATURE
+from streams.label.teacher import circuit, client
 from tests.streams.doubles import NAME, PARTITION, START, MemoryReader, curated, label, message
 from tests.streams.label.staged import labels_of, process, settle, stage
-from tests.streams.label.teacher_server import Act, body, completion, raw, says, status
+from tests.streams.label.teacher.server import Act, body, completion, raw, says, status
 
 PRICE = {"prompt_per_million": 1_000.0, "completion_per_million": 1_000.0}  # 0.041 a call of the server's
 
@@ -143,7 +143,7 @@ async def test_votes__not_asked_for_where_probabilities_are_shown() -> None:
 @pytest.mark.parametrize("seed", range(3))
 async def test_ledger__is_what_the_endpoint_counted(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever an endpoint does, the calls that endings name by purpose are the calls it got."""
-    monkeypatch.setattr(teacher, "_FIRST_JITTER_SECONDS", 0.001)
+    monkeypatch.setattr(client, "_FIRST_JITTER_SECONDS", 0.001)
     monkeypatch.setattr(circuit, "FIRST_SECONDS", 0.01)
     acts = [says("mergers"), status(500), status(429), status(400), body(completion("it rains")), raw("{")]
     drawn = [*Random(seed).choices(acts, [6, 1, 1, 1, 2, 1], k=90), says("other")]

@@ -9,7 +9,7 @@ import pytest
 
 from schemas import topics
 from schemas.records import Provenance
-from streams import source
+from streams.core import source
 from streams.label.endings import Verdict
 from streams.label.harvest import Path
 from streams.label.triage import Item

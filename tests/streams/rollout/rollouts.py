@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 from schemas.events import (
     Artifact,
     BaseModel,
@@ -25,8 +25,8 @@ from schemas.ids import rollout_id
 from schemas.records import Outcome, OutcomeMode, Record, Variant
 from schemas.topics import MODEL_PROMOTION, MODEL_STATE, OUTCOMES, ROLLOUT_COMMANDS, Topic
 from schemas.workload import Workload
+from streams.core.stage import Message
 from streams.rollout.stage import RolloutStage
-from streams.stage import Message
 from tests.streams.doubles import NAME, PARTITION, MemoryReader, message
 
 LABELS = ["earnings", "mergers", "other"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.events import TriggerVerdict
 from schemas.records import LabelKind
-from schemas.rules.sequences import Counts, lower_bound
+from schemas.rules.statistics.sequences import Counts, lower_bound
 from schemas.sections.triggers import Asking, Cost, Triggers
 from streams.triggers import cost
 from streams.triggers.policy import ASKING, Standing, asking, held_back, looks_in_time, looks_now, waits_for

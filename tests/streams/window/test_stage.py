@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from deploy.edge.settings import Settings
+from deploy.edge.process.settings import Settings
 from schemas import topics
 from schemas.errors import Unavailable
 from schemas.events import ModelState, RetrainRequest, RunState, ServedModel, TrainingRun
@@ -21,7 +21,7 @@ from schemas.manifest import SnapshotManifest
 from schemas.records import DeadLetter, LabelKind, LabelRecord, Record, Split
 from schemas.topics import Topic
 from schemas.workload import Workload
-from streams.stage import Message, Settlement
+from streams.core.stage import Message, Settlement
 from streams.window.stage import WindowStage
 from tests.streams.doubles import NAME, PARTITION, START, MemoryReader, label, message, workload
 from tests.streams.window.test_corrections import corrected

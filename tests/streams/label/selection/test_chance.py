@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Split
-from schemas.sections.window import Select
+from schemas.sections.label import Select
 from streams.label.selection.chance import Choice, choose, cutoff_of, unsure_share
 
 SHARES = st.floats(0.01, 0.99)

@@ -1,0 +1,1 @@
+"""Show and command the rollout of a workload."""

@@ -1,0 +1,1 @@
+"""A workload's redaction as a process carries it out."""

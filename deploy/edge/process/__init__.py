@@ -1,0 +1,1 @@
+"""What every process wears: settings, logs, probes, one-line errors, guarded HTTP."""

@@ -1,0 +1,1 @@
+"""Kafka as our processes see it: clients, framing, the registry, reading back and writing."""

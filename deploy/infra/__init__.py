@@ -1,0 +1,1 @@
+"""What Millrace runs on: the broker, one machine's processes, the board and the alerts."""

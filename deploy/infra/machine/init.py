@@ -1,0 +1,45 @@
+"""`millrace init NAME`: a workload file in which every key stands with its effect and its default."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+import click
+
+from deploy.edge.process.command import told_in_one_line
+from deploy.edge.process.settings import Settings
+from schemas.errors import SettingsError
+from schemas.workload import Workload
+
+
+def write(name: str, folder: Path) -> Path:
+    """Write the commented file of a new workload.
+
+    Raises:
+        WorkloadError: the name is not allowed.
+        SettingsError: the file exists: it is never overwritten.
+    """
+    template = resources.files("deploy.infra.machine").joinpath("workload.toml.template").read_text()
+    text = Template(template).substitute(name=name)
+    path = folder / f"{name}.toml"
+    Workload.parse(text.encode(), str(path))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise SettingsError("name", name, f"{path} exists and is not overwritten; choose another name") from error
+    return path
+
+
+@click.command()
+@click.argument("name")
+def main(name: str) -> None:
+    """Write workloads/NAME.toml, every key commented with its effect and default."""
+    print(f"wrote {write(name, Settings.load().workloads_dir)}; set its labels, then `millrace doctor`")
+
+
+if __name__ == "__main__":
+    told_in_one_line(main)(prog_name="millrace init")

@@ -1,0 +1,1 @@
+"""What answers requests: the router, the student server, and the practice teacher."""

@@ -1,0 +1,1 @@
+"""The practice teacher: an OpenAI-compatible stand-in whose truth is known."""

@@ -1,1 +1,0 @@
-"""The student server, and the practice teacher."""

@@ -1,0 +1,203 @@
+"""`millrace replay`: play a file that you have onto `traffic`, with its recorded answers, or report on it first."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain, islice
+from pathlib import Path
+
+import click
+
+from deploy.edge.process.command import told_in_one_line
+from deploy.edge.process.settings import Settings
+from deploy.trial.simulate import columns, day_one, sink
+from deploy.trial.simulate.columns import Columns, Playing
+from deploy.trial.simulate.forms import Wire
+from deploy.trial.simulate.tables import Row, rows
+from schemas.errors import BadInput, SettingsError
+from schemas.records import AnsweredBy
+from schemas.rules.chat import label_in
+from schemas.workload import Workload
+
+Played = tuple[str, datetime | None, str | None, Wire]
+
+
+@dataclass
+class _Player:
+    """Turns rows into records, and counts them."""
+
+    workload: Workload
+    shape: Columns | None  # None: the rows are traffic records already
+    playing: Playing
+    source: str
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def play(self, chosen: Iterator[Row], arrivals: Iterator[datetime]) -> Iterator[Played]:
+        """Yield each row as a record."""
+        for row, arrival in zip(chosen, arrivals, strict=False):
+            yield self.one(row, arrival)
+
+    def one(self, row: Row, arrival: datetime) -> Played:
+        """Return a row as a record.
+
+        Raises:
+            BadInput: it has no text, or its time cannot be read.
+        """
+        self.counts["records"] += 1
+        if self.shape is None or columns.is_exchange(row):
+            self.counts["passed unchanged"] += 1
+            return f"{self.source}-{row.number}", None, None, columns.unchanged(row, self.workload)
+        return self._record(row, self.shape, arrival)
+
+    def _record(self, row: Row, shape: Columns, arrival: datetime) -> Played:
+        if shape.text not in row.values:
+            raise BadInput(f"row {row.number}: {shape.text}", None, f"is missing; it has {', '.join(row.values)}")
+        told = columns.record(
+            row, shape, playing=self.playing, workload=self.workload, arrival=arrival, source=self.source
+        )
+        if told.answer is not None:
+            self.counts["with an answer"] += 1
+            self.counts["whose answer is no label of the workload"] += label_in(self.workload, told.answer) is None
+        return told.id or "", told.event_time, told.text, columns.wire(told)
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("source", metavar="FILE")
+@click.option("--workload", required=True, help="The workload whose texts these are.")
+@click.option("--text", default=None, help="The text's column.  [default: a common name]")
+@click.option("--label", default=None, help="The column that plays the recorded answer.  [default: a common name]")
+@click.option("--no-label", is_flag=True, help="Play no recorded answers.")
+@click.option("--id", "own", default=None, help="The id's column.  [default: a common name, else the row's number]")
+@click.option("--time", default=None, help="The column of the event time.  [default: a common name, else made up]")
+@click.option("--answered-by", type=click.Choice(["teacher", "unknown"]), default="teacher",
+    help="Who gave the recorded answers; of unknown ones nothing is learnt.")  # fmt: skip
+@click.option(
+    "--model", default=None, help="The model that gave them.  [default: the workload's teacher, if it was one]"
+)
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), default=None, help="Records a second; without: at once."
+)
+@click.option("--skip", type=click.IntRange(0), default=0, help="Leave out so many rows, after shuffling.")
+@click.option("--limit", type=click.IntRange(1), default=None, help="Play at most so many rows.")
+@click.option("--seed", type=int, default=None, help="Shuffle the rows by this seed; without: the file's order.")
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Write JSONL here instead of producing.")
+@click.option("--report", type=click.Path(path_type=Path), is_flag=False, flag_value=Path(), default=None,
+    metavar="[OUT.html]", help="Produce nothing: write a page on what the file holds and what a student could take "
+    "over, and its figures as JSON beside it. [name: that of the file]")  # fmt: skip
+@click.option("--agreement", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=None,
+    help="Of the report: least agreement of what a student answers.  [default: the workload's gate.agreement_floor]",
+)  # fmt: skip
+@click.option("--price-per-1000", type=click.FloatRange(0), default=None,
+    help="Of the report: what the teacher's answers to 1,000 requests cost.  [default: usage at teacher.price]",
+)  # fmt: skip
+@click.option("--bootstrap-servers", default=None, help="Kafka's address; default from MILLRACE_BOOTSTRAP_SERVERS.")
+@told_in_one_line
+def main(
+    *,
+    source: str, workload: str, text: str | None, label: str | None, no_label: bool, own: str | None, time: str | None,
+    answered_by: str, model: str | None, rate: float | None, skip: int, limit: int | None, seed: int | None,
+    out: Path | None, report: Path | None, agreement: float | None, price_per_1000: float | None,
+    bootstrap_servers: str | None,
+) -> None:  # fmt: skip
+    """Play FILE onto `traffic`: CSV, JSON lines, Parquet, each also .gz, or a Hugging Face `owner/name[:split]`.
+
+    JSON rows that are OpenAI exchanges or five-field records already pass unchanged. With --report nothing is produced,
+    no broker is needed, and rows that cannot be read are counted instead of ending it.
+    """
+    _check_report(report, out, rate, agreement, price_per_1000)
+    settings = Settings.load(bootstrap_servers=bootstrap_servers)
+    known = settings.workloads()
+    if workload not in known:
+        raise SettingsError("--workload", workload, f"no file says what it is; known: {', '.join(known)}")
+    by = AnsweredBy(answered_by.upper())
+    playing = Playing(by, model or (known[workload].teacher.model if by is AnsweredBy.TEACHER else None))
+    refused: list[tuple[int, str]] = []
+    refuse = {} if report is None else {"refuse": lambda number, reason: refused.append((number, reason))}
+    first, chosen = _chosen(rows(source, **refuse), source, seed, skip, limit, refused)
+    shape = None if columns.is_exchange(first) else columns.choose(list(first.values), text, label, own, time)
+    if shape and no_label:
+        shape = Columns(shape.text, None, shape.id, shape.time)
+    _announce(shape, by)
+    name = Path(source).name.split(".")[0]
+    player = _Player(known[workload], shape, playing, name)
+    if report is not None:
+        page = Path(f"{name}.day-one.html") if report == Path() else report
+        made_up = shape is not None and shape.time is None
+        wanted = day_one.Wanted(workload, Path(source).name, page, made_up, agreement, price_per_1000)
+        day_one.report(wanted, _read_for_report(player, chosen, columns.arrivals(seed or 0), refused))
+    with sink.opened(settings, out) as send:
+        for one in sink.paced(rate, player.play(chosen, columns.arrivals(seed or 0)), limit, workload):
+            send(*one)
+    _tell(player.counts, out)
+
+
+def _check_report(
+    report: Path | None, out: Path | None, rate: float | None, agreement: float | None, price: float | None
+) -> None:
+    """Refuse options that only a report has, without one, and those that a report has not.
+
+    Raises:
+        SettingsError: one is given.
+    """
+    alone = {"--agreement": agreement, "--price-per-1000": price} if report is None else {"--out": out, "--rate": rate}
+    remedy = (
+        "belongs to --report; add it" if report is None else "produces records, which --report does not; leave it out"
+    )
+    for name, value in alone.items():
+        if value is not None:
+            raise SettingsError(name, value, remedy)
+
+
+def _read_for_report(
+    player: _Player, chosen: Iterator[Row], arrivals: Iterator[datetime], refused: list[tuple[int, str]]
+) -> Iterator[day_one.Line]:
+    """Yield each row as a record, or with the reason why it is none."""
+    for row, arrival in zip(chosen, arrivals, strict=False):
+        while refused:
+            yield day_one.Line(*refused.pop(0))
+        try:
+            yield day_one.Line(row.number, wire=player.one(row, arrival)[-1])
+        except BadInput as mistake:
+            yield day_one.Line(row.number, str(mistake))
+    for number, reason in refused:
+        yield day_one.Line(number, reason)
+
+
+def _chosen(
+    found: Iterator[Row], source: str, seed: int | None, skip: int, limit: int | None, refused: list[tuple[int, str]]
+) -> tuple[Row, Iterator[Row]]:
+    """Return the first row, and all rows that are to be played."""
+    if seed is not None:
+        shuffled = list(found)
+        random.Random(seed).shuffle(shuffled)
+        found = iter(shuffled)
+    chosen = islice(found, skip, None if limit is None else skip + limit)
+    first = next(chosen, None)
+    if first is None:
+        why = f"; row {refused[0][0]} {refused[0][1]}" if refused else ""
+        raise BadInput("FILE", source, f"has no row to play{why}")
+    return first, chain([first], chosen)
+
+
+def _announce(shape: Columns | None, by: AnsweredBy) -> None:
+    if shape is None:
+        print("rows are traffic records already: they pass unchanged", file=sys.stderr)
+        return
+    answers = f"{shape.label!r} as recorded answers of {by.value.lower()}" if shape.label else "no recorded answers"
+    times = repr(shape.time) if shape.time else "made up"
+    print(f"text: {shape.text!r}; {answers}; id: {shape.id or 'row number'}; times: {times}", file=sys.stderr)
+
+
+def _tell(counts: Counter[str], out: Path | None) -> None:
+    parts = [f"{count} {what}" for what, count in counts.items() if what != "records" and count]
+    done = f"in {out}" if out else "acknowledged"
+    print(f"{counts['records']} records {done}" + (": " if parts else "") + ", ".join(parts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Intervals, sequential tests, calibration and ceilings that several processes share. Pure."""

@@ -1,0 +1,288 @@
+"""One workload's batches: requests in, what came of each out, in whatever batch it stands.
+
+A request joins those that wait (gathering.py) and goes with them; the batch is looked at now and then until it has
+ended, and each request takes its line. Before the first request after an assignment the endpoint's batches of this
+workload are read: a request that stands in one of them waits for that, so that a worker that dies asks nothing twice.
+While the endpoint is away nothing is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, ParamSpec, TypeVar
+
+from schemas.errors import SettingsError
+from schemas.workload import Workload
+from streams.label.metrics import BATCHES, IN_BATCHES
+from streams.label.teacher.batches import form
+from streams.label.teacher.batches.endpoint import Away, BatchEndpoint, TooMuch
+from streams.label.teacher.batches.form import Line, Told
+from streams.label.teacher.batches.gathering import Gathering, Request
+from streams.label.teacher.client import TeacherClient
+
+LOG: Final = logging.getLogger("millrace.label.batches")
+FIRST_LOOK_SECONDS: Final = 10.0  # after a batch was sent; each later look half as long again
+LONGEST_LOOK_SECONDS: Final = 300.0
+BUDGET_LOOK_SECONDS: Final = 1.0
+KEPT_SECONDS: Final = 48 * 3600  # batches end within 24 hours; those made earlier hold nothing that is still asked
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class _Sent:
+    """A batch at the endpoint: who asks what of it, and what it said, once it has ended."""
+
+    id: str
+    requests: list[Request] = field(default_factory=list)
+    lines: dict[str, Line] | None = None
+
+
+class Batches:
+    """The requests of one workload that wait, and the batches they are in."""
+
+    def __init__(self, workload: Workload, live: TeacherClient) -> None:
+        """Share the budget and the access of the client that asks call by call."""
+        self._name, self._live, self._field = workload.name, live, f"{live.access.field}.batch"
+        self._endpoint = BatchEndpoint(live.access, workload.teacher.timeout_seconds)
+        self._records = workload.teacher.batch.records
+        self._owner = form.owner(workload)
+        self.answered = self.failed = 0  # lines of batches that ended
+        self._start()
+
+    def _start(self) -> None:
+        self._gathering = Gathering(self._records)
+        self._waiting: set[Request] = set()
+        self._open: set[_Sent] = set()
+        self._known: dict[str, _Sent] = {}  # by custom id: sent before the assignment, and not asked for since
+        self._pause = 0.0  # before the next batch, while none is answered
+        self._not_before = 0.0  # monotonic
+        self._joined = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._sender: asyncio.Task[None] | None = None
+        self._finder: asyncio.Task[None] | None = None
+
+    async def line(self, own: str, data: bytes) -> Line | None:
+        """Wait for what comes of a request, by its custom id; None: its batch ended without it.
+
+        Raises:
+            SettingsError: the endpoint takes no batches, or not with this key.
+        """
+        if self._finder is None:
+            self._finder = self._begin(self._find())
+        await asyncio.shield(self._finder)
+        known = self._known.pop(own, None)
+        if known is not None and known.lines is not None:
+            return known.lines.pop(own, None)
+        request = Request(own, data)
+        self._waiting.add(request)
+        if known is None:
+            self._join([request])
+        else:
+            self._wait_in(known, [request])
+        try:
+            return await request.line
+        finally:
+            self._waiting.discard(request)
+            self._gathering.leave(request)
+            self._count([request], sent=False)
+
+    def forget(self) -> None:
+        """Let go of everything: the partition went elsewhere. What is at the endpoint will be found there."""
+        for task in self._tasks:
+            task.cancel()
+        self._start()
+        self._tell()
+
+    async def close(self) -> None:
+        """End what is under way here; what is at the endpoint goes on."""
+        tasks = list(self._tasks)
+        self.forget()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _join(self, requests: Iterable[Request]) -> None:
+        for request in requests:
+            self._gathering.join(request, time.monotonic())
+        self._joined.set()
+        if self._sender is None or self._sender.done():
+            self._sender = self._begin(self._send_all())
+
+    def _wait_in(self, sent: _Sent, requests: Iterable[Request]) -> None:
+        """Let requests take their lines from a batch, once it has ended."""
+        asked = [request for request in requests if not request.line.done()]
+        self._count(asked, sent=True)
+        sent.requests += asked
+        if sent not in self._open:
+            self._open.add(sent)
+            self._tell()
+            self._begin(self._watch(sent))
+
+    def _close(self, sent: _Sent) -> None:
+        self._open.discard(sent)
+        self._tell()
+
+    async def _find(self) -> None:
+        """Read which requests stand in batches that this workload sent before."""
+        for told in await self._listed():
+            if not told.is_of(self._owner):
+                continue
+            sent, content = _Sent(told.id), await _persist(self._endpoint.content, told.input_file)
+            for own in await asyncio.to_thread(form.custom_ids, content):
+                self._known.setdefault(own, sent)
+        if self._known:
+            LOG.info("%s: %d requests stand in batches sent before", self._name, len(self._known))
+
+    async def _listed(self) -> list[Told]:
+        since = time.time() - KEPT_SECONDS
+        return await _persist(self._endpoint.batches, since)
+
+    async def _send_all(self) -> None:
+        """Send what waits, batch by batch, each when it is due and the budget has room for some of it."""
+        while (seconds := self._gathering.due(time.monotonic())) is not None:
+            seconds = max(seconds, self._not_before - time.monotonic())
+            if seconds > 0:
+                self._joined.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await self._joined.wait()
+                continue
+            requests = self._gathering.take(self._live.room)
+            if requests:
+                await self._send(requests)
+            else:
+                await asyncio.sleep(BUDGET_LOOK_SECONDS)
+
+    async def _send(self, requests: list[Request]) -> None:
+        self._count(requests, sent=True)
+        data = b"".join(request.data for request in requests)
+        try:
+            told = await self._create(await _persist(self._endpoint.upload, data))
+        except TooMuch as error:
+            self._return(requests, str(error), smaller=True)
+            return
+        LOG.info("%s: batch %s holds %d requests", self._name, told.id, len(requests))
+        self._wait_in(_Sent(told.id), requests)
+
+    async def _create(self, file: str) -> Told:
+        """Make a batch, once: where no answer came it may be there nevertheless."""
+        for seconds in _looks():
+            try:
+                return await self._endpoint.create(file, self._owner)
+            except Away:
+                await asyncio.sleep(seconds)
+            found = next((told for told in await self._listed() if told.input_file == file), None)
+            if found is not None:
+                return found
+        raise AssertionError
+
+    async def _watch(self, sent: _Sent) -> None:
+        """Look at a batch until it has ended, and give each request its line."""
+        told: Told | None = None
+        for seconds in _looks():
+            told = await _persist(self._endpoint.batch, sent.id)
+            if told is None or told.ended:
+                break
+            await asyncio.sleep(seconds)
+        if told is not None and told.status == form.FAILED:
+            self._failed(sent, told)
+            return
+        lines: dict[str, Line] = {}
+        for file in told.answer_files if told else ():
+            content = await _persist(self._endpoint.content, file)
+            lines |= await asyncio.to_thread(form.answers, content)
+        self._close(sent)
+        self._judge(sent, lines)
+        sent.lines = lines
+        for request in sent.requests:
+            if not request.line.done():
+                request.line.set_result(lines.pop(request.custom_id, None))
+
+    def _judge(self, sent: _Sent, lines: dict[str, Line]) -> None:
+        """Learn from a batch that ended; after one that answered nobody the next waits."""
+        answered = sum(line.status == 200 for line in lines.values())
+        self.answered += answered
+        self.failed += max(len(sent.requests), len(lines)) - answered
+        if answered:
+            self._pause = 0.0
+            self._gathering.grow()
+        else:
+            self._pause = min(max(2 * self._pause, FIRST_LOOK_SECONDS), LONGEST_LOOK_SECONDS)
+            self._not_before = time.monotonic() + self._pause
+            LOG.warning("%s: batch %s answered nobody; the next goes in %.0f s", self._name, sent.id, self._pause)
+
+    def _failed(self, sent: _Sent, told: Told) -> None:
+        """Send the requests of a batch that was not begun again, where it stood in line behind others.
+
+        Raises:
+            SettingsError: it was not begun for another reason.
+        """
+        said = "; ".join(f"{code}: {message}" for code, message in told.errors) or "no reason"
+        if not any("limit" in code for code, _ in told.errors):
+            raise SettingsError(self._field, sent.id, f"the endpoint refused the batch: {said}")
+        self._close(sent)
+        self._not_before = time.monotonic() + LONGEST_LOOK_SECONDS
+        self._return(sent.requests, said, smaller=not self._open)  # beside others there may only be no room now
+
+    def _return(self, requests: list[Request], why: str, *, smaller: bool) -> None:
+        """Let requests wait for another batch.
+
+        Raises:
+            SettingsError: it should be a smaller one than one of one request.
+        """
+        if smaller:
+            if len(requests) == 1:
+                raise SettingsError(self._field, 1, f"no batch is small enough: {why}")
+            self._gathering.shrink(len(requests))
+        LOG.warning("%s: a batch of %d is sent again: %s", self._name, len(requests), why)
+        self._count(requests, sent=False)
+        self._join(request for request in requests if not request.line.done())
+
+    def _count(self, requests: Iterable[Request], *, sent: bool) -> None:
+        """Keep the budget's count of requests that wait in batches."""
+        for request in requests:
+            self._live.budget.in_batches += sent - request.sent
+            request.sent = sent
+        IN_BATCHES.labels(self._name).set(self._live.budget.in_batches)
+
+    def _tell(self) -> None:
+        BATCHES.labels(self._name).set(len(self._open))
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        """Let every request hear of it where a task failed: none can be answered."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            for request in self._waiting:
+                if not request.line.done():
+                    request.line.set_exception(error)
+
+
+async def _persist(call: Callable[P, Awaitable[T]], *arguments: P.args, **named: P.kwargs) -> T:
+    """Return what the endpoint says, however long it is away."""
+    for seconds in _looks():
+        try:
+            return await call(*arguments, **named)
+        except Away as error:
+            LOG.warning("batches: %s; tried again in %.0f s", error, seconds)
+        await asyncio.sleep(seconds)
+    raise AssertionError
+
+
+def _looks() -> Iterator[float]:
+    """Yield the seconds between looks, without end."""
+    seconds = FIRST_LOOK_SECONDS
+    while True:
+        yield seconds
+        seconds = min(1.5 * seconds, LONGEST_LOOK_SECONDS)

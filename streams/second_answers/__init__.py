@@ -1,0 +1,1 @@
+"""Asking the teacher again: ceilings, suspects and corrections."""

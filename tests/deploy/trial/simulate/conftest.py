@@ -1,0 +1,24 @@
+"""One draw of the newswire that the tests of this room share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy.trial.simulate.traffic import Plan, Planted, traffic
+from schemas.workload import Workload
+
+PLAN = Plan(seed=7, records=6_000)
+
+
+@pytest.fixture(scope="session")
+def newswire() -> Workload:
+    """The demo's workload."""
+    return Workload.parse(Path("workloads/newswire.toml").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def drawn(newswire: Workload) -> list[Planted]:
+    """The demo's phase 1."""
+    return list(traffic(PLAN, newswire))
