@@ -30,6 +30,7 @@ from sklearn.pipeline import FeatureUnion
 from sklearn.svm import LinearSVC
 
 from benchmarks.real_text import real_rows
+from schemas.arrays import Floats
 from schemas.records import Split
 from schemas.sections.label import Select
 from streams.label.selection.chance import choose, cutoff_of
@@ -42,8 +43,6 @@ EVALUATED: Final = 0.3
 BATCH: Final = 256
 MEMBERS: Final = 4
 TARGET: Final = 0.8
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

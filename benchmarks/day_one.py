@@ -33,9 +33,9 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.real_text import real_rows
-from deploy.trial.day_one.bounds import Figure, share_of
+from deploy.trial.day_one.bounds import ShareFigure, share_of
 from deploy.trial.day_one.student import judged, learn, teaching
-from deploy.trial.day_one.survey import Request, survey
+from deploy.trial.day_one.survey import LogRequest, survey
 from deploy.trial.day_one.takeover import takeover
 from deploy.trial.simulate.grammar import Writer
 from deploy.trial.simulate.newswire import classes
@@ -55,8 +55,8 @@ NOW: Final = datetime(2026, 3, 2, tzinfo=UTC)
 class Halves:
     """What the report said of the first half, and what the second half was like."""
 
-    agreement: Figure
-    covered: Figure | None  # None: no threshold was chosen
+    agreement: ShareFigure
+    covered: ShareFigure | None  # None: no threshold was chosen
     all_rows: dict[str, float]  # realised: agreement, coverage, agreement of what is answered
     new_clusters: dict[str, float]
 
@@ -113,7 +113,7 @@ def halves(pairs: Sequence[tuple[str, str]], workload: Workload, wished: float, 
     limit = taken.threshold.confidence if taken.threshold else float("inf")
     known = {request.cluster for request in log}
 
-    def realised(requests: list[Request]) -> dict[str, float]:
+    def realised(requests: list[LogRequest]) -> dict[str, float]:
         said = learnt.say(requests)
         through = said.confidence >= limit
         return {

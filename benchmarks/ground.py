@@ -18,7 +18,7 @@ from deploy.edge.topics.clients import producer, topic_name
 from deploy.infra.kafka.embedded import EmbeddedKafka
 from deploy.infra.kafka.topics import apply, delete
 from deploy.trial.simulate.forms import Wire
-from deploy.trial.simulate.traffic import Plan, traffic
+from deploy.trial.simulate.traffic import TrafficPlan, traffic
 from schemas.errors import Unavailable
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, TRAFFIC
@@ -51,7 +51,7 @@ def draw(records: int, seed: int, workloads: int = 1, *, answered: bool = False)
         workloads: how many.
         answered: each carries a recorded answer, so that no teacher is asked.
     """
-    answers = 1.0 if answered else Plan.answers
+    answers = 1.0 if answered else TrafficPlan.answers
     flows = [_flow(name, seed + 100 * number, answers) for number, name in enumerate(workload_names(workloads))]
     return list(itertools.islice(itertools.chain.from_iterable(zip(*flows, strict=True)), records))
 
@@ -61,7 +61,7 @@ def _flow(name: str, seed: int, answers: float) -> Iterator[Wire]:
     workload = _workload(name)
     for number in itertools.count():
         more, phase = divmod(number, _PHASES)
-        for planted in traffic(Plan(seed + more, phase + 1, _PHASE_RECORDS, answers), workload):
+        for planted in traffic(TrafficPlan(seed + more, phase + 1, _PHASE_RECORDS, answers), workload):
             yield planted.wire
 
 

@@ -20,7 +20,6 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import t
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import f1_score
@@ -28,13 +27,12 @@ from sklearn.pipeline import FeatureUnion
 from sklearn.svm import LinearSVC
 
 from benchmarks.real_text import real_rows
+from schemas.arrays import Ints
 from trainers.label_errors import out_of_fold, suspects
 
 RATES: Final = (0.0, 0.1, 0.2, 0.3)
 REPEATS: Final = 0.5
 TREATMENTS: Final = ("as they are", "dropped", "asked again", "uniform again")
-
-Ints = NDArray[np.int64]
 
 
 class Teacher:

@@ -19,7 +19,6 @@ from typing import Any, Final
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.commits import watching
 from benchmarks.contenders import MILLRACE, TO_THE_WINDOW, running
@@ -28,6 +27,7 @@ from benchmarks.outcomes import Arrival, reading
 from benchmarks.peers.curation import ENDINGS
 from deploy.edge.topics.clients import topic_name
 from deploy.trial.simulate.forms import Wire
+from schemas.arrays import Floats
 from schemas.codec import decode
 from schemas.records import CuratedRecord, LabelRecord
 from schemas.rules.partition import partition_of
@@ -39,8 +39,6 @@ PROMISED_MS: Final = {"curated": 250.0, "window": 600.0}  # p99 at PROMISED_RATE
 PROMISED_RATE: Final = 1_000
 _DRAWS: Final = 1_000
 _QUANTILES: Final = (0.50, 0.99)
-
-Floats = NDArray[np.float64]
 
 
 def quantiles(due: Floats, late: Floats, seed: int) -> list[Interval]:

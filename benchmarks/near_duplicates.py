@@ -26,7 +26,7 @@ import orjson
 
 from deploy.trial.simulate.grammar import Writer
 from deploy.trial.simulate.newswire import classes
-from deploy.trial.simulate.traffic import Plan, traffic
+from deploy.trial.simulate.traffic import TrafficPlan, traffic
 from schemas.records import DiscardReason
 from schemas.rules.normalise import normalise
 from schemas.rules.privacy.redact import redact
@@ -98,7 +98,7 @@ def planted(seeds: int, records: int) -> dict[str, Any]:
     due: Counter[str] = Counter()
     true = said = 0
     for seed in range(seeds):
-        entries = [one.entry for one in traffic(Plan(seed=seed, records=records), workload) if one.truth]
+        entries = [one.entry for one in traffic(TrafficPlan(seed=seed, records=records), workload) if one.truth]
         texts = {entry.id: normalise(redact(entry.text or "").text) for entry in entries}
         origin = {entry.id: entry.of or entry.id for entry in entries}
         found = put(DuplicateIndex(SIMILARITY, 200_000), list(texts.items()))

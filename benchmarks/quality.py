@@ -21,7 +21,7 @@ from benchmarks.headlines import HEADLINES
 from benchmarks.real_text import FOLDER, real_texts
 from schemas.rules.ngrams import NgramForm
 from schemas.sections.intake import Quality
-from streams.curate.classifier import Classifier
+from streams.curate.classifier import QualityClassifier
 from streams.curate.enrich import enrich_all
 from streams.curate.language import languages_of
 from streams.curate.quality import QualityFilter
@@ -51,7 +51,7 @@ def microseconds(work: Callable[[], object], texts: int) -> float:
 
 
 def rules() -> None:
-    model = Classifier(FORM, np.zeros(2**FORM.bits, dtype=np.float32), 1.0, 0.5)
+    model = QualityClassifier(FORM, np.zeros(2**FORM.bits, dtype=np.float32), 1.0, 0.5)
     plain, scored = QualityFilter(Quality()), QualityFilter(Quality(), model)
     print("microseconds a text: enrichment, default rules, and a classifier of character 2-5 grams besides")
     short = refused_short = 0

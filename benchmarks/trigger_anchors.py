@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.triggers.teacher_drift import Answers, verdict
+from streams.triggers.teacher_drift import AnchorAnswers, verdict
 
 ANCHORS: Final = 100
 LIMIT: Final = 0.10
@@ -47,7 +47,7 @@ def alarm(seed: int, rounds: int, swapped: float = 0.0) -> int | None:
     reference, *later = answers(seed, rounds, swapped)
     for look, said in enumerate(later, start=1):
         changed = int((said != reference).sum())
-        state = Answers(round=_BEGUN, look=look, anchors=ANCHORS, changed=changed)
+        state = AnchorAnswers(round=_BEGUN, look=look, anchors=ANCHORS, changed=changed)
         if verdict(state, alpha=ALPHA, limit=LIMIT).fired:
             return look
     return None

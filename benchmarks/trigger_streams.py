@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.trial.simulate.traffic import Plan, traffic
+from deploy.trial.simulate.traffic import TrafficPlan, traffic
 from schemas.sections.triggers import Triggers
 from schemas.workload import Workload
 from streams.triggers.seen import Seen, buckets
@@ -52,7 +52,7 @@ Shift = Callable[[np.random.Generator, Draw, int], Draw]
 def pool() -> tuple[Workload, NDArray[np.int64], list[NDArray[np.int64]]]:
     """Return the workload, and class and words of 4,000 newswire headlines."""
     workload = Workload.parse(WORKLOAD.read_bytes())
-    plan = Plan(seed=13, records=4_000, answers=0, duplicates=0, near_duplicates=0, pii=0, poison=0)
+    plan = TrafficPlan(seed=13, records=4_000, answers=0, duplicates=0, near_duplicates=0, pii=0, poison=0)
     entries = [one.entry for one in traffic(plan, workload)]
     numbers = np.array([workload.labels.index(entry.label or "") for entry in entries])
     return workload, numbers, [buckets(entry.text or "") for entry in entries]

@@ -169,7 +169,7 @@ def snapshots(folder: Path, rounds: int) -> tuple[Spread, int]:
     of = workload(_OFFERED, _OFFERED)
     store.write([Labelled(0, at, record) for at, record in enumerate(labels(of, _OFFERED, 2))], _TOPIC)
 
-    def take(epoch: int) -> snapshot.Snapshot:
+    def take(epoch: int) -> snapshot.WrittenSnapshot:
         rows = select(store, of, 0, _OFFERED, training_limits(store, of, 0, _OFFERED))
         return snapshot.write(folder / "snapshots", of, rows, epoch=epoch, partition=0, below=_OFFERED)
 

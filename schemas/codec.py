@@ -131,7 +131,7 @@ def from_datum(record: type[R], datum: Mapping[str, Any]) -> R:
 
 def _made(record: type[R], datum: dict[str, Any]) -> R:
     """Return the typed record of a datum that is known to be whole, for its schema's reader filled it."""
-    return record.whole(**_converted(record, datum, _made))
+    return record.unchecked(**_converted(record, datum, _made))
 
 
 def _converted(record: type[Record], values: dict[str, Any], make: Callable[..., Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ class Record:
     """Root of every record: a value of a topic, or a part of one."""
 
     @classmethod
-    def whole(cls, **values: Any) -> Self:
+    def unchecked(cls, **values: Any) -> Self:
         """Return a record of the values of all its fields, unchecked.
 
         For the hot path: a frozen class's own `__init__` sets each field through `object.__setattr__`, 5.5 us for a

@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from deploy.edge.process.settings import Settings
-
-Seconds = Annotated[float, Field(gt=0)]
+from schemas.sections.section import Seconds
 
 
 class WorkerSettings(Settings):

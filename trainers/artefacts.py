@@ -24,11 +24,11 @@ from peft import get_peft_model_state_dict
 from safetensors.torch import save_file
 
 from deploy.edge.stores.base_models import base_digest
+from schemas.arrays import Floats
 from schemas.errors import ContractError
 from schemas.job import JobSpec
 from schemas.manifest import MANIFEST, AdapterManifest, FileDigest, canonical
 from schemas.rules.statistics.calibration import to_probabilities
-from trainers.snapshot import Floats
 from trainers.students.encoder import HEAD, POOLING, TARGETS, EncoderStudent, load_student
 
 PROBES: Final = "probes.json"

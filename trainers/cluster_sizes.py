@@ -22,7 +22,7 @@ from schemas.topics import DISCARDED, LABELS
 from trainers.launchers.protocol import DUPLICATES
 
 
-class Duplicates:
+class ClusterSizes:
     """Counts in a thread, beside the dispatcher's loop: millions of records take minutes."""
 
     def __init__(self, settings: Settings) -> None:

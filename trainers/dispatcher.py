@@ -33,13 +33,13 @@ from schemas.ids import run_id
 from schemas.job import JobSpec
 from schemas.rules.statistics.ceiling import check_target
 from trainers import metrics
-from trainers.cluster_sizes import Duplicates
+from trainers.cluster_sizes import ClusterSizes
 from trainers.folder_lock import hold
 from trainers.launchers.local import LocalLauncher
 from trainers.launchers.protocol import JOB, Launcher
 from trainers.promotion import numbered, promotion_of
-from trainers.run_folder import Line, failure_in, finished_in, last_line
-from trainers.topics import ENDED, Ledger
+from trainers.run_folder import ProgressLine, failure_in, finished_in, last_line
+from trainers.topics import ENDED, RunTopics
 
 ATTEMPTS: Final = 3
 _LOG_LINES: Final = 15
@@ -65,7 +65,7 @@ class Run:
     partition: int
     offset: int
     started: bool = False  # STARTED of the current attempt is published
-    shown: Line | None = None
+    shown: ProgressLine | None = None
     shown_at: float = 0.0
 
 
@@ -93,7 +93,7 @@ class Dispatcher:
     def __init__(self, settings: Settings, launcher: Launcher, now: Callable[[], datetime]) -> None:
         self._launcher, self._now = launcher, now
         self._folder = settings.state_dir.resolve() / "dispatcher" / "runs"
-        self._ledger, self._duplicates = Ledger(settings), Duplicates(settings)
+        self._ledger, self._duplicates = RunTopics(settings), ClusterSizes(settings)
         self._runs: dict[str, Run] = {}
         self._offsets = Offsets()
         self._turned = time.monotonic()

@@ -15,8 +15,9 @@ from typing import Final
 import numpy as np
 from scipy.stats import binomtest
 
+from schemas.arrays import Floats, Ints
 from schemas.rules.statistics.intervals import ClusterBootstrap, Interval, interval
-from trainers.snapshot import Floats, Ints, Rows
+from trainers.snapshot import Rows
 
 BINS: Final = 10  # of the calibration error
 
@@ -78,7 +79,7 @@ class Evaluator:
         self.class_rows = np.bincount(test.labels, minlength=labels)
         self._one_each = np.unique(np.asarray(test.clusters, dtype=object).astype(str), return_index=True)[1]
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return what the figures rest on, in words."""
         rows = f"{len(self.test)} test rows, effective n = {self.bootstrap.effective_n:.0f}"
         if self.by_requests is None:

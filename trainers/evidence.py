@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from schemas.arrays import Floats, Ints
 from schemas.errors import MillraceError
 from schemas.events import (
     Artifact,
@@ -39,9 +40,9 @@ from schemas.manifest import canonical
 from schemas.rules.statistics.intervals import METHOD, Interval
 from trainers.artefacts import Published
 from trainers.evaluate import Comparison, Evaluator, Scores
-from trainers.gate import POLICY, GateVerdict
+from trainers.gate import POLICY, GateDecision
 from trainers.launchers.protocol import DUPLICATES
-from trainers.snapshot import Floats, Ints, Rows, Snapshot
+from trainers.snapshot import Rows, Snapshot
 
 EVIDENCE: Final = "evidence.json"
 FAILED: Final = "failed.json"
@@ -79,7 +80,7 @@ def metrics_of(role: str, scores: Scores, evaluator: Evaluator, labels: list[str
 def evaluation_of(
     snapshot: Snapshot,
     metrics: list[Metric],
-    verdict: GateVerdict,
+    verdict: GateDecision,
     comparison: Comparison,
     champion: tuple[str, list[Metric]] | None,
 ) -> Evaluation:
@@ -106,7 +107,7 @@ def evaluation_of(
     )
 
 
-def decision_of(job: JobSpec, verdict: GateVerdict) -> Decision:
+def decision_of(job: JobSpec, verdict: GateDecision) -> Decision:
     """Return the decision part."""
     return Decision(
         outcome=PromotionDecision[verdict.outcome.name],

@@ -20,7 +20,7 @@ POLICY: Final = "millrace-gate/1"
 VETO_ALPHA: Final = 0.05  # over all judged classes, by Holm
 
 
-class Outcome(StrEnum):
+class GateOutcome(StrEnum):
     """What the gate decides."""
 
     PROMOTE = "promote"
@@ -29,23 +29,23 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Reason:
+class GateReason:
     """One reason with the number it rests on."""
 
     code: str
     text: str
     observed: float
     limit: float
-    verdict: Outcome
+    verdict: GateOutcome
 
 
 @dataclass(frozen=True)
-class GateVerdict:
+class GateDecision:
     """The decision."""
 
-    outcome: Outcome
+    outcome: GateOutcome
     mode: str  # absolute, superiority or refresh
-    reasons: list[Reason]
+    reasons: list[GateReason]
     not_judged: list[str]
 
 
@@ -60,7 +60,7 @@ class Evidence:
     against_champion: Comparison | None = None
 
 
-def decide(spec: GateSpec, labels: Sequence[str], evidence: Evidence) -> GateVerdict:
+def decide(spec: GateSpec, labels: Sequence[str], evidence: Evidence) -> GateDecision:
     """Decide on one student."""
     judged = [label for label in labels if evidence.class_rows.get(label, 0) >= spec.class_rows]
     reasons = [_enough(spec, evidence, judged)]
@@ -78,52 +78,59 @@ def decide(spec: GateSpec, labels: Sequence[str], evidence: Evidence) -> GateVer
         limit = 0.0 if mode == "superiority" else -spec.margin
         reasons.append(_above("champion", "macro-F1 minus the champion's", difference, limit))
         reasons += _vetoes(labels, judged, evidence.against_champion)
-    return GateVerdict(_worst(reasons), mode, reasons, [label for label in labels if label not in judged])
+    return GateDecision(_worst(reasons), mode, reasons, [label for label in labels if label not in judged])
 
 
-def _enough(spec: GateSpec, evidence: Evidence, judged: Sequence[str]) -> Reason:
+def _enough(spec: GateSpec, evidence: Evidence, judged: Sequence[str]) -> GateReason:
     present = sum(1 for rows in evidence.class_rows.values() if rows)
     if present < 2:
-        return Reason(
+        return GateReason(
             "classes", f"{present} classes have test rows; two are needed",
-            float(present), 2.0, Outcome.INSUFFICIENT_EVIDENCE,
+            float(present), 2.0, GateOutcome.INSUFFICIENT_EVIDENCE,
         )  # fmt: skip
     enough = evidence.effective_n >= spec.class_rows
-    return Reason(
-        "rows", f"{evidence.effective_n:.0f} effective test rows, {len(judged)} of {present} classes judged",
-        evidence.effective_n, float(spec.class_rows), Outcome.PROMOTE if enough else Outcome.INSUFFICIENT_EVIDENCE,
-    )  # fmt: skip
+    return GateReason(
+        "rows",
+        f"{evidence.effective_n:.0f} effective test rows, {len(judged)} of {present} classes judged",
+        evidence.effective_n,
+        float(spec.class_rows),
+        GateOutcome.PROMOTE if enough else GateOutcome.INSUFFICIENT_EVIDENCE,
+    )
 
 
-def _above(code: str, what: str, found: Interval, limit: float, *, touching: bool = False) -> Reason:
+def _above(code: str, what: str, found: Interval, limit: float, *, touching: bool = False) -> GateReason:
     """Judge an interval against a limit that it must lie above (or, touching, may start at)."""
     shown = f"{what} {found.value:.3f} (95 % {found.low:.3f} to {found.high:.3f})"
     if found.low > limit or (touching and found.low == limit):
-        return Reason(code, f"{shown} is above {limit:.3f}", found.low, limit, Outcome.PROMOTE)
+        return GateReason(code, f"{shown} is above {limit:.3f}", found.low, limit, GateOutcome.PROMOTE)
     if found.high < limit:
-        return Reason(code, f"{shown} is below {limit:.3f}", found.high, limit, Outcome.REJECT)
-    return Reason(code, f"{shown} does not exclude {limit:.3f}", found.low, limit, Outcome.INSUFFICIENT_EVIDENCE)
+        return GateReason(code, f"{shown} is below {limit:.3f}", found.high, limit, GateOutcome.REJECT)
+    return GateReason(
+        code, f"{shown} does not exclude {limit:.3f}", found.low, limit, GateOutcome.INSUFFICIENT_EVIDENCE
+    )
 
 
-def _vetoes(labels: Sequence[str], judged: Sequence[str], comparison: Comparison) -> list[Reason]:
+def _vetoes(labels: Sequence[str], judged: Sequence[str], comparison: Comparison) -> list[GateReason]:
     tests = {label: comparison.classes[labels.index(label)] for label in judged}
     adjusted = dict(zip(tests, holm([test.p_worse for test in tests.values()]), strict=True))
     return [
-        Reason(
+        GateReason(
             "class_worse",
             f"{label}: right {test.better} times where the champion is wrong, wrong {test.worse} times",
             adjusted[label],
             VETO_ALPHA,
-            Outcome.REJECT,
+            GateOutcome.REJECT,
         )
         for label, test in tests.items()
         if adjusted[label] < VETO_ALPHA
     ]
 
 
-def _worst(reasons: Sequence[Reason]) -> Outcome:
+def _worst(reasons: Sequence[GateReason]) -> GateOutcome:
     """Too little to judge by comes first, then harm, then doubt."""
-    if reasons[0].verdict is not Outcome.PROMOTE:
-        return Outcome.INSUFFICIENT_EVIDENCE
+    if reasons[0].verdict is not GateOutcome.PROMOTE:
+        return GateOutcome.INSUFFICIENT_EVIDENCE
     verdicts = {reason.verdict for reason in reasons}
-    return next((one for one in (Outcome.REJECT, Outcome.INSUFFICIENT_EVIDENCE) if one in verdicts), Outcome.PROMOTE)
+    return next(
+        (one for one in (GateOutcome.REJECT, GateOutcome.INSUFFICIENT_EVIDENCE) if one in verdicts), GateOutcome.PROMOTE
+    )

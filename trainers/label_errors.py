@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 from sklearn.svm import LinearSVC
 
+from schemas.arrays import Floats, Ints
 from schemas.rules.statistics.calibration import fit_temperature, to_probabilities
-from trainers.snapshot import Floats, Ints
 
 FOLDS: Final = 4
 _ABSENT: Final = -5.0  # score of a class without rows to learn from: a support vector's are mostly above -2

@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from deploy.edge.stores.base_models import base_digest, find_base
 from deploy.edge.stores.object_store import fetched
 from schemas import ids
+from schemas.arrays import Floats
 from schemas.errors import BadInput, ContractError, MillraceError, Unavailable
 from schemas.events import BaseModel, Lineage, StudentForm
 from schemas.ids import digest
@@ -33,7 +34,7 @@ from trainers.evaluate import Evaluator
 from trainers.gate import Evidence, decide
 from trainers.label_errors import out_of_fold, suspects
 from trainers.progress import Progress
-from trainers.snapshot import Floats, load_snapshot
+from trainers.snapshot import load_snapshot
 from trainers.students.encoder import EncoderStudent, UntunedBase, load_student
 from trainers.students.linear import LinearStudent
 
@@ -84,7 +85,7 @@ def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress, snapshots:
 
     # 5 All of them on the same rows and draws.
     evaluator = Evaluator(test, len(job.labels), job.student.seed, duplicates=evidence.duplicates_in(out))
-    progress.say("evaluate", message=evaluator.told())
+    progress.say("evaluate", message=evaluator.summary())
     scores = {role: evaluator.scores(found) for role, found in students.items()}
     metrics = {role: evidence.metrics_of(role, found, evaluator, job.labels) for role, found in scores.items()}
     against = {

@@ -14,7 +14,7 @@ _TAIL_BYTES: Final = 65_536  # some 500 lines: from the last step of training to
 
 
 @dataclass(frozen=True)
-class Line:
+class ProgressLine:
     """One line of progress, with the loss of the last step that was said up to it."""
 
     phase: str
@@ -35,13 +35,13 @@ def failure_in(folder: Path) -> str | None:
     return None if found is None else str(found.get("message"))
 
 
-def last_line(folder: Path) -> Line | None:
+def last_line(folder: Path) -> ProgressLine | None:
     """Return the last whole line of progress. A run whose training is over keeps the loss it ended with."""
     try:
         with (folder / _PROGRESS).open("rb") as lines:
             lines.seek(max(0, lines.seek(0, 2) - _TAIL_BYTES))
             whole = lines.read().split(b"\n")[:-1]
-        said = (Line(**json.loads(line)) for line in reversed(whole))
+        said = (ProgressLine(**json.loads(line)) for line in reversed(whole))
         last = next(said, None)
         if last is None or last.loss is not None:
             return last

@@ -8,17 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from pyarrow import parquet
 
+from schemas.arrays import Floats, Ints
 from schemas.errors import BadInput, ContractError
 from schemas.manifest import MANIFEST, ROWS, SnapshotManifest, rows_digest
 from schemas.records import Split
 
 _REMEDY: Final = "wait for more labels, or widen the window (window.age_days, splits.*)"
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ R = TypeVar("R", bound=Record)
 
 
 @dataclass
-class Known:
+class KnownRuns:
     """What the topics say about earlier runs."""
 
     runs: dict[str, TrainingRun] = field(default_factory=dict)  # run id -> its last state
@@ -41,7 +41,7 @@ class Known:
     events: set[str] = field(default_factory=set)
 
 
-class Ledger:
+class RunTopics:
     """Reads requests, writes runs and events."""
 
     def __init__(self, settings: Settings) -> None:
@@ -57,7 +57,7 @@ class Ledger:
             max_request_size=4_000_000,
         )  # fmt: skip
 
-    async def start(self) -> Known:
+    async def start(self) -> KnownRuns:
         """Fence any other dispatcher, read what the topics say, and stand at the first unsettled request.
 
         Raises:
@@ -65,7 +65,7 @@ class Ledger:
         """
         await asyncio.to_thread(self._framing.register, (topics.TRAINING_RUNS, topics.MODEL_PROMOTION))
         await self._producer.start()
-        known = Known()
+        known = KnownRuns()
         for run in await self._read_all(topics.TRAINING_RUNS, TrainingRun):
             known.runs[run.run_id] = run
         for event in await self._read_all(topics.MODEL_PROMOTION, ModelPromotion):

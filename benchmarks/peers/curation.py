@@ -119,7 +119,7 @@ def _id_of(message: Message, record: TrafficRecord) -> str:
     return ids.record_id(record.workload, record.id, *first_place(message.headers, message.partition, message.offset))
 
 
-def _clean(message: Message, record: TrafficRecord, found: chat.Found, rules: _Rules) -> _Clean:
+def _clean(message: Message, record: TrafficRecord, found: chat.FoundText, rules: _Rules) -> _Clean:
     redacted = redact(found.text, rules.redactor.policy(record.source))
     text = normalise(redacted.text)
     told = enrich(text, language.languages_of([text])[0] if rules.wants_language else None)
@@ -169,7 +169,7 @@ def _record(
     source, propensity = cleaned(record.source, policy) or "", record.propensity
     if vote_on is None:
         propensity = blend.propensity(propensity, source, rules.workload.blend, audit=record.audit)
-    return CuratedRecord.whole(
+    return CuratedRecord.unchecked(
         record_id=clean.record_id,
         kind=CuratedKind.RECORD if vote_on is None else CuratedKind.VOTE,
         workload=record.workload,

@@ -18,7 +18,7 @@ _NOT_FOR_STUDENTS: Final = ("tools", "functions", "response_format", "audio", "m
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundText:
     """The text of a request that follows the workload's template."""
 
     text: str
@@ -37,7 +37,7 @@ def template_fingerprint(workload: Workload) -> str:
     return digest("template", workload.request.system or "", workload.request.prompt)
 
 
-def find_text(workload: Workload, request: Mapping[str, Any]) -> Found | Ineligible:
+def find_text(workload: Workload, request: Mapping[str, Any]) -> FoundText | Ineligible:
     """Find the workload's text in a chat-completion request, or say why a student may not answer it."""
     reason = _refused_parameter(request) or _refused_messages(workload, request.get("messages"))
     if reason:
@@ -46,7 +46,7 @@ def find_text(workload: Workload, request: Mapping[str, Any]) -> Found | Ineligi
     before, after = workload.request.prompt.split(TEXT)
     if not (prompt.startswith(before) and prompt.endswith(after) and len(prompt) > len(before) + len(after)):
         return Ineligible("template")
-    return Found(prompt[len(before) : len(prompt) - len(after)], template_fingerprint(workload))
+    return FoundText(prompt[len(before) : len(prompt) - len(after)], template_fingerprint(workload))
 
 
 def _refused_parameter(request: Mapping[str, Any]) -> str | None:

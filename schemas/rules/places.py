@@ -9,14 +9,15 @@ choose a record's id.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 REKEYED_HEADER: Final = "millrace-rekeyed-from"
 REPLAYED_HEADER: Final = "millrace-replayed-from"
 
-Place = tuple[int, int]  # partition and offset, within one topic
-Headers = Iterable[tuple[str, bytes | None]]
+PartitionOffset = tuple[int, int]  # partition and offset, within one topic
+TopicOffset = tuple[str, int, int]  # topic, partition and offset
+Headers = Sequence[tuple[str, bytes | None]]
 
 _PLACE = re.compile(rb"(\d{1,9}):(\d{1,18})")
 
@@ -26,13 +27,13 @@ def place_header(partition: int, offset: int) -> bytes:
     return f"{partition}:{offset}".encode()
 
 
-def place_in(value: bytes | None) -> Place | None:
+def place_in(value: bytes | None) -> PartitionOffset | None:
     """Return the place a header's value names, or None where it names none: an application may send anything."""
     found = _PLACE.fullmatch(value or b"")
     return (int(found[1]), int(found[2])) if found else None
 
 
-def passages(headers: Headers) -> list[tuple[str, Place]]:
+def passages(headers: Headers) -> list[tuple[str, PartitionOffset]]:
     """Return the (header, place) of each time the record was written again, oldest first."""
     return [
         (name, place)
@@ -41,7 +42,7 @@ def passages(headers: Headers) -> list[tuple[str, Place]]:
     ]
 
 
-def first_place(headers: Headers, partition: int, offset: int) -> Place:
+def first_place(headers: Headers, partition: int, offset: int) -> PartitionOffset:
     """Return where a record that stands at a place stood at first: its id, where it has none of its own, goes by that.
 
     Args:
@@ -53,7 +54,7 @@ def first_place(headers: Headers, partition: int, offset: int) -> Place:
     return found[0][1] if found else (partition, offset)
 
 
-def replayed_from(headers: Headers) -> Place | None:
+def replayed_from(headers: Headers) -> PartitionOffset | None:
     """Return the place of which this record is a replay; None for any other."""
     found = passages(headers)
     return found[-1][1] if found and found[-1][0] == REPLAYED_HEADER else None

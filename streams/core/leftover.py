@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from streams.core.membership import Place, Taken
+from streams.core.membership import SourcePartition, Taken
 from streams.core.stage import Message
 
 NOTHING: Final = Taken([], None, {})
@@ -19,7 +19,7 @@ def without(messages: Sequence[Message], left: Sequence[Message]) -> Sequence[Me
     return [message for message in messages if (message.topic.name, message.partition, message.offset) not in waiting]
 
 
-def joined(left: Taken, taken: Taken | None, metadata: Any, place: Callable[[Message], Place]) -> Taken:
+def joined(left: Taken, taken: Taken | None, metadata: Any, place: Callable[[Message], SourcePartition]) -> Taken:
     """Return one batch: what was left, then what was consumed since.
 
     Each partition keeps the epoch it was consumed under. What was left of one that has changed hands since is dropped:

@@ -19,7 +19,7 @@ _LOOK_SECONDS: Final = 1.0
 log = logging.getLogger("millrace.worker.liveness")
 
 
-class Progress:
+class StageProgress:
     """When one stage last got anywhere."""
 
     def __init__(self, stage: str, stall_seconds: float) -> None:
@@ -67,12 +67,12 @@ class Progress:
         return f"{self.stage}: no progress for {still:.0f} s with {self._lag} records waiting"
 
 
-def healthy(progress: Sequence[Progress]) -> str | None:
+def healthy(progress: Sequence[StageProgress]) -> str | None:
     """Return what stands still, for /healthz."""
     return next((wrong for one in progress if (wrong := one.stalled())), None)
 
 
-def watch(progress: Sequence[Progress]) -> None:
+def watch(progress: Sequence[StageProgress]) -> None:
     """End the process when a stage stalls."""
 
     def look() -> None:

@@ -25,7 +25,7 @@ from streams.core.stage import Message, Stage
 from streams.core.transaction import WorkerFailed
 from streams.settings import WorkerSettings
 
-Place = tuple[str, int]  # a topic's name on the cluster, and a partition
+SourcePartition = tuple[str, int]  # a topic's name on the cluster, and a partition
 
 _FIRST_SECONDS: Final = 0.5  # to wait for a first record: it is handed over at once
 _FILL_SECONDS: Final = 0.02  # to wait for more after a large batch: the next is to be large too
@@ -49,7 +49,7 @@ class Taken:
 
     messages: list[Message]
     metadata: Any
-    epochs: dict[Place, int]
+    epochs: dict[SourcePartition, int]
 
 
 class Membership:
@@ -61,10 +61,10 @@ class Membership:
         self._topics = {topic_name(settings, topic): topic for topic in stage.sources}
         self._names = {topic: name for name, topic in self._topics.items()}
         self._eager = len(self._topics) > 1  # range keeps partition n of all sources together; it revokes all at once
-        self.epochs: Counter[Place] = Counter()
-        self._ours: set[Place] = set()
-        self._resting: set[Place] = set()  # ours, not rebuilt yet
-        self._held: set[Place] = set()  # ours, rebuilt, and not to be fetched for now
+        self.epochs: Counter[SourcePartition] = Counter()
+        self._ours: set[SourcePartition] = set()
+        self._resting: set[SourcePartition] = set()  # ours, not rebuilt yet
+        self._held: set[SourcePartition] = set()  # ours, rebuilt, and not to be fetched for now
         self._gone: set[int] = set()
         self._paused = False
         self._busy = False
@@ -134,33 +134,33 @@ class Membership:
         """Return the group metadata that fences what is settled with it."""
         return self._consumer.consumer_group_metadata()
 
-    def place(self, message: Message) -> Place:
+    def place(self, message: Message) -> SourcePartition:
         """Return where a message came from."""
         return self._names[message.topic], message.partition
 
-    def owned(self, place: Place) -> bool:
+    def owned(self, place: SourcePartition) -> bool:
         """Tell whether the partition is ours and rebuilt."""
         return place in self._ours and place not in self._resting
 
-    def epochs_of(self, places: Iterable[Place]) -> dict[Place, int]:
+    def epochs_of(self, places: Iterable[SourcePartition]) -> dict[SourcePartition, int]:
         """Return the ownership epochs of partitions as they are now."""
         return {place: self.epochs[place] for place in places}
 
-    def unchanged(self, place: Place, epochs: Mapping[Place, int]) -> bool:
+    def unchanged(self, place: SourcePartition, epochs: Mapping[SourcePartition, int]) -> bool:
         """Tell whether the partition is ours as it was under those epochs."""
         return self.owned(place) and self.epochs[place] == epochs[place]
 
-    def last_of_each(self, messages: Sequence[Message]) -> dict[Place, Message]:
+    def last_of_each(self, messages: Sequence[Message]) -> dict[SourcePartition, Message]:
         """Return the last message of each partition."""
         places = len({message.partition for message in messages}) * len(self._topics)
-        found: dict[Place, Message] = {}
+        found: dict[SourcePartition, Message] = {}
         for message in reversed(messages):
             found.setdefault(self.place(message), message)
             if len(found) == places:
                 break
         return found
 
-    def ends_of(self, messages: Sequence[Message]) -> dict[Place, int]:
+    def ends_of(self, messages: Sequence[Message]) -> dict[SourcePartition, int]:
         """Return, for each partition, the offset after its last message: `position` would tell what is prefetched."""
         return {place: last.offset + 1 for place, last in self.last_of_each(messages).items()}
 
@@ -168,7 +168,7 @@ class Membership:
         """Tell whether nothing waits to be rebuilt."""
         return not self._resting
 
-    def places(self, number: int) -> list[Place]:
+    def places(self, number: int) -> list[SourcePartition]:
         """Return the partitions of one number, over all sources."""
         return [(name, number) for name in self._topics]
 
@@ -182,7 +182,7 @@ class Membership:
         numbers = {number for _, number in self._resting}
         return sorted(n for n in numbers if all(place in self._ours for place in self.places(n)))
 
-    def committed(self, places: Iterable[Place]) -> dict[Place, int] | None:
+    def committed(self, places: Iterable[SourcePartition]) -> dict[SourcePartition, int] | None:
         """Return the group's offsets, or None while they do not answer (a transaction over them is still open).
 
         Raises:
@@ -205,7 +205,7 @@ class Membership:
                 )
         return {(answer.topic, answer.partition): answer.offset for answer in answers}
 
-    def start(self, offsets: Mapping[Place, int]) -> bool:
+    def start(self, offsets: Mapping[SourcePartition, int]) -> bool:
         """Go on from the offsets: their state is rebuilt. False while the client is not there yet: poll, and ask again.
 
         A client takes up new partitions only when no rebalance is under way, which polling may have to finish.
@@ -240,7 +240,7 @@ class Membership:
             self._paused = False
             self._consumer.resume([TopicPartition(*place) for place in self._ours - self._resting - self._held])
 
-    def lag(self) -> dict[Place, int]:
+    def lag(self) -> dict[SourcePartition, int]:
         """Return the records not yet consumed, as the broker counts them now.
 
         One question for all partitions on a connection of its own: on the consumer's each would wait behind a fetch,
@@ -281,10 +281,10 @@ class Membership:
             self._consumer.pause([TopicPartition(*place) for place in fresh])
             self._consumer.resume([TopicPartition(*place) for place in let_go & (self._ours - self._resting)])
 
-    def _taken(self, raw: list[Any], before: Mapping[Place, int]) -> Taken:
+    def _taken(self, raw: list[Any], before: Mapping[SourcePartition, int]) -> Taken:
         """Return what is sound of consumed records; a rebalance served on the way may have taken some of them."""
         messages: list[Message] = []
-        ours: dict[Place, bool] = {}
+        ours: dict[SourcePartition, bool] = {}
         topics = self._topics
         for one in raw:
             if one.error() is not None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from schemas.records import Origin
-from schemas.rules.places import REKEYED_HEADER, Place, passages
+from schemas.rules.places import REKEYED_HEADER, PartitionOffset, passages
 from schemas.topics import GOLD
 from streams.core.stage import Message, Output
 
@@ -43,5 +43,5 @@ def ended(output: Output) -> _Full | None:
     origin = getattr(output.record, "origin", None)
     if isinstance(origin, Origin):
         return (origin.topic, origin.partition, origin.offset)
-    sent_on: list[Place] = [place for name, place in passages(output.headers)[-1:] if name == REKEYED_HEADER]
+    sent_on: list[PartitionOffset] = [place for name, place in passages(output.headers)[-1:] if name == REKEYED_HEADER]
     return (output.topic.name, *sent_on[0]) if sent_on else None

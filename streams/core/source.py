@@ -39,8 +39,8 @@ from streams.core import metrics
 from streams.core.batch import Batch
 from streams.core.breaker import Breakers
 from streams.core.leftover import NOTHING, joined, without
-from streams.core.liveness import Progress
-from streams.core.membership import Membership, Place, Taken
+from streams.core.liveness import StageProgress
+from streams.core.membership import Membership, SourcePartition, Taken
 from streams.core.rebuild import OwnTopics
 from streams.core.residual import ACCOUNTED, residual
 from streams.core.stage import Closing, Message, Output, Settlement, Stage
@@ -88,7 +88,7 @@ class Source:
             SettingsError: another worker holds the state folder.
         """
         self.stage, self._settings, self._hand_over, self._framing = stage, settings, hand_over, framing
-        self.progress = Progress(stage.name, settings.stall_seconds)
+        self.progress = StageProgress(stage.name, settings.stall_seconds)
         self._instance = Instance(settings.worker_dir / stage.name)
         self._members = Membership(settings, stage)
         self._transactions = Transactions(settings, stage.name, self._instance.name, framing)
@@ -100,8 +100,8 @@ class Source:
         self._held: AbstractSet[int] = frozenset()
         self._breakers = Breakers()
         self._rebuilt: set[int] = set()
-        self._next: dict[Place, int] = {}  # the first offset not settled
-        self._appended: dict[Place, datetime] = {}  # when the last settled record came in
+        self._next: dict[SourcePartition, int] = {}  # the first offset not settled
+        self._appended: dict[SourcePartition, datetime] = {}  # when the last settled record came in
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -248,7 +248,7 @@ class Source:
                     await self._bury(messages[0], error, metadata, epochs)
 
     async def _try_again_and_again(
-        self, messages: Sequence[Message], metadata: Any, epochs: dict[Place, int]
+        self, messages: Sequence[Message], metadata: Any, epochs: dict[SourcePartition, int]
     ) -> Sequence[Message]:
         """Process and settle, and return what is left; a failure is tried again a few times, an outage for ever."""
         failures, wait = 0, self._settings.retry_seconds
@@ -284,7 +284,9 @@ class Source:
             if not all(self._members.unchanged(place, epochs) for place in self._members.ends_of(messages)):
                 raise _ChangedHands
 
-    async def _bury(self, message: Message, error: Exception, metadata: Any, epochs: dict[Place, int]) -> None:
+    async def _bury(
+        self, message: Message, error: Exception, metadata: Any, epochs: dict[SourcePartition, int]
+    ) -> None:
         attempts = self._settings.attempts
         settlement = self.stage.poison(message, error, attempts)
         try:
@@ -324,9 +326,9 @@ class Source:
     async def _settle(
         self,
         settlement: Settlement,
-        ends: dict[Place, int],
+        ends: dict[SourcePartition, int],
         metadata: Any,
-        epochs: dict[Place, int],
+        epochs: dict[SourcePartition, int],
         messages: Sequence[Message] = (),
     ) -> None:
         """Write a settlement's outputs with the offsets, then let the stage's state change."""
@@ -348,7 +350,11 @@ class Source:
             self._mind_breakers(messages, settlement.outputs)
 
     async def _commit(
-        self, outputs: Sequence[Output], ends: dict[Place, int], metadata: Any, epochs: dict[Place, int]
+        self,
+        outputs: Sequence[Output],
+        ends: dict[SourcePartition, int],
+        metadata: Any,
+        epochs: dict[SourcePartition, int],
     ) -> None:
         """Run the transaction until it is committed, or something in it has changed hands."""
         encoded = await self._on(self._settling, lambda: self._transactions.encode(outputs))
@@ -410,7 +416,7 @@ class Source:
         if self._stopping.is_set():
             raise asyncio.CancelledError
 
-    def _tell_lag(self, lag: dict[Place, int]) -> None:
+    def _tell_lag(self, lag: dict[SourcePartition, int]) -> None:
         for place, records in lag.items():
             age = (datetime.now(UTC) - self._appended[place]).total_seconds() if place in self._appended else 0.0
             metrics.tell_lag(self.stage.name, place, records, age if records else 0.0)

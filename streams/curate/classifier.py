@@ -29,7 +29,7 @@ _BITS: Final = range(8, 25)
 _LENGTHS: Final = range(1, 9)
 
 
-class Classifier:
+class QualityClassifier:
     """A model and the score from which a text stays."""
 
     def __init__(self, form: NgramForm, weights: NDArray[np.float32], bias: float, threshold: float) -> None:
@@ -46,7 +46,7 @@ class Classifier:
         return [bool(stays) for stays in self.scores(texts) >= self.threshold]
 
 
-def load(file: Path, threshold: float | None = None) -> Classifier:
+def load(file: Path, threshold: float | None = None) -> QualityClassifier:
     """Read and check a model file.
 
     Args:
@@ -72,7 +72,9 @@ def load(file: Path, threshold: float | None = None) -> Classifier:
         raise WorkloadError("quality.classifier", str(file), f"shortest = {shortest} is above longest = {longest}")
     form = NgramForm(shortest, longest, len(tensors["weights"]).bit_length() - 1)
     own = _number(file, told, "threshold", 0, 1)
-    return Classifier(form, tensors["weights"], float(tensors["bias"][0]), own if threshold is None else threshold)
+    return QualityClassifier(
+        form, tensors["weights"], float(tensors["bias"][0]), own if threshold is None else threshold
+    )
 
 
 def _check_tensors(file: Path, tensors: Mapping[str, NDArray[np.float32]]) -> None:

@@ -79,7 +79,7 @@ def dead_letter(
 
 def origin_of(message: Message) -> Origin:
     """Return the place the message stood in, by the catalogue's name of its topic."""
-    return Origin.whole(topic=message.topic.name, partition=message.partition, offset=message.offset)
+    return Origin.unchecked(topic=message.topic.name, partition=message.partition, offset=message.offset)
 
 
 def cleaned(value: str | None, policy: Policy = DEFAULT) -> str | None:

@@ -25,7 +25,7 @@ from streams.curate.endings import cleaned, cleaned_attributes, origin_of
 from streams.curate.enrich import Enrichment, enrich_all
 from streams.curate.intake import Candidate
 from streams.curate.quality import EMPTY, QualityFilter
-from streams.curate.state import PartitionState, View
+from streams.curate.state import PartitionState, WorkloadOverlay
 
 
 class Clean(NamedTuple):
@@ -60,7 +60,7 @@ class GroupCurator:
         if self._wants_language:
             language.load()
 
-    def curate(self, candidates: Sequence[Candidate], state: PartitionState) -> tuple[list[Output], View]:
+    def curate(self, candidates: Sequence[Candidate], state: PartitionState) -> tuple[list[Output], WorkloadOverlay]:
         """Return what ends each candidate, in their order, and the view that remembers what is kept."""
         cleaned = self._cleaned(candidates)
         view = state.view(self._workload, ((clean.text_key, clean.text) for clean in cleaned if clean.text))
@@ -80,7 +80,7 @@ class GroupCurator:
         answers = [self._answer(candidate.record) for candidate in candidates]
         return list(map(Clean, texts, keys, [one.counts for one in redacted], answers, told, refused))
 
-    def _decide(self, candidate: Candidate, clean: Clean, view: View) -> Output:
+    def _decide(self, candidate: Candidate, clean: Clean, view: WorkloadOverlay) -> Output:
         message = candidate.message
         if not clean.text:
             curated = self._record(candidate, clean)
@@ -98,7 +98,7 @@ class GroupCurator:
         view.duplicates.add(curated.record_id, curated.text_key, curated.answer)
         return Output(CURATED, message.partition, curated.workload, curated)
 
-    def _repeated(self, candidate: Candidate, clean: Clean, found: Duplicate, view: View) -> Output:
+    def _repeated(self, candidate: Candidate, clean: Clean, found: Duplicate, view: WorkloadOverlay) -> Output:
         """Let a duplicate go on as a vote where it says something new."""
         curated = self._record(candidate, clean, found)
         if not _is_vote(curated, found):
@@ -116,7 +116,7 @@ class GroupCurator:
         propensity = record.propensity
         if vote_on is None:
             propensity = blend.propensity(propensity, source, self._workload.blend, audit=record.audit)
-        return CuratedRecord.whole(
+        return CuratedRecord.unchecked(
             record_id=candidate.record_id,
             kind=CuratedKind.RECORD if vote_on is None else CuratedKind.VOTE,
             workload=record.workload,

@@ -25,7 +25,7 @@ from typing import Final
 
 from schemas.rules.normalise import normalise
 from schemas.sections.intake import Quality, expression, is_expression
-from streams.curate.classifier import Classifier
+from streams.curate.classifier import QualityClassifier
 from streams.curate.enrich import Enrichment
 
 EMPTY: Final = "quality.empty"  # nothing is left of the text once it is normalised; told by the stage
@@ -44,7 +44,7 @@ _BOILERPLATE: Final = 0.5  # of the characters: below it there is more text than
 class QualityFilter:
     """The rules of one workload."""
 
-    def __init__(self, quality: Quality, classifier: Classifier | None = None) -> None:
+    def __init__(self, quality: Quality, classifier: QualityClassifier | None = None) -> None:
         """Prepare the rules that the workload has.
 
         Args:

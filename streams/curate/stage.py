@@ -31,7 +31,7 @@ from streams.curate.endings import dead_letter
 from streams.curate.gold import gold_texts
 from streams.curate.group import GroupCurator
 from streams.curate.intake import Candidate, Intake
-from streams.curate.state import PartitionState, View
+from streams.curate.state import PartitionState, WorkloadOverlay
 
 BATCH_RECORDS: Final = 5_000  # a commit takes 15-35 ms: at 2,000 a batch it costs half the throughput
 
@@ -124,7 +124,7 @@ class CurateStage:
         for place, one in enumerate(taken):
             if isinstance(one, Candidate):
                 groups.setdefault(one.record.workload, []).append(place)
-        views: list[View] = []
+        views: list[WorkloadOverlay] = []
         for name, places in groups.items():
             candidates = [one for place in places if isinstance(one := taken[place], Candidate)]
             state = self._states.setdefault(candidates[0].message.partition, PartitionState(self._workloads))

@@ -17,7 +17,7 @@ from streams.curate.duplicates import DuplicateIndex, Kept, Overlay, Recalled
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class WorkloadOverlay:
     """What a batch sees of one workload's state, and adds to it; merged after the commit, or dropped."""
 
     duplicates: Overlay
@@ -60,12 +60,12 @@ class PartitionState:
             state._indexes[name] = _index(workloads[name], of)
         return state
 
-    def view(self, workload: Workload, texts: Iterable[tuple[str, str]]) -> View:
+    def view(self, workload: Workload, texts: Iterable[tuple[str, str]]) -> WorkloadOverlay:
         """Return what a batch sees of a workload, given the text key and the normalised text of each of its records."""
         index = self._indexes.get(workload.name)
         if index is None:
             index = self._indexes[workload.name] = _index(workload)
-        return View(index.overlay(texts), self._caps(workload).overlay())
+        return WorkloadOverlay(index.overlay(texts), self._caps(workload).overlay())
 
     def _caps(self, workload: Workload) -> CapCounts:
         return self._counts.setdefault(workload.name, CapCounts(workload.caps))

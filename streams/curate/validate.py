@@ -16,7 +16,7 @@ _DAY_SECONDS: Final = 86_400
 _NO_QUESTION: Final = frozenset({"messages"})  # reasons that leave nothing to judge; others only bar a student
 
 
-def find_text(record: TrafficRecord, workload: Workload, template: str) -> chat.Found | chat.Ineligible:
+def find_text(record: TrafficRecord, workload: Workload, template: str) -> chat.FoundText | chat.Ineligible:
     """Return the text to judge, or why no student could be asked about it.
 
     Args:
@@ -28,7 +28,7 @@ def find_text(record: TrafficRecord, workload: Workload, template: str) -> chat.
         RecordRejected: there is none, or it is too long.
     """
     found = _found(record, workload, template)
-    if isinstance(found, chat.Found):
+    if isinstance(found, chat.FoundText):
         if len(found.text) > workload.limits.characters:
             raise RecordRejected(
                 DeadLetterReason.TOO_LONG, f"{len(found.text)} characters; {workload.limits.characters} are allowed"
@@ -72,9 +72,9 @@ def check_time(event: datetime, arrival: datetime, limits: Limits) -> None:
         raise RecordRejected(DeadLetterReason.TOO_OLD, f"event_time is more than {limits.age_days} days back")
 
 
-def _found(record: TrafficRecord, workload: Workload, template: str) -> chat.Found | chat.Ineligible:
+def _found(record: TrafficRecord, workload: Workload, template: str) -> chat.FoundText | chat.Ineligible:
     if record.text is not None:
-        return chat.Found(record.text, template)
+        return chat.FoundText(record.text, template)
     if record.request is None:
         raise RecordRejected(DeadLetterReason.NO_TEXT, "neither text nor request")
     found = chat.find_text(workload, parsed("request", record.request))

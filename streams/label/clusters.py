@@ -7,7 +7,7 @@ from typing import NamedTuple
 from schemas.records import LabelKind, LabelRecord
 
 
-class Known(NamedTuple):
+class KnownLabel(NamedTuple):
     """A cluster's label; prompt and teacher are those of the teacher's own labels."""
 
     label: str
@@ -20,9 +20,9 @@ class ClusterLabels:
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
-        self._labels: dict[int, dict[str, Known]] = {}
+        self._labels: dict[int, dict[str, KnownLabel]] = {}
 
-    def known(self, partition: int, cluster: str) -> Known | None:
+    def known(self, partition: int, cluster: str) -> KnownLabel | None:
         """Return the cluster's label, where it is known."""
         return self._labels.get(partition, {}).get(cluster)
 
@@ -38,7 +38,9 @@ class ClusterLabels:
             if cluster in known:
                 known[cluster] = known[cluster]._replace(label=record.label)
         elif record.kind is not LabelKind.ERASURE:
-            found = Known(record.label, record.prompt_sha256, record.teacher_model if record.prompt_sha256 else None)
+            found = KnownLabel(
+                record.label, record.prompt_sha256, record.teacher_model if record.prompt_sha256 else None
+            )
             before = known.setdefault(cluster, found)
             if found.prompt_sha256 is not None and before[1:] != found[1:]:
                 known[cluster] = found

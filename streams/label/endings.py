@@ -37,7 +37,7 @@ _KINDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LabelDecision:
     """A label, where it came from and what it cost."""
 
     label: str
@@ -51,7 +51,7 @@ class Verdict:
     paraphrases: tuple[str, ...] = ()
 
 
-def labelled(workload: Workload, message: Message, record: CuratedRecord, verdict: Verdict) -> Output:
+def labelled(workload: Workload, message: Message, record: CuratedRecord, verdict: LabelDecision) -> Output:
     """Return the record on `labels`."""
     label = LabelRecord(
         record_id=record.record_id,

@@ -15,7 +15,7 @@ from deploy.edge.privacy.redactor import Redactor
 from schemas.records import CuratedRecord
 from schemas.rules.normalise import normalise
 from schemas.workload import Workload
-from streams.label.endings import Verdict
+from streams.label.endings import LabelDecision
 from streams.label.prompting.prompt import Prompt, paraphrase_prompt
 from streams.label.teacher.client import Asks, Refused
 
@@ -24,8 +24,8 @@ _WORD: Final = re.compile(r"\w")
 
 
 async def paraphrased(
-    teacher: Asks, redactor: Redactor, workload: Workload, record: CuratedRecord, verdict: Verdict
-) -> Verdict:
+    teacher: Asks, redactor: Redactor, workload: Workload, record: CuratedRecord, verdict: LabelDecision
+) -> LabelDecision:
     """Return the verdict with paraphrases, and what they cost; without any where the teacher gives none.
 
     Raises:

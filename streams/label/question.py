@@ -17,7 +17,7 @@ from schemas.errors import DeadLetterReason
 from schemas.records import CuratedRecord, Provenance
 from schemas.rules.spend import Spend
 from schemas.workload import Workload
-from streams.label.endings import Verdict
+from streams.label.endings import LabelDecision
 from streams.label.prompting.answers import label_of, resolve
 from streams.label.prompting.completion import Answer
 from streams.label.prompting.examples import Example
@@ -36,7 +36,7 @@ class Question:
         self._calls: Counter[str] = Counter()
         self._spend = Spend()
 
-    async def verdict(self) -> Verdict:
+    async def verdict(self) -> LabelDecision:
         """Ask until the teacher has said a label.
 
         Raises:
@@ -92,8 +92,8 @@ class Question:
     def _count(self, purpose: str, calls: int) -> None:
         self._calls.update({purpose: 1, "retry": calls - 1})
 
-    def _verdict(self, label: str, answer: Answer, soft: dict[str, float] | None) -> Verdict:
-        return Verdict(
+    def _verdict(self, label: str, answer: Answer, soft: dict[str, float] | None) -> LabelDecision:
+        return LabelDecision(
             label,
             Provenance.TEACHER,
             class_probabilities=soft,

@@ -29,7 +29,7 @@ from schemas.workload import Workload
 from streams.core.stage import Message, Output, Reader, Settlement
 from streams.core.transaction import WorkerFailed
 from streams.label.clusters import ClusterLabels
-from streams.label.endings import Verdict, dead_letter, labelled
+from streams.label.endings import LabelDecision, dead_letter, labelled
 from streams.label.harvest import Path, harvested, learnable
 from streams.label.metrics import ANCHORS, ENDED, LABELS, OUTSIDE
 from streams.label.paraphrases import paraphrased
@@ -42,7 +42,7 @@ from streams.label.teacher.client import Refused, TeacherClient
 from streams.label.teacher.costs import Costs
 from streams.label.teacher.teachers import Teachers
 from streams.label.triage import Item, selected, triage
-from streams.label.works import Ending, Work, full_of_batches, parted, patience, worth_settling
+from streams.label.works import Work, WorkEnding, full_of_batches, parted, patience, worth_settling
 
 LOG: Final = logging.getLogger("millrace.label")
 LEAST_WINDOW: Final = 256  # records in work: a harvest settles so many at once
@@ -81,7 +81,7 @@ class LabelStage:
         self._rare = RareClasses(workloads)
         self._redactors = redactors({name: each for name, each in workloads.items() if each.augment.paraphrases})
         self._works: dict[tuple[int, int], Work] = {}  # by place in `curated`: begun, not yet settled
-        self._leaders: dict[tuple[int, str], asyncio.Task[Ending]] = {}  # by cluster: who asks for it
+        self._leaders: dict[tuple[int, str], asyncio.Task[WorkEnding]] = {}  # by cluster: who asks for it
 
     def assign(self, partition: int, reader: Reader) -> None:
         """Read the labels of the partition's clusters back, and what they cost."""
@@ -178,23 +178,23 @@ class LabelStage:
         if item.path is Path.HARVEST:
             label = harvested(item.workload, item.record)
             assert label is not None  # noqa: S101 - what the path says
-            verdict = Verdict(label, Provenance.HARVEST, teacher_model=item.record.model)
+            verdict = LabelDecision(label, Provenance.HARVEST, teacher_model=item.record.model)
             wanted = self._wants_paraphrases(item, label)
             return Work(message, item, asyncio.create_task(self._paraphrased(item, verdict)) if wanted else verdict)
         return Work(message, item, asyncio.create_task(self._end(item)))
 
-    async def _end(self, item: Item) -> Ending:
+    async def _end(self, item: Item) -> WorkEnding:
         """Take the cluster's label, wait for who asks for it, or ask; the first of a cluster asks for all."""
         while True:
             label = self._cached(item)
             if label is not None:
-                return Verdict(label, Provenance.CLUSTER)
+                return LabelDecision(label, Provenance.CLUSTER)
             leader = self._leaders.get(item.cluster)
-            if leader is None or (leader.done() and not isinstance(_result(leader), Verdict)):
+            if leader is None or (leader.done() and not isinstance(_result(leader), LabelDecision)):
                 break
             await asyncio.wait({leader})
-            if isinstance(led := _result(leader), Verdict):
-                return Verdict(led.label, Provenance.CLUSTER)
+            if isinstance(led := _result(leader), LabelDecision):
+                return LabelDecision(led.label, Provenance.CLUSTER)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - this coroutine always runs as a task of its own
         self._leaders[item.cluster] = task
@@ -221,7 +221,7 @@ class LabelStage:
             and self._rare.joined(item.message.partition, workload, label, record)
         )
 
-    async def _paraphrased(self, item: Item, verdict: Verdict) -> Verdict:
+    async def _paraphrased(self, item: Item, verdict: LabelDecision) -> LabelDecision:
         redactor = self._redactors[item.workload.name]
         return await paraphrased(self._teachers.of(item), redactor, item.workload, item.record, verdict)
 
@@ -250,7 +250,7 @@ class LabelStage:
             LOG.warning("label: %s on one record", type(error).__name__)  # its message may quote the text
             return self._failed(work.message, error, 1)
         assert work.item is not None  # noqa: S101 - only an output has none
-        if isinstance(ending, Verdict):
+        if isinstance(ending, LabelDecision):
             return labelled(work.item.workload, work.message, work.item.record, ending)
         calls = ending.calls if isinstance(ending, Refused) else 1
         own = work.item.record.record_id
@@ -304,6 +304,6 @@ def count(work: Work, output: Output) -> None:
         OUTSIDE.labels(item.workload.name).inc()
 
 
-def _result(task: asyncio.Task[Ending]) -> Ending | None:
+def _result(task: asyncio.Task[WorkEnding]) -> WorkEnding | None:
     """Return what a finished task came to; None where it failed or was cancelled."""
     return None if task.cancelled() or task.exception() is not None else task.result()

@@ -68,7 +68,7 @@ async def selected(triaged: Sequence[Item | Output], chooser: Chooser) -> list[I
             record = replace(item.record, selection_reason=choice.reason, propensity=chance)
             decided[at] = replace(item, record=record)
         else:
-            decided[at] = discarded(item.message, item.record, DiscardReason.NOT_SELECTED, choice.told())
+            decided[at] = discarded(item.message, item.record, DiscardReason.NOT_SELECTED, choice.summary())
     return decided
 
 

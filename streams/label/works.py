@@ -10,7 +10,7 @@ from typing import Final
 
 from schemas.errors import RecordRejected
 from streams.core.stage import Message, Output
-from streams.label.endings import Verdict
+from streams.label.endings import LabelDecision
 from streams.label.triage import Item
 
 LINGER_SECONDS: Final = 0.1  # a commit costs 15-35 ms: about 8 a second while calls are in flight
@@ -20,7 +20,7 @@ MORE_SECONDS: Final = 0.1  # after which new records join calls that take longer
 BATCH_SECONDS: Final = 0.5
 FULL_SECONDS: Final = 5.0  # the same where there is no room for more; longer than the source waits before it polls
 
-Ending = Verdict | RecordRejected
+WorkEnding = LabelDecision | RecordRejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Work:
 
     message: Message
     item: Item | None
-    ending: asyncio.Task[Ending] | Ending | Output
+    ending: asyncio.Task[WorkEnding] | WorkEnding | Output
 
     @property
-    def task(self) -> asyncio.Task[Ending] | None:
+    def task(self) -> asyncio.Task[WorkEnding] | None:
         """Return the task that looks for its ending, if there is one."""
         return self.ending if isinstance(self.ending, asyncio.Task) else None
 
@@ -91,7 +91,7 @@ async def worth_settling(works: Sequence[Work], more_seconds: float) -> None:
     settled, left = parted(works)
     if settled or not left:
         return
-    heads: dict[int, asyncio.Task[Ending]] = {}
+    heads: dict[int, asyncio.Task[WorkEnding]] = {}
     for work in left:
         if work.task is not None:
             heads.setdefault(work.message.partition, work.task)

@@ -30,7 +30,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Line:
+class ModelLine:
     """One model line; (epoch, sequence) grows with every transition."""
 
     epoch: int = 0
@@ -67,7 +67,7 @@ class Line:
 class Transition:
     """A line as it becomes, and why: one status each."""
 
-    line: Line
+    line: ModelLine
     previous: RolloutState
     reason: str
     text: str = ""
@@ -84,7 +84,7 @@ class Observed:
     proven: bool
 
 
-def nominate(line: Line, rollout_id: str, challenger: ServedModel, plan: Plan) -> list[Transition]:
+def nominate(line: ModelLine, rollout_id: str, challenger: ServedModel, plan: Plan) -> list[Transition]:
     """Start the rollout of a nominated student, in shadow, against the last promoted champion."""
     done = []
     if line.in_flight:
@@ -98,7 +98,7 @@ def nominate(line: Line, rollout_id: str, challenger: ServedModel, plan: Plan) -
     return [*done, Transition(fresh, line.state, "nominated")]
 
 
-def observe(line: Line, seen: Observed) -> list[Transition]:  # noqa: PLR0911 - one return a state
+def observe(line: ModelLine, seen: Observed) -> list[Transition]:  # noqa: PLR0911 - one return a state
     """Move on, roll back or stay, by what was observed. Never moves on without data."""
     if not line.in_flight:
         return []
@@ -117,7 +117,7 @@ def observe(line: Line, seen: Observed) -> list[Transition]:  # noqa: PLR0911 - 
     return _promote(line, "proven") if seen.proven else _hold(line, INCONCLUSIVE)
 
 
-def command(line: Line, action: RolloutAction, rollout_id: str | None) -> list[Transition]:  # noqa: PLR0911 - one an action
+def command(line: ModelLine, action: RolloutAction, rollout_id: str | None) -> list[Transition]:  # noqa: PLR0911 - one an action
     """Obey a person, or return nothing where the command does not fit the line."""
     if rollout_id is not None and rollout_id != line.rollout_id:
         return []
@@ -137,17 +137,17 @@ def command(line: Line, action: RolloutAction, rollout_id: str | None) -> list[T
     return []
 
 
-def _to_step(line: Line, step: int) -> list[Transition]:
+def _to_step(line: ModelLine, step: int) -> list[Transition]:
     moved = _moved(line, RolloutState.CANARY, "step_passed", step=step)
     moved = replace(moved, step_sequence=moved.sequence)
     return [Transition(moved, line.state, "step_passed")]
 
 
-def _hold(line: Line, reason: str) -> list[Transition]:
+def _hold(line: ModelLine, reason: str) -> list[Transition]:
     return [Transition(_moved(line, RolloutState.HOLD, reason), line.state, reason)]
 
 
-def _promote(line: Line, reason: str) -> list[Transition]:
+def _promote(line: ModelLine, reason: str) -> list[Transition]:
     last = len(line.plan.steps_percent) - 1
     moved = _moved(line, RolloutState.PROMOTING, reason, step=last)
     moved = replace(moved, step_sequence=moved.sequence)
@@ -155,12 +155,12 @@ def _promote(line: Line, reason: str) -> list[Transition]:
     return [first] if line.plan.soak_requests else [first, *_promoted(moved, reason)]
 
 
-def _promoted_at_once(line: Line) -> list[Transition]:
+def _promoted_at_once(line: ModelLine) -> list[Transition]:
     moved = _moved(line, RolloutState.PROMOTING, "forced", step=len(line.plan.steps_percent) - 1)
     return [Transition(moved, line.state, "forced"), *_promoted(moved, "forced")]
 
 
-def _promoted(line: Line, reason: str) -> list[Transition]:
+def _promoted(line: ModelLine, reason: str) -> list[Transition]:
     done = _moved(
         line, RolloutState.PROMOTED, reason, champion=line.challenger, former=line.champion, challenger=None,
         step=SHADOW_STEP,
@@ -168,17 +168,17 @@ def _promoted(line: Line, reason: str) -> list[Transition]:
     return [Transition(done, line.state, reason)]
 
 
-def _roll_back(line: Line, reason: str) -> list[Transition]:
+def _roll_back(line: ModelLine, reason: str) -> list[Transition]:
     going = _moved(line, RolloutState.ROLLING_BACK, reason, challenger=None, step=SHADOW_STEP)
     gone = _moved(going, RolloutState.ROLLED_BACK, reason)
     return [Transition(going, line.state, reason), Transition(gone, going.state, reason)]
 
 
-def _undo(line: Line) -> list[Transition]:
+def _undo(line: ModelLine) -> list[Transition]:
     going = _moved(line, RolloutState.ROLLING_BACK, "undone", champion=line.former, former=None)
     gone = _moved(going, RolloutState.ROLLED_BACK, "undone")
     return [Transition(going, line.state, "undone"), Transition(gone, going.state, "undone")]
 
 
-def _moved(line: Line, state: RolloutState, reason: str, **changes: object) -> Line:
+def _moved(line: ModelLine, state: RolloutState, reason: str, **changes: object) -> ModelLine:
     return replace(line, state=state, reason=reason, sequence=line.sequence + 1, **changes)  # type: ignore[arg-type]

@@ -42,7 +42,7 @@ from schemas.workload import Workload
 from streams.core.stage import Message, Output, Reader, Settlement
 from streams.rollout import machine, metrics
 from streams.rollout.guardrails import Tally, bounds, harm, numbers, proven
-from streams.rollout.machine import Line, Observed, Plan, Transition
+from streams.rollout.machine import ModelLine, Observed, Plan, Transition
 
 _PAYLOAD_BYTES: Final = 64_000
 
@@ -53,7 +53,7 @@ log = logging.getLogger("millrace.rollout")
 class Track:
     """What the stage knows of one workload."""
 
-    line: Line
+    line: ModelLine
     tally: Tally
     nomination: bytes | None = None
     nomination_sequence: int = -1
@@ -109,7 +109,7 @@ class RolloutStage:
 
     async def process(self, messages: Sequence[Message]) -> Settlement:
         """Turn nominations, outcomes and commands into transitions."""
-        batch = _Batch(self._workloads, self._framing, self._tracks, dict(self._next))
+        batch = _OutcomeBatch(self._workloads, self._framing, self._tracks, dict(self._next))
         for message in messages:
             batch.take(message)
         return self._settlement(batch)
@@ -123,7 +123,7 @@ class RolloutStage:
         """Nothing is due by the clock: no data is no reason to move."""
         return {}
 
-    def _settlement(self, batch: _Batch) -> Settlement:
+    def _settlement(self, batch: _OutcomeBatch) -> Settlement:
         def committed() -> None:
             self._next = batch.next
             for (partition, name), track in batch.changed.items():
@@ -138,7 +138,7 @@ class RolloutStage:
     def _track(self, state: ModelState) -> Track:
         event = self._framing.decode(ModelPromotion, state.nomination) if state.nomination else None
         workload = self._workloads[state.workload]
-        line = Line(
+        line = ModelLine(
             epoch=state.epoch, sequence=state.sequence, state=state.state, reason=state.reason,
             rollout_id=state.rollout_id, champion=state.champion, challenger=state.challenger, former=state.former,
             step=state.step, step_sequence=state.step_sequence, plan=plan_of(event, workload),
@@ -162,7 +162,7 @@ class RolloutStage:
         metrics.show(name, track.line.state, found)
 
 
-class _Batch:
+class _OutcomeBatch:
     """One batch on its way: forks of the tracks it touches, and what it writes."""
 
     def __init__(
@@ -286,7 +286,7 @@ class _Batch:
     def _open(self, partition: int, name: str) -> Track:
         if (partition, name) not in self.changed:
             known = self._tracks.get(partition, {}).get(name)
-            self.changed[partition, name] = known.fork() if known else Track(Line(), Tally(paired=False))
+            self.changed[partition, name] = known.fork() if known else Track(ModelLine(), Tally(paired=False))
         return self.changed[partition, name]
 
     def _positions(self, partition: int) -> dict[str, int]:

@@ -44,7 +44,7 @@ class Wording(NamedTuple):
 
 
 @dataclass(slots=True)
-class Standing:
+class LabelHistory:
     """A record's last label, and what was said of it since."""
 
     offset: int
@@ -58,9 +58,9 @@ class Standing:
         return self.again[-1].label if self.again else None
 
 
-def standing(asked: Iterable[Placed[Record]], record_ids: Container[str]) -> dict[str, Standing]:
+def standing(asked: Iterable[Placed[Record]], record_ids: Container[str]) -> dict[str, LabelHistory]:
     """Return by record what stands on `labels`; dead letters come first, labels in offset order, of one workload."""
-    found: dict[str, Standing] = {}
+    found: dict[str, LabelHistory] = {}
     refused: defaultdict[tuple[str, int], list[list[Header]]] = defaultdict(list)
     for offset, _, record in asked:
         if isinstance(record, DeadLetter) and record.origin.topic == LABELS.name:
@@ -70,7 +70,7 @@ def standing(asked: Iterable[Placed[Record]], record_ids: Container[str]) -> dic
         if record.kind is LabelKind.ERASURE:
             found.pop(record.record_id, None)
         elif record.kind in (LabelKind.LABEL, LabelKind.VOTE):
-            found[record.record_id] = Standing(offset, record, refused=refused[record.record_id, offset])
+            found[record.record_id] = LabelHistory(offset, record, refused=refused[record.record_id, offset])
         elif record.kind is LabelKind.CORRECTION:
             known = found.get(record.record_id)
             if known is not None and known.offset == record.origin.offset:
@@ -79,8 +79,8 @@ def standing(asked: Iterable[Placed[Record]], record_ids: Container[str]) -> dic
 
 
 def sifted(
-    suspects: Sequence[Mapping[str, Any]], found: Mapping[str, Standing], wording: Wording
-) -> tuple[list[Standing], Counter[Why]]:
+    suspects: Sequence[Mapping[str, Any]], found: Mapping[str, LabelHistory], wording: Wording
+) -> tuple[list[LabelHistory], Counter[Why]]:
     """Return what is to be asked about, in the order of the suspects, and why the rest is not.
 
     Args:
@@ -88,7 +88,7 @@ def sifted(
         found: what stands of them.
         wording: of the question of now.
     """
-    asked: list[Standing] = []
+    asked: list[LabelHistory] = []
     passed: Counter[Why] = Counter()
     for row in suspects:
         why = _why_not(row, found.get(row["record_id"]), wording)
@@ -99,7 +99,7 @@ def sifted(
     return asked, passed
 
 
-def _why_not(row: Mapping[str, Any], one: Standing | None, wording: Wording) -> Why | None:
+def _why_not(row: Mapping[str, Any], one: LabelHistory | None, wording: Wording) -> Why | None:
     if one is None:
         return Why.GONE
     if one.record.split is not Split.TRAIN:
@@ -110,7 +110,7 @@ def _why_not(row: Mapping[str, Any], one: Standing | None, wording: Wording) -> 
 
 
 def written(
-    one: Standing, partition: int, wording: Wording, answer: LabelRecord | DeadLetter | None
+    one: LabelHistory, partition: int, wording: Wording, answer: LabelRecord | DeadLetter | None
 ) -> LabelRecord | DeadLetter | None:
     """Return what is written of an answer; None: nothing was asked, or nothing that a ledger counts.
 

@@ -38,12 +38,12 @@ from schemas.workload import Workload
 from streams.label.prompting.prompt import prompt_sha256
 from streams.label.teacher.costs import Costs
 from streams.second_answers.asking import ask_again, read_asked
-from streams.second_answers.corrections import Standing, Why, Wording, sifted, standing, written
+from streams.second_answers.corrections import LabelHistory, Why, Wording, sifted, standing, written
 
 ANSWERS: Final = "suspects-again.parquet"
 _COLUMNS: Final = ("record_id", "text", "teacher", "likelier")
 
-Answer = LabelRecord | DeadLetter | None
+SecondAnswer = LabelRecord | DeadLetter | None
 
 
 def in_other_words(workload: Workload) -> Workload:
@@ -51,7 +51,7 @@ def in_other_words(workload: Workload) -> Workload:
     return workload.model_copy(update={"request": Request()})
 
 
-def verdict(row: Mapping[str, Any], answer: Answer) -> str:
+def verdict(row: Mapping[str, Any], answer: SecondAnswer) -> str:
     """Return what a second answer says of a suspect label."""
     if answer is None:
         return "not asked: the budget is spent"
@@ -60,7 +60,7 @@ def verdict(row: Mapping[str, Any], answer: Answer) -> str:
     return {row["teacher"]: "the same label", row["likelier"]: "the likelier label"}.get(answer.label, "a third label")
 
 
-def told(answers: Sequence[tuple[Mapping[str, Any], Answer]], passed: Mapping[Why, int]) -> str:
+def told(answers: Sequence[tuple[Mapping[str, Any], SecondAnswer]], passed: Mapping[Why, int]) -> str:
     """Return in words how many labels stood, and what the answers cost."""
     counts = Counter(verdict(row, answer) for row, answer in answers)
     costs = (cost_of(answer) for _, answer in answers if answer is not None)
@@ -105,8 +105,8 @@ def _suspects(file: Path, workload: Workload) -> pa.Table:
 
 
 def _answered(
-    settings: Settings, workload: Workload, costs: Costs, asked: Sequence[Standing], wording: Wording
-) -> list[Answer]:
+    settings: Settings, workload: Workload, costs: Costs, asked: Sequence[LabelHistory], wording: Wording
+) -> list[SecondAnswer]:
     """Ask, and write what is said; return the answers in the order of what was asked."""
     if not asked:
         return []
@@ -158,7 +158,7 @@ def _beside(file: Path, answered: pa.Table) -> Path:
     return answers
 
 
-def _second(one: Standing | None, answer: Answer) -> str | None:
+def _second(one: LabelHistory | None, answer: SecondAnswer) -> str | None:
     """Return the second answer of now, else the last that `labels` has."""
     return answer.label if isinstance(answer, LabelRecord) else one.second if one is not None else None
 

@@ -20,7 +20,7 @@ from streams.triggers.policy import Standing
 LOG: Final = logging.getLogger("millrace.triggers")
 _AGAIN: Final = timedelta(seconds=30)
 
-Place = tuple[int, str]  # partition, workload
+WorkloadKey = tuple[int, str]  # partition, workload
 
 
 class Board:
@@ -28,11 +28,11 @@ class Board:
 
     def __init__(self, state_dir: Path, workloads: Mapping[str, Workload]) -> None:
         self._state_dir, self._workloads = state_dir, workloads
-        self._shown: dict[Place, tuple[Standing, datetime]] = {}
-        self._gauges: dict[Place, set[str]] = {}
-        self._suggested: dict[Place, int] = {}  # the epoch a suggestion came after
+        self._shown: dict[WorkloadKey, tuple[Standing, datetime]] = {}
+        self._gauges: dict[WorkloadKey, set[str]] = {}
+        self._suggested: dict[WorkloadKey, int] = {}  # the epoch a suggestion came after
 
-    def tell(self, standings: Mapping[Place, Standing], now: datetime) -> None:
+    def tell(self, standings: Mapping[WorkloadKey, Standing], now: datetime) -> None:
         """Bring gauges and files up to date."""
         for place, standing in list(standings.items()):
             shown = self._shown.get(place)
@@ -53,7 +53,7 @@ class Board:
             metrics.SUGGESTED.remove(place[1])
             board_file(self._state_dir, place[1]).unlink(missing_ok=True)
 
-    def _show(self, place: Place, standing: Standing, now: datetime) -> None:
+    def _show(self, place: WorkloadKey, standing: Standing, now: datetime) -> None:
         workload = self._workloads[place[1]]
         board = board_of(standing, workload, now)
         names = self._gauges.setdefault(place, set())
@@ -67,7 +67,7 @@ class Board:
         _write(board_file(self._state_dir, workload.name), board.to_json())
 
     def _suggest(
-        self, place: Place, standing: Standing, workload: Workload, board: TriggerBoard, now: datetime
+        self, place: WorkloadKey, standing: Standing, workload: Workload, board: TriggerBoard, now: datetime
     ) -> None:
         free = policy.waits_for(standing, now, workload.triggers, may_train=workload.teacher.may_train) is None
         suggested = workload.triggers.mode == "suggest" and board.asks is not None and free

@@ -16,9 +16,10 @@ from typing import Final
 import numpy as np
 from scipy.special import chdtri, xlogy
 
+from schemas.arrays import Floats
 from schemas.events import TriggerVerdict
 from streams.triggers.looks import spends
-from streams.triggers.sample import Floats, Sample
+from streams.triggers.sample import Sample
 from streams.triggers.verdicts import Test, waiting
 
 NAME: Final = "input-drift"

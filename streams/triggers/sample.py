@@ -12,9 +12,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.arrays import Floats
 from streams.triggers.seen import BUCKETS, Seen
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ LEAST: Final = 20  # anchors with a reference: with fewer, a third of them would
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class AnchorAnswers:
     """What the teacher said of the anchors in this epoch, and in the one before; by record id."""
 
     reference: Mapping[str, str] = field(default_factory=dict)
@@ -48,12 +48,12 @@ class Answers:
     answered: frozenset[str] = frozenset()  # in this round
     changed: int = 0  # of them
 
-    def turned(self) -> Answers:
+    def turned(self) -> AnchorAnswers:
         """Return the state after a request: the last answers are the references."""
-        return Answers(reference=self.last, begun=self.newest)
+        return AnchorAnswers(reference=self.last, begun=self.newest)
 
 
-def with_past_answer(answers: Answers, record: LabelRecord) -> Answers:
+def with_past_answer(answers: AnchorAnswers, record: LabelRecord) -> AnchorAnswers:
     """Take an anchor's answer of the epoch before the last request in."""
     if record.provenance is not Provenance.TEACHER:
         return answers
@@ -61,7 +61,7 @@ def with_past_answer(answers: Answers, record: LabelRecord) -> Answers:
     return replace(answers, reference={**answers.reference, record.record_id: record.label}, begun=begun)
 
 
-def with_answer(answers: Answers, record: LabelRecord) -> Answers:
+def with_answer(answers: AnchorAnswers, record: LabelRecord) -> AnchorAnswers:
     """Take an anchor's answer in; a copy, a second one in a round, and one of an earlier round are not compared."""
     at, own = record.event_time, record.record_id
     if record.provenance is not Provenance.TEACHER:
@@ -85,7 +85,7 @@ def with_answer(answers: Answers, record: LabelRecord) -> Answers:
     )
 
 
-def verdict(answers: Answers, *, alpha: float, limit: float) -> TriggerVerdict:
+def verdict(answers: AnchorAnswers, *, alpha: float, limit: float) -> TriggerVerdict:
     """Return what the round of now proves.
 
     Args:

@@ -20,7 +20,7 @@ from streams.triggers import audits, confidence, count, input_drift, label_mix, 
 from streams.triggers.looks import LEAST_EFFECTIVE, size
 from streams.triggers.sample import Sample
 from streams.triggers.seen import Seen, seen_in
-from streams.triggers.teacher_drift import Answers
+from streams.triggers.teacher_drift import AnchorAnswers
 from streams.triggers.verdicts import waiting
 
 # name -> its verdict on two samples, and the key of the workload file that holds its floor
@@ -42,7 +42,7 @@ class Watch:
     audits: Counts = Counts()  # noqa: RUF009 - frozen; ones: audited answers the student missed since the last request
     student: str = ""  # the version they are of
     doubts: Counts = Counts()  # noqa: RUF009 - frozen; ones: labels the teacher doubted since the last request
-    anchors: Answers = Answers()  # noqa: RUF009 - frozen
+    anchors: AnchorAnswers = AnchorAnswers()  # noqa: RUF009 - frozen
 
     @property
     def fired(self) -> frozenset[str]:

@@ -9,12 +9,12 @@ from schemas.events import ModelState, RetrainRequest, TriggerVerdict
 from schemas.ids import request_id
 from schemas.job import ChampionSpec, GateSpec, JobSpec, PlanSpec, StudentSpec
 from schemas.workload import Workload
-from streams.window.snapshot import Snapshot
+from streams.window.snapshot import WrittenSnapshot
 
 
 def request(
     workload: Workload,
-    snapshot: Snapshot,
+    snapshot: WrittenSnapshot,
     verdicts: Sequence[TriggerVerdict],
     fired: TriggerVerdict,
     *,
@@ -41,7 +41,9 @@ def request(
     )
 
 
-def job_spec(workload: Workload, snapshot: Snapshot, fired: TriggerVerdict, champion: ChampionSpec | None) -> JobSpec:
+def job_spec(
+    workload: Workload, snapshot: WrittenSnapshot, fired: TriggerVerdict, champion: ChampionSpec | None
+) -> JobSpec:
     """Return everything a recipe needs."""
     student, gate, rollout = workload.student, workload.gate, workload.rollout
     manifest = snapshot.manifest

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from schemas.arrays import Ints
 from streams.curate.duplicates.grams import Grams, Hashes, grams_of, jaccard
 
 _PAIRS: Final = 200_000  # looked at in one go: with 40 grams a text about 150 MB
 _BITS: Final = 32  # of a row's number, or of a rank
 
-Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 

@@ -118,13 +118,13 @@ ORDER BY placed.record_id
 _EVERY: Final = 2**62  # rows of a source where there is no cap
 
 
-class Limits(dict[str, int]):
+class StratumLimits(dict[str, int]):
     """How many training rows of each class a snapshot holds."""
 
     tables: dict[str, Any] | None = None  # what they were counted in; None: a bound, nothing was read
 
 
-def training_limits(store: Store, workload: Workload, partition: int, below: int) -> Limits:
+def training_limits(store: Store, workload: Workload, partition: int, below: int) -> StratumLimits:
     """Return how many training rows of each class a snapshot would hold.
 
     Where even all training rows of the window are too few, they are what is returned: that much is known without
@@ -133,21 +133,23 @@ def training_limits(store: Store, workload: Workload, partition: int, below: int
     window, counts = workload.window, store.training_counts(partition, workload)
     # Votes may move a cluster to a label that one of its rows names: all its training rows then have that label.
     most = {label: count * window.cluster_rows for label, count in counts.items()}
-    bound = Limits(class_limits(most, window.quota, window.rows))
+    bound = StratumLimits(class_limits(most, window.quota, window.rows))
     if not enough(bound, workload.triggers.least_rows).fired:
         return bound
     return _counted(store, workload, partition, below)
 
 
-def _counted(store: Store, workload: Workload, partition: int, below: int) -> Limits:
+def _counted(store: Store, workload: Workload, partition: int, below: int) -> StratumLimits:
     parameters = _prepare(store, workload, partition, below)
     _leave_near_out(store, workload, parameters)
-    limits = Limits(class_limits(dict(store.query(_COUNT, parameters)), workload.window.quota, workload.window.rows))
+    limits = StratumLimits(
+        class_limits(dict(store.query(_COUNT, parameters)), workload.window.quota, workload.window.rows)
+    )
     limits.tables = store.tables = parameters
     return limits
 
 
-def select(store: Store, workload: Workload, partition: int, below: int, limits: Limits) -> list[Row]:
+def select(store: Store, workload: Workload, partition: int, below: int, limits: StratumLimits) -> list[Row]:
     """Return the rows of a snapshot, ordered by record id; `limits` as `training_limits` gave them.
 
     Where nothing was asked or written since, what they were counted in still stands and is not made again.

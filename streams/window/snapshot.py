@@ -39,7 +39,7 @@ _COLUMNS: Final = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class WrittenSnapshot:
     """A snapshot as written."""
 
     manifest: SnapshotManifest
@@ -56,7 +56,7 @@ def write(
     below: int,
     earlier: Sequence[int] = (),
     store: ObjectStore | None = None,
-) -> Snapshot:
+) -> WrittenSnapshot:
     """Write the snapshot of an epoch under root/<workload>/; writing the same again changes nothing.
 
     Args:
@@ -80,10 +80,10 @@ def write(
         parent.mkdir(parents=True, exist_ok=True)
         _write(parent, folder, manifest, columns)
     if store is None:
-        return Snapshot(manifest, str(folder))
+        return WrittenSnapshot(manifest, str(folder))
     uri = store.put(folder, f"{workload.name}/{manifest.snapshot_id}")
     shutil.rmtree(folder, ignore_errors=True)
-    return Snapshot(manifest, uri)
+    return WrittenSnapshot(manifest, uri)
 
 
 def sweep(root: Path, now: datetime) -> list[Path]:

@@ -39,7 +39,7 @@ from streams.core.stage import Message, Output, Reader, Settlement
 from streams.core.transaction import WorkerFailed
 from streams.label.endings import dead_letter
 from streams.triggers import cost, policy
-from streams.triggers.board import Board
+from streams.triggers.board import Board, WorkloadKey
 from streams.triggers.policy import Standing
 from streams.window import copying, job, metrics, snapshot
 from streams.window.columns import Labelled
@@ -53,20 +53,19 @@ BATCH_RECORDS: Final = 5_000
 REBUILD_RECORDS: Final = 10_000  # written to the store at once
 PRUNE_EVERY: Final = timedelta(minutes=10)
 
-Place = tuple[int, str]  # partition, workload
 R = TypeVar("R", bound=Record)
 
 
 @dataclass(slots=True)
-class _Turn:
+class _WindowOverlay:
     """What one batch or tick comes to, over the state it does not touch."""
 
-    standings: ChainMap[Place, Standing]
+    standings: ChainMap[WorkloadKey, Standing]
     positions: ChainMap[int, int]  # partition -> next offset of `labels`
-    champions: ChainMap[Place, ChampionSpec | None]
+    champions: ChainMap[WorkloadKey, ChampionSpec | None]
     outputs: list[Output] = field(default_factory=list)
 
-    def standing(self, place: Place) -> Standing:
+    def standing(self, place: WorkloadKey) -> Standing:
         return self.standings.get(place, Standing())
 
 
@@ -92,9 +91,9 @@ class WindowStage:
             LOG.info("removed %s, which a kill left half-written", folder)
         self._folder = window_copy.folder(settings.state_dir)
         self._store = Store(self._folder / window_copy.STORE)
-        self._standings: dict[Place, Standing] = {}
+        self._standings: dict[WorkloadKey, Standing] = {}
         self._positions: dict[int, int] = {}
-        self._champions: dict[Place, ChampionSpec | None] = {}
+        self._champions: dict[WorkloadKey, ChampionSpec | None] = {}
         self._topic_ids: dict[int, str] = {}
         self._gauges = Gauges(workloads, self._store)
         self._board = Board(settings.state_dir, workloads)
@@ -198,7 +197,7 @@ class WindowStage:
         for topic_id, mine in by_topic.items():
             self._store.write(mine, topic_id)
 
-    def _take_label(self, turn: _Turn, place: Place, record: LabelRecord, message: Message) -> None:
+    def _take_label(self, turn: _WindowOverlay, place: WorkloadKey, record: LabelRecord, message: Message) -> None:
         turn.positions[message.partition] = message.offset + 1
         workload, before = self._workloads.get(place[1]), turn.standing(place)
         after = turn.standings[place] = with_label(before, record, message.appended, workload)
@@ -207,14 +206,14 @@ class WindowStage:
         if policy.looks_now(before, after, workload, record):
             self._consider(turn, place, message.appended)
 
-    def _take_run(self, turn: _Turn, place: Place, run: TrainingRun, message: Message) -> None:
+    def _take_run(self, turn: _WindowOverlay, place: WorkloadKey, run: TrainingRun, message: Message) -> None:
         before = turn.standing(place)
         after = turn.standings[place] = with_run(before, run)
         waited = run.state in ENDED and before.in_flight is not None and after.in_flight is None
         if waited and place[1] in self._workloads:
             self._consider(turn, place, message.appended)
 
-    def _consider_in_time(self, turn: _Turn, place: Place, now: datetime) -> None:
+    def _consider_in_time(self, turn: _WindowOverlay, place: WorkloadKey, now: datetime) -> None:
         """Look at what only time can make due; a count alone was looked at when its label came."""
         workload = self._workloads.get(place[1])
         if workload is None or not policy.looks_in_time(turn.standing(place), workload.triggers):
@@ -222,7 +221,7 @@ class WindowStage:
         with _disk():
             self._consider(turn, place, now)
 
-    def _consider(self, turn: _Turn, place: Place, now: datetime) -> None:
+    def _consider(self, turn: _WindowOverlay, place: WorkloadKey, now: datetime) -> None:
         """Put a request into the turn if the triggers ask, nothing holds it back, and it has enough to learn from."""
         partition, workload, standing = place[0], self._workloads[place[1]], turn.standing(place)
         triggers = workload.triggers
@@ -248,10 +247,12 @@ class WindowStage:
         turn.outputs.append(Output(topics.RETRAIN_REQUESTS, partition, workload.name, request))
         turn.standings[place] = with_request(standing, request)
 
-    def _turn(self) -> _Turn:
-        return _Turn(ChainMap({}, self._standings), ChainMap({}, self._positions), ChainMap({}, self._champions))
+    def _turn(self) -> _WindowOverlay:
+        return _WindowOverlay(
+            ChainMap({}, self._standings), ChainMap({}, self._positions), ChainMap({}, self._champions)
+        )
 
-    def _settlement(self, turn: _Turn, partitions: set[int]) -> Settlement:
+    def _settlement(self, turn: _WindowOverlay, partitions: set[int]) -> Settlement:
         def committed() -> None:
             self._standings.update(turn.standings.maps[0])
             self._positions.update(turn.positions.maps[0])

@@ -81,7 +81,7 @@ _ERASE: Final = f"DELETE FROM rows WHERE partition = $partition AND EXISTS (SELE
 
 _ROWS: Final = (LabelKind.LABEL, LabelKind.VOTE)
 
-Held = tuple[str, str, str]  # workload, label, split
+HeldStratum = tuple[str, str, str]  # workload, label, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Store:
             SettingsError: another process holds it, or it cannot be made.
         """
         self._connection = _open(file)
-        self._counts: dict[int, Counter[Held]] = {}  # by partition, once asked for
+        self._counts: dict[int, Counter[HeldStratum]] = {}  # by partition, once asked for
         self._positions: dict[int, Position | None] = {}  # as the file has them, once asked for
         self.tables: object = None  # whose the temporary tables are; None: nobody's, or older than the rows
 
@@ -211,7 +211,7 @@ class Store:
         """Write the last label of each record, what is erased left out, as a Parquet file."""
         self._connection.execute(COPY.format(file=str(file).replace("'", "''")))
 
-    def counts(self, partition: int) -> Counter[Held]:
+    def counts(self, partition: int) -> Counter[HeldStratum]:
         """Return the rows of all that a partition holds by workload, label and split, what is to be erased too.
 
         A corrected row counts under both its labels, as a record does that was labelled twice.

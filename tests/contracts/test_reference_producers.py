@@ -25,7 +25,7 @@ from deploy.infra.kafka.embedded import default_jars_dir
 from schemas.codec import decode, is_framed
 from schemas.errors import Unavailable
 from schemas.records import AnsweredBy, TrafficRecord
-from schemas.rules.chat import Found, find_text, label_in
+from schemas.rules.chat import FoundText, find_text, label_in
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, TRAFFIC
 from schemas.workload import Workload
@@ -151,7 +151,7 @@ def check_json(sent: Sent, message: Message) -> None:
     assert record.workload.encode() == message.key
     assert sent.began <= record.event_time.timestamp() <= sent.ended
     assert (record.client, record.model, record.attributes) == (sent.language, MODEL, {})
-    assert isinstance(found, Found)
+    assert isinstance(found, FoundText)
     assert (found.text, label_in(workload, record.answer or "")) == (TEXT, ANSWER)
 
 

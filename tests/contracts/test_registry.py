@@ -18,7 +18,7 @@ from deploy.serve.router.capture import Capture
 from deploy.serve.router.model_state import follow
 from deploy.serve.router.settings import RouterSettings
 from deploy.trial.demo.observe import Observer
-from deploy.trial.simulate.forms import Told, bare
+from deploy.trial.simulate.forms import RecordContent, bare
 from deploy.trial.simulate.sink import KafkaSink
 from schemas import codec
 from schemas.events import ModelPromotion, RolloutCommand, TrainingRun
@@ -39,7 +39,7 @@ from schemas.workload import Workload
 from tests.deploy.edge.topics.registry_double import Double, serving
 from tests.schemas.golden_form import golden
 from tests.streams.echo import NOW, until
-from trainers.topics import Ledger
+from trainers.topics import RunTopics
 
 pytestmark = pytest.mark.broker
 
@@ -144,7 +144,9 @@ async def test_rollout_command__with_a_registry(settings: RouterSettings, monkey
 
 def test_simulate__with_a_registry(settings: RouterSettings):
     """The newswire's Avro records go out in Confluent framing."""
-    wire = bare(Told("1", "Acme rises", NOW, "desk", "wire", None), Workload(name="news", labels=["up", "down"]))
+    wire = bare(
+        RecordContent("1", "Acme rises", NOW, "desk", "wire", None), Workload(name="news", labels=["up", "down"])
+    )
     sink = KafkaSink(settings)
     sink.send("1", None, None, wire)
     sink.close()
@@ -163,14 +165,14 @@ async def test_dispatcher__with_a_registry(settings: RouterSettings, monkeypatch
     )
     put(settings, RETRAIN_REQUESTS, request.workload, b"\x00\x00\x00\x30\x39garbage",
         framing.encode(RETRAIN_REQUESTS, request))  # fmt: skip
-    ledger = Ledger(settings)
+    ledger = RunTopics(settings)
     await ledger.start()
     await ledger.write([run], event)
     messages: list[Any] = []
     while len(messages) < 2:
         messages += await ledger.poll()
     await ledger.stop()
-    again = Ledger(settings)
+    again = RunTopics(settings)
     known = await again.start()
     await again.stop()
 

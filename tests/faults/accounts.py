@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 from deploy.commands.verify.__main__ import verify
-from deploy.commands.verify.accounts import Account, Place
-from deploy.commands.verify.topics import Cluster
+from deploy.commands.verify.accounts import Account, PartitionOffset
+from deploy.commands.verify.topics import PrefixedTopics
 from deploy.edge.process.settings import Settings
 from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, TRAFFIC
 from tests.faults.conftest import Tell
@@ -51,14 +51,16 @@ def assert_nothing_lost_or_doubled(settings: Settings, sent: int, tell: Tell) ->
     assert done.returncode == 0, done.stdout + done.stderr
     account = curated(settings)
     if account.inputs != sent:
-        tell(f"sent {sent}, but traffic holds from and to, by partition: {Cluster(settings).marks(TRAFFIC.name)}")
+        tell(
+            f"sent {sent}, but traffic holds from and to, by partition: {PrefixedTopics(settings).marks(TRAFFIC.name)}"
+        )
     assert (account.inputs, ended(account), account.in_flight, account.residual) == (sent, sent, 0, 0)
     _assert_decided_as_undisturbed(settings, tell)
     return account
 
 
 def _assert_decided_as_undisturbed(settings: Settings, tell: Tell) -> None:
-    made: dict[Place, Decision] = {}
+    made: dict[PartitionOffset, Decision] = {}
     for topic in (CURATED, DISCARDED, DEAD_LETTERS):
         made |= decisions(messages(settings, topic))
     expected = curation(settings, messages(settings, TRAFFIC))

@@ -81,7 +81,7 @@ def doom_snapshots(moment: str, number: int) -> None:
 
     write, write_table, seen = snapshot.write, pq.write_table, 0
 
-    def doomed_write(*arguments: Any, **options: Any) -> snapshot.Snapshot:
+    def doomed_write(*arguments: Any, **options: Any) -> snapshot.WrittenSnapshot:
         nonlocal seen
         seen += 1
         if seen == number and moment == "before-snapshot":

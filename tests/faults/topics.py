@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from confluent_kafka import Producer
 
-from deploy.commands.verify.topics import Cluster
+from deploy.commands.verify.topics import PrefixedTopics
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import producer, topic_name
 from schemas.codec import decode, encode
@@ -21,7 +21,7 @@ R = TypeVar("R", bound=Record)
 
 def messages(settings: Settings, topic: Topic) -> list[Message]:
     """Return the committed messages of a topic, in order within each partition."""
-    cluster = Cluster(settings)
+    cluster = PrefixedTopics(settings)
     return [
         Message(
             topic, raw.partition, raw.offset, raw.key, raw.value, raw.headers,
@@ -38,7 +38,7 @@ def records(settings: Settings, topic: Topic, kind: type[R]) -> list[R]:
 
 def taken(settings: Settings, stage: str, topic: Topic) -> bool:
     """Tell whether a stage has settled every message that now stands in a topic."""
-    committed = Cluster(settings).committed(f"millrace-{stage}", topic.name)
+    committed = PrefixedTopics(settings).committed(f"millrace-{stage}", topic.name)
     return all(one.offset < committed.get(one.partition, 0) for one in messages(settings, topic))
 
 

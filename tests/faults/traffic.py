@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from deploy.commands.verify.accounts import Place
+from deploy.commands.verify.accounts import PartitionOffset
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import producer, topic_name
 from deploy.trial.simulate.forms import PRACTICE_TEACHER
 from deploy.trial.simulate.newswire import FREQUENCIES
-from deploy.trial.simulate.traffic import Plan, Planted, traffic
+from deploy.trial.simulate.traffic import PlantedRecord, TrafficPlan, traffic
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, TRAFFIC
 from schemas.workload import Workload
@@ -50,8 +50,8 @@ def write_workload(folder: Path, name: str, labels: Sequence[str], tables: Table
 class Sent:
     """A record that the broker has acknowledged, and where it stands."""
 
-    place: Place
-    planted: Planted
+    place: PartitionOffset
+    planted: PlantedRecord
 
 
 class Traffic:
@@ -72,7 +72,7 @@ class Traffic:
         assert self._client.flush(ACK_SECONDS) == 0
         assert len({sent.place for sent in self.sent}) == len(self.sent), "two records acknowledged at one place"
 
-    def _produce(self, planted: Planted) -> None:
+    def _produce(self, planted: PlantedRecord) -> None:
         def delivered(error: KafkaError | None, message: Message) -> None:
             assert error is None, error
             offset = message.offset()
@@ -118,8 +118,8 @@ def flowing(traffic: Traffic, records: int = 12, every_seconds: float = 0.1) -> 
         flow.end()
 
 
-def _drawn(shares: Mapping[str, float]) -> Iterator[Planted]:
+def _drawn(shares: Mapping[str, float]) -> Iterator[PlantedRecord]:
     workloads = [Workload(name=name, labels=list(FREQUENCIES)) for name in WORKLOADS]
-    plans = [Plan(seed=SEED + number, records=_DRAWN, **shares) for number in range(len(workloads))]  # type: ignore[arg-type]
+    plans = [TrafficPlan(seed=SEED + number, records=_DRAWN, **shares) for number in range(len(workloads))]  # type: ignore[arg-type]
     for turn in zip(*map(traffic, plans, workloads), strict=True):
         yield from turn

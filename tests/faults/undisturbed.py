@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.commands.verify.accounts import Place
+from deploy.commands.verify.accounts import PartitionOffset
 from deploy.edge.process.settings import Settings
 from schemas.codec import decode
 from schemas.events import RetrainRequest
@@ -43,20 +43,20 @@ class Request:
     snapshot_sha256: str
 
 
-def curation(settings: Settings, traffic: Sequence[Message]) -> dict[Place, Decision]:
+def curation(settings: Settings, traffic: Sequence[Message]) -> dict[PartitionOffset, Decision]:
     """Return how an undisturbed curate stage ends each record of `traffic`."""
     stage = CurateStage(settings, settings.workloads())
     return dict(_decisions(_run(stage, traffic)))
 
 
-def decisions(messages: Iterable[Message]) -> dict[Place, Decision]:
+def decisions(messages: Iterable[Message]) -> dict[PartitionOffset, Decision]:
     """Return the curate stage's decisions that stand in one of its output topics."""
     return dict(_decisions(decode(one.topic.record, one.value) for one in messages if one.value))
 
 
-def clusters(found: dict[Place, Decision]) -> set[frozenset[Place]]:
+def clusters(found: dict[PartitionOffset, Decision]) -> set[frozenset[PartitionOffset]]:
     """Return the partition of the records into clusters."""
-    members: dict[str, set[Place]] = {}
+    members: dict[str, set[PartitionOffset]] = {}
     for place, decision in found.items():
         if decision.cluster_id is not None:
             members.setdefault(decision.cluster_id, set()).add(place)
@@ -95,7 +95,7 @@ def _run(stage: Stage, messages: Sequence[Message]) -> list[Record]:
     return asyncio.run(fed())
 
 
-def _decisions(made: Iterable[Record]) -> Iterator[tuple[Place, Decision]]:
+def _decisions(made: Iterable[Record]) -> Iterator[tuple[PartitionOffset, Decision]]:
     for record in made:
         if isinstance(record, CuratedRecord):
             why = f"{record.kind} {record.duplicate_of}"
@@ -107,5 +107,5 @@ def _decisions(made: Iterable[Record]) -> Iterator[tuple[Place, Decision]]:
             yield _place(record), Decision("dead-letters", record.record_id, None, record.reason)
 
 
-def _place(record: CuratedRecord | DiscardedRecord | DeadLetter) -> Place:
+def _place(record: CuratedRecord | DiscardedRecord | DeadLetter) -> PartitionOffset:
     return record.origin.partition, record.origin.offset

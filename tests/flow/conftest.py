@@ -15,9 +15,9 @@ from tokenizers.trainers import WordLevelTrainer
 
 from deploy.infra.kafka.embedded import EmbeddedKafka
 from deploy.trial.demo import scene
-from deploy.trial.demo.play import Stage, running
+from deploy.trial.demo.play import Playground, running
 from deploy.trial.demo.ports import free_ports
-from deploy.trial.simulate.traffic import Plan, traffic
+from deploy.trial.simulate.traffic import TrafficPlan, traffic
 from schemas.workload import Workload
 from tests.tiny_bert import SPECIAL, save_tiny_bert
 
@@ -33,7 +33,7 @@ SMALLER = {
     "steps_percent = [5, 25, 50, 100]": "steps_percent = [50, 100]",
 }
 
-Play = Callable[[], AbstractContextManager[Stage]]
+Play = Callable[[], AbstractContextManager[Playground]]
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ def tiny_newswire_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a two-layer BERT with random weights and a vocabulary of newswire words."""
     folder = tmp_path_factory.mktemp("base") / "tiny-bert"
     workload = Workload.parse(scene.newswire_file().encode())
-    texts = [one.entry.text for one in traffic(Plan(seed=7, records=600, poison=0), workload) if one.entry.text]
+    texts = [one.entry.text for one in traffic(TrafficPlan(seed=7, records=600, poison=0), workload) if one.entry.text]
     tokenizer = Tokenizer(WordLevel(unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.train_from_iterator(texts, WordLevelTrainer(special_tokens=SPECIAL))
@@ -59,7 +59,7 @@ def play(broker: EmbeddedKafka, tiny_newswire_base: Path, tmp_path: Path, monkey
     monkeypatch.setenv("MILLRACE_BASE_MODEL", str(tiny_newswire_base))
 
     @contextmanager
-    def started() -> Iterator[Stage]:
+    def started() -> Iterator[Playground]:
         ports, home = free_ports(), tmp_path / "play"
         url = f"http://127.0.0.1:{ports['teacher_port']}/v1"
         played = scene.newswire(home, url, source, seed=7, records=RECORDS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.trial.demo.chaos import Chaos
-from deploy.trial.demo.play import Stage, finish, phase_one, phase_two, training
+from deploy.trial.demo.play import Playground, finish, phase_one, phase_two, training
 from deploy.trial.report.inputs import Summary
 from tests.deploy.infra.grafana.live import empty_panels
 from tests.flow.conftest import Play
@@ -16,7 +16,7 @@ from tests.flow.conftest import Play
 pytestmark = [pytest.mark.broker, pytest.mark.flow, pytest.mark.timeout(480)]
 
 
-def go_round(stage: Stage) -> list[str]:
+def go_round(stage: Playground) -> list[str]:
     """Play up to the end of the rollout."""
     phase_one(stage)
     training(stage)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from schemas.arrays import Floats
 from schemas.events import Evaluation
 from trainers.evaluate import Evaluator
 from trainers.evidence import BY_REQUESTS, evaluation_digest, metrics_of
-from trainers.snapshot import Floats, Rows
+from trainers.snapshot import Rows
 
 N = 40
 
@@ -38,7 +39,7 @@ def test_figures__weigh_a_row_by_its_propensity_and_a_cluster_by_its_requests() 
     assert scores.request_agreement.value == pytest.approx(1 - 40 / 79)
     assert evaluator.bootstrap.effective_n == pytest.approx(43**2 / (16 + 39))
     assert evaluator.by_requests.effective_n == pytest.approx(79**2 / (1_600 + 39))
-    assert evaluator.told() == "40 test rows, effective n = 34; 49 requests, effective n = 4"
+    assert evaluator.summary() == "40 test rows, effective n = 34; 49 requests, effective n = 4"
 
 
 def test_evidence__tells_requests_only_where_they_were_counted() -> None:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from schemas.arrays import Floats
 from schemas.job import GateSpec
 from schemas.rules.statistics.intervals import Interval
 from trainers.evaluate import ClassTest, Comparison, Evaluator, holm
-from trainers.gate import Evidence, Outcome, decide
-from trainers.snapshot import Floats, Rows
+from trainers.gate import Evidence, GateOutcome, decide
+from trainers.snapshot import Rows
 
 LABELS = ["a", "b"]
 SPEC = GateSpec(agreement_floor=0.85, margin=0.02, class_rows=30)
@@ -36,15 +37,15 @@ def verdict(agreement: tuple[float, float], difference: tuple[float, float] = (-
 @pytest.mark.parametrize(
     ("agreement", "difference", "expected"),
     [
-        ((0.86, 0.90), (-0.01, 0.03), Outcome.PROMOTE),
-        ((0.80, 0.84), (-0.01, 0.03), Outcome.REJECT),
-        ((0.83, 0.89), (-0.01, 0.03), Outcome.INSUFFICIENT_EVIDENCE),
-        ((0.86, 0.90), (-0.09, -0.03), Outcome.REJECT),
-        ((0.86, 0.90), (-0.05, 0.03), Outcome.INSUFFICIENT_EVIDENCE),
+        ((0.86, 0.90), (-0.01, 0.03), GateOutcome.PROMOTE),
+        ((0.80, 0.84), (-0.01, 0.03), GateOutcome.REJECT),
+        ((0.83, 0.89), (-0.01, 0.03), GateOutcome.INSUFFICIENT_EVIDENCE),
+        ((0.86, 0.90), (-0.09, -0.03), GateOutcome.REJECT),
+        ((0.86, 0.90), (-0.05, 0.03), GateOutcome.INSUFFICIENT_EVIDENCE),
     ],
 )
 def test_gate__absolute_needs_floor_and_baseline(
-    agreement: tuple[float, float], difference: tuple[float, float], expected: Outcome
+    agreement: tuple[float, float], difference: tuple[float, float], expected: GateOutcome
 ) -> None:
     """Both bounds beyond their limits promote, one interval wholly below rejects, a limit inside is not enough."""
     found = verdict(agreement, difference)
@@ -55,14 +56,14 @@ def test_gate__absolute_needs_floor_and_baseline(
 @pytest.mark.parametrize(
     ("difference", "mode", "expected"),
     [
-        ((0.01, 0.05), "superiority", Outcome.PROMOTE),
-        ((-0.01, 0.03), "refresh", Outcome.PROMOTE),
-        ((-0.05, 0.03), "refresh", Outcome.INSUFFICIENT_EVIDENCE),
-        ((-0.09, -0.03), "refresh", Outcome.REJECT),
+        ((0.01, 0.05), "superiority", GateOutcome.PROMOTE),
+        ((-0.01, 0.03), "refresh", GateOutcome.PROMOTE),
+        ((-0.05, 0.03), "refresh", GateOutcome.INSUFFICIENT_EVIDENCE),
+        ((-0.09, -0.03), "refresh", GateOutcome.REJECT),
     ],
 )
 def test_gate__champion_is_compared_by_superiority_or_refresh(
-    difference: tuple[float, float], mode: str, expected: Outcome
+    difference: tuple[float, float], mode: str, expected: GateOutcome
 ) -> None:
     """With a champion the mode follows from the interval, and the agreement floor plays no part."""
     found = verdict((0.5, 0.6), difference, champion=True)
@@ -74,21 +75,21 @@ def test_gate__class_that_got_worse_stops_a_better_student() -> None:
     """A Holm-adjusted class veto rejects although the whole is better."""
     classes = {0: ClassTest(40, 1, 1.0), 1: ClassTest(0, 14, 0.5**14)}
 
-    assert verdict((0.9, 0.95), (0.01, 0.05), champion=True, classes=classes).outcome is Outcome.REJECT
+    assert verdict((0.9, 0.95), (0.01, 0.05), champion=True, classes=classes).outcome is GateOutcome.REJECT
 
 
 def test_gate__too_few_rows_or_classes_are_insufficient_evidence() -> None:
     """Neither a great figure nor a bad one counts on too few rows, or on rows of one class."""
-    assert verdict((0.99, 1.0), rows={"a": 300, "b": 0}).outcome is Outcome.INSUFFICIENT_EVIDENCE
-    assert verdict((0.99, 1.0), n=20.0).outcome is Outcome.INSUFFICIENT_EVIDENCE
-    assert verdict((0.1, 0.2), n=20.0).outcome is Outcome.INSUFFICIENT_EVIDENCE
+    assert verdict((0.99, 1.0), rows={"a": 300, "b": 0}).outcome is GateOutcome.INSUFFICIENT_EVIDENCE
+    assert verdict((0.99, 1.0), n=20.0).outcome is GateOutcome.INSUFFICIENT_EVIDENCE
+    assert verdict((0.1, 0.2), n=20.0).outcome is GateOutcome.INSUFFICIENT_EVIDENCE
 
 
 def test_gate__small_classes_are_listed_as_not_judged() -> None:
     """A class with few test rows is named, and does not hold up what all rows together prove."""
     found = verdict((0.99, 1.0), rows={"a": 300, "b": 29})
 
-    assert (found.outcome, found.not_judged) == (Outcome.PROMOTE, ["b"])
+    assert (found.outcome, found.not_judged) == (GateOutcome.PROMOTE, ["b"])
 
 
 def test_holm__steps_down() -> None:
@@ -113,7 +114,7 @@ def _promoted(gain: float, repeats: int = 100, n: int = 600) -> float:
         evaluator = Evaluator(rows, 3, seed, draws=200)
         compared = evaluator.compare(_answers(challenger, labels), _answers(champion, labels))
         evidence = Evidence(Interval(1, 1, 1), float(n), {"a": 300, "b": 100, "c": 50}, compared, compared)
-        count += decide(spec, ["a", "b", "c"], evidence).outcome is Outcome.PROMOTE
+        count += decide(spec, ["a", "b", "c"], evidence).outcome is GateOutcome.PROMOTE
     return count / repeats
 
 

@@ -20,12 +20,13 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
 
+from schemas.arrays import Floats, Ints
 from schemas.errors import SettingsError
 from schemas.job import StudentSpec
 from schemas.rules.statistics.calibration import fit_temperature, to_probabilities
 from trainers.losses import distillation_loss
 from trainers.progress import Progress
-from trainers.snapshot import Floats, Ints, Rows
+from trainers.snapshot import Rows
 
 POOLING: Final = "mean"
 TARGETS: Final = ("dense", "key", "query", "value")

@@ -13,9 +13,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion
 
+from schemas.arrays import Floats
 from schemas.rules.statistics.calibration import fit_temperature, to_probabilities
 from trainers.progress import Progress
-from trainers.snapshot import Floats, Rows
+from trainers.snapshot import Rows
 
 _STRENGTHS: Final = (16.0, 64.0, 256.0)  # C
 _ABSENT: Final = -30.0  # logit of a class without training rows

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from schemas.arrays import Floats
 from trainers.progress import Progress
-from trainers.snapshot import Floats, Rows
+from trainers.snapshot import Rows
 
 
-class Student(Protocol):
+class Rung(Protocol):
     """One rung of the ladder."""
 
     name: str

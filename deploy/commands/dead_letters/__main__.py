@@ -17,7 +17,7 @@ import click
 from deploy.commands.dead_letters import replay, show
 from deploy.commands.dead_letters.letters import Filter, Letter, place_of, time_of
 from deploy.commands.dead_letters.log import Log
-from deploy.commands.dead_letters.plan import Plan, origin_of, plan, shown
+from deploy.commands.dead_letters.plan import ReplayPlan, origin_of, plan, shown
 from deploy.edge.process.command import told_in_one_line
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import Framing
@@ -144,7 +144,7 @@ def _meant(log: Log, places: Sequence[str], filters: dict[str, Any], limit: int 
     return sorted(letters, key=lambda letter: letter.age)[:limit]
 
 
-def _tell(found: Plan) -> None:
+def _tell(found: ReplayPlan) -> None:
     for letter, why in found.refused:
         print(f"{_name(letter)}: not replayed: {why}")
     by_topic = Counter(origin_of(letter)[0] for letter in found.ready)

@@ -10,7 +10,7 @@ from typing import Final
 
 from schemas.errors import BadInput
 from schemas.records import DeadLetter
-from schemas.rules.places import Place, place_in
+from schemas.rules.places import PartitionOffset, place_in
 
 _AGE: Final = re.compile(r"(\d{1,6})([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -20,12 +20,12 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 class Letter:
     """One record of `dead-letters`."""
 
-    place: Place  # in dead-letters
+    place: PartitionOffset  # in dead-letters
     appended: datetime  # by the broker's clock; the record's own time is the worker's
     record: DeadLetter
 
     @property
-    def age(self) -> tuple[datetime, Place]:
+    def age(self) -> tuple[datetime, PartitionOffset]:
         """What letters are ordered by: the oldest comes first."""
         return self.appended, self.place
 
@@ -75,7 +75,7 @@ def time_of(option: str, text: str | None, now: datetime) -> datetime | None:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def place_of(text: str) -> Place:
+def place_of(text: str) -> PartitionOffset:
     """Return the place in `dead-letters` that an argument names.
 
     Raises:

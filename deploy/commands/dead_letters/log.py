@@ -12,7 +12,7 @@ from deploy.edge.topics.framing import Framing
 from deploy.edge.topics.reading import read_partition
 from schemas.errors import BadInput, ContractError, RecordRejected
 from schemas.records import DeadLetter
-from schemas.rules.places import Place
+from schemas.rules.places import PartitionOffset
 from schemas.topics import DEAD_LETTERS, PARTITIONS, Topic
 
 
@@ -33,7 +33,7 @@ class Log:
             for raw in self.read(DEAD_LETTERS, partition):
                 yield self._letter(raw)
 
-    def letter(self, place: Place) -> Letter:
+    def letter(self, place: PartitionOffset) -> Letter:
         """Return the letter at a place.
 
         Raises:

@@ -12,43 +12,41 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from deploy.commands.dead_letters.letters import Letter
-from schemas.rules.places import Place
+from schemas.rules.places import PartitionOffset, TopicOffset
 from schemas.topics import CATALOGUE, CURATED, TRAFFIC, Topic
 
 REPLAYED: Final[Mapping[str, Topic]] = {topic.name: topic for topic in (TRAFFIC, CURATED)}
 TOPICS: Final[Mapping[str, Topic]] = {topic.name: topic for topic in CATALOGUE}
 
-FullPlace = tuple[str, int, int]  # topic, partition, offset
-
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class OriginState:
     """What is kept of a letter's origin: the record itself, and where replays of it stand."""
 
     record_bytes: int | None  # as a replay would have it; None: the record is gone
-    replays: tuple[Place, ...] = ()
+    replays: tuple[PartitionOffset, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ReplayPlan:
     """What a replay comes to."""
 
     ready: list[Letter] = field(default_factory=list)
     refused: list[tuple[Letter, str]] = field(default_factory=list)  # and what is in the way
 
 
-def origin_of(letter: Letter) -> FullPlace:
+def origin_of(letter: Letter) -> TopicOffset:
     """Return where the record of a letter stood."""
     origin = letter.record.origin
     return origin.topic, origin.partition, origin.offset
 
 
-def shown(place: FullPlace) -> str:
+def shown(place: TopicOffset) -> str:
     """Return a place as people read it."""
     return f"{place[0]}/{place[1]} at offset {place[2]}"
 
 
-def plan(letters: Iterable[Letter], standing: Mapping[FullPlace, Standing], *, again: bool) -> Plan:
+def plan(letters: Iterable[Letter], standing: Mapping[TopicOffset, OriginState], *, again: bool) -> ReplayPlan:
     """Tell the letters that can be replayed from those that cannot.
 
     Args:
@@ -56,7 +54,7 @@ def plan(letters: Iterable[Letter], standing: Mapping[FullPlace, Standing], *, a
         standing: of each of their origins.
         again: whether a record of `traffic` that was replayed before may be replayed once more.
     """
-    found, taken = Plan(), set[FullPlace]()
+    found, taken = ReplayPlan(), set[TopicOffset]()
     for letter in letters:
         origin = origin_of(letter)
         why = "another letter of the same record is replayed" if origin in taken else None
@@ -69,7 +67,7 @@ def plan(letters: Iterable[Letter], standing: Mapping[FullPlace, Standing], *, a
     return found
 
 
-def obstacle(origin: FullPlace, standing: Standing, *, again: bool) -> str | None:
+def obstacle(origin: TopicOffset, standing: OriginState, *, again: bool) -> str | None:
     """Return what is in the way of a replay, or None."""
     topic = REPLAYED.get(origin[0])
     if topic is None:

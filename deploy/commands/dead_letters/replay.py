@@ -19,11 +19,11 @@ from confluent_kafka import KafkaException, Producer
 
 from deploy.commands.dead_letters.letters import Letter
 from deploy.commands.dead_letters.log import Log
-from deploy.commands.dead_letters.plan import TOPICS, FullPlace, Standing, origin_of
+from deploy.commands.dead_letters.plan import TOPICS, OriginState, origin_of
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import producer, topic_name
 from schemas.errors import Unavailable
-from schemas.rules.places import REPLAYED_HEADER, Place, place_header, replayed_from
+from schemas.rules.places import REPLAYED_HEADER, PartitionOffset, TopicOffset, place_header, replayed_from
 
 _LOT: Final = 100  # records a transaction: at most 100 MB wait in memory
 _NEAR: Final = 2_000  # offsets: origins this close together are read in one go
@@ -31,13 +31,13 @@ _SECONDS: Final = 30.0
 _OVERHEAD_BYTES: Final = 512  # of a record in its batch, and of our header
 
 
-def look(log: Log, letters: Iterable[Letter]) -> dict[FullPlace, Standing]:
+def look(log: Log, letters: Iterable[Letter]) -> dict[TopicOffset, OriginState]:
     """Return what stands of each letter's origin. Reads its partition from there to the end: replays come later."""
-    found: dict[FullPlace, Standing] = {}
+    found: dict[TopicOffset, OriginState] = {}
     for (topic, partition), group in groupby(sorted(map(origin_of, letters)), itemgetter(0, 1)):
         offsets = {place[2] for place in group}
         sizes: dict[int, int] = {}
-        replays: dict[int, list[Place]] = {}
+        replays: dict[int, list[PartitionOffset]] = {}
         for raw in log.read(TOPICS[topic], partition, min(offsets)) if topic in TOPICS else ():
             if raw.offset() in offsets:
                 sizes[raw.offset()] = _bytes(raw)
@@ -45,7 +45,7 @@ def look(log: Log, letters: Iterable[Letter]) -> dict[FullPlace, Standing]:
             if before is not None and before[0] == partition and before[1] in offsets:
                 replays.setdefault(before[1], []).append((partition, raw.offset()))
         for offset in offsets:
-            found[topic, partition, offset] = Standing(sizes.get(offset), tuple(replays.get(offset, ())))
+            found[topic, partition, offset] = OriginState(sizes.get(offset), tuple(replays.get(offset, ())))
     return found
 
 
@@ -67,7 +67,7 @@ class Replays:
         except KafkaException as error:
             raise Unavailable(f"the cluster does not let replays begin: {error.args[0].str()}") from error
 
-    def send(self, log: Log, letters: Sequence[Letter]) -> Iterator[tuple[Letter, FullPlace | None]]:
+    def send(self, log: Log, letters: Sequence[Letter]) -> Iterator[tuple[Letter, TopicOffset | None]]:
         """Write the letters' records again; yield each letter, once its lot is committed, with the new place.
 
         None in its stead says that the origin went while we were at it.
@@ -87,7 +87,7 @@ class Replays:
                     new = written.get(offset)
                     yield letter, None if new is None else (topic, partition, new)
 
-    def _write(self, originals: Sequence[tuple[FullPlace, Any]]) -> dict[int, int]:
+    def _write(self, originals: Sequence[tuple[TopicOffset, Any]]) -> dict[int, int]:
         """Write one partition's records in one transaction; return the new offset of each by the old one."""
         written: dict[int, int] = {}
         failed: list[str] = []
@@ -116,7 +116,7 @@ class Replays:
         return written
 
 
-def _originals(log: Log, lot: Sequence[Letter]) -> Iterator[tuple[FullPlace, Any]]:
+def _originals(log: Log, lot: Sequence[Letter]) -> Iterator[tuple[TopicOffset, Any]]:
     """Yield the origins of one partition's letters, in order; those far apart without what lies between."""
     topic, partition, _ = origin_of(lot[0])
     runs: list[list[int]] = []

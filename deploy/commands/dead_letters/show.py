@@ -13,10 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.commands.dead_letters.letters import Letter
-from deploy.commands.dead_letters.plan import TOPICS, FullPlace, Standing, obstacle, origin_of, shown
+from deploy.commands.dead_letters.plan import TOPICS, OriginState, obstacle, origin_of, shown
 from deploy.edge.topics.framing import Framing
 from schemas.codec import is_framed
 from schemas.errors import RecordRejected, Unavailable
+from schemas.rules.places import TopicOffset
 
 _DETAIL_CHARACTERS: Final = 60
 
@@ -63,7 +64,7 @@ def table(letters: Sequence[Letter], matched: Counter[str]) -> None:
     console.print(printable(f"{len(letters)} of {matched.total()} letters shown; by reason: {reasons}"))
 
 
-def whole(letter: Letter, standing: Standing, framing: Framing) -> None:
+def whole(letter: Letter, standing: OriginState, framing: Framing) -> None:
     """Print all of a letter, and what stands of its origin."""
     record = letter.record
     drawn = Table.grid(padding=(0, 2))
@@ -116,12 +117,12 @@ def printable(text: str) -> Text:
     return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
 
 
-def _origin(origin: FullPlace, standing: Standing) -> str:
+def _origin(origin: TopicOffset, standing: OriginState) -> str:
     kept = "is gone: the topic no longer keeps it" if standing.record_bytes is None else "still stands there"
     return f"{shown(origin)}, {kept}"
 
 
-def _replays(origin: FullPlace, standing: Standing) -> str:
+def _replays(origin: TopicOffset, standing: OriginState) -> str:
     places = ", ".join(shown((origin[0], *place)) for place in standing.replays)
     why = obstacle(origin, standing, again=False)
     return f"{places or 'none so far'}; {'it can be replayed' if why is None else 'not to be replayed: ' + why}"

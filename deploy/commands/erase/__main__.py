@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 import click
 
 from deploy.commands.erase.subject import Subject, matched, subject_of
-from deploy.commands.erase.topics import Topics
+from deploy.commands.erase.topics import ErasureTopics
 from deploy.edge.privacy.redactor import redactors
 from deploy.edge.process.command import told_in_one_line
 from deploy.edge.process.settings import Settings
-from deploy.edge.stores.snapshots import Held, Trained, holding, trained_on
+from deploy.edge.stores.snapshots import HoldingSnapshot, Trained, holding, trained_on
 from schemas.errors import BadInput
 from schemas.rules.partition import partition_of
 from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, LABELS, PARTITIONS, TRAFFIC
@@ -42,13 +42,13 @@ class Erased:
     gold: int = 0
     on_their_way: int = 0
     told_by_client: bool = True
-    snapshots: list[Held] = field(default_factory=list)
+    snapshots: list[HoldingSnapshot] = field(default_factory=list)
     models: list[Trained] = field(default_factory=list)
     in_production: dict[str, str] = field(default_factory=dict)  # model version -> champion or challenger
     not_looked_at: str | None = None  # why no snapshot was
 
 
-def erase(settings: Settings, topics: Topics, subject: Subject, *, dry_run: bool) -> Erased:
+def erase(settings: Settings, topics: ErasureTopics, subject: Subject, *, dry_run: bool) -> Erased:
     """Erase a subject in one workload; a dry run only tells what would be.
 
     Raises:
@@ -123,7 +123,7 @@ def main(subject: str, workload: str | None, dry_run: bool, as_json: bool, boots
     if workload is not None and workload not in workloads:
         raise BadInput("--workload", workload, f"choose one of {', '.join(sorted(workloads))}")
     chosen = workloads if workload is None else {workload: workloads[workload]}
-    topics = Topics(settings)
+    topics = ErasureTopics(settings)
     told = [erase(settings, topics, one, dry_run=dry_run) for one in _subjects(chosen, subject)]
     if as_json:
         print(json.dumps([dataclasses.asdict(one) for one in told]))

@@ -33,7 +33,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedLabel:
     """A record of `labels` and where it stands."""
 
     partition: int
@@ -45,7 +45,7 @@ class Placed:
 class Matched:
     """What `labels` holds of a subject in one workload."""
 
-    standing: list[Placed]  # not erased: the last of each record
+    standing: list[PlacedLabel]  # not erased: the last of each record
     erased: frozenset[str]  # record ids that were erased before
     text_keys: frozenset[str]  # of all their texts, whether erased before or not
 
@@ -68,9 +68,9 @@ def subject_of(workload: str, given: str, stored: str, *, tokens: bool) -> Subje
     return Subject(workload, client, frozenset({given, ids.record_id(workload, given, 0, 0)}))
 
 
-def matched(subject: Subject, labels: Iterable[Placed]) -> Matched:
+def matched(subject: Subject, labels: Iterable[PlacedLabel]) -> Matched:
     """Return what `labels` (of one partition, in offset order) holds of a subject."""
-    standing: dict[str, Placed] = {}
+    standing: dict[str, PlacedLabel] = {}
     erased: set[str] = set()
     text_keys: set[str] = set()
     for placed in labels:
@@ -87,7 +87,7 @@ def matched(subject: Subject, labels: Iterable[Placed]) -> Matched:
     return Matched(list(standing.values()), frozenset(erased), frozenset(text_keys))
 
 
-def erasure(placed: Placed) -> LabelRecord:
+def erasure(placed: PlacedLabel) -> LabelRecord:
     """Return the record that erases one: its origin is the label it erases, and it repeats nothing of its text."""
     record = placed.record
     return LabelRecord(

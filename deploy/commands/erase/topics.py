@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from deploy.commands.erase.subject import Placed, erasure
+from deploy.commands.erase.subject import PlacedLabel, erasure
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import group_name, librdkafka, topic_name
 from deploy.edge.topics.framing import Framing
@@ -36,7 +36,7 @@ _READER: Final = "erase"
 R = TypeVar("R", bound=Record)
 
 
-class Topics:
+class ErasureTopics:
     """The topics of one prefix."""
 
     def __init__(self, settings: Settings) -> None:
@@ -44,7 +44,7 @@ class Topics:
         self._framing.register([LABELS])
         self._admin = AdminClient(librdkafka(settings))  # kept: without it, what it was asked for never comes
 
-    def labels(self, partition: int) -> Iterator[Placed]:
+    def labels(self, partition: int) -> Iterator[PlacedLabel]:
         """Yield what stands in a partition of `labels`, in offset order.
 
         Raises:
@@ -54,9 +54,9 @@ class Topics:
         for raw in self._read(LABELS, partition):
             record = self._decoded(LabelRecord, raw)
             if record is not None:
-                yield Placed(partition, raw.offset(), record)
+                yield PlacedLabel(partition, raw.offset(), record)
 
-    def erase(self, found: Collection[Placed]) -> None:
+    def erase(self, found: Collection[PlacedLabel]) -> None:
         """Write an erasure for each of these labels, all or none.
 
         Raises:

@@ -19,7 +19,7 @@ from deploy.commands.gold import show
 from deploy.commands.gold.figures import report
 from deploy.commands.gold.joined import humans, taught
 from deploy.commands.gold.rows import read_rows
-from deploy.commands.gold.topic import Topics, gold_labels, write
+from deploy.commands.gold.topic import GoldTopics, gold_labels, write
 from deploy.edge.process.command import told_in_one_line
 from deploy.edge.process.settings import Settings
 from schemas.errors import BadInput
@@ -73,7 +73,7 @@ def report_command(
     settings = Settings.load(bootstrap_servers=bootstrap_servers)
     chosen = settings.workload(workload)
     student = None if predictions is None else _predictions(predictions)
-    topics = Topics(settings, chosen.name)
+    topics = GoldTopics(settings, chosen.name)
     gold = humans(topics.gold())
     if not gold:
         raise BadInput("WORKLOAD", chosen.name, "has no human labels; add some with `millrace gold add FILE`")

@@ -12,21 +12,18 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import t
 
+from schemas.arrays import Floats, Ints
 from schemas.rules.statistics.calibration import fit_temperature, to_probabilities
 from schemas.rules.statistics.effective_n import effective_n
 from schemas.rules.statistics.intervals import Interval, wilson
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 BINS: Final = 10  # of the calibration error
 
 
 @dataclass(frozen=True)
-class Sample:
+class WeightedRows:
     """Weighted rows in clusters."""
 
     weights: Floats  # (rows,)
@@ -59,7 +56,7 @@ class Sample:
         return np.asarray(np.bincount(number, weights=values), dtype=np.float64)
 
 
-def accuracy(right: Floats, sample: Sample, level: float = 0.95) -> Interval:
+def accuracy(right: Floats, sample: WeightedRows, level: float = 0.95) -> Interval:
     """Return the weighted share of right answers with Wilson's interval at the effective n.
 
     Args:
@@ -71,7 +68,7 @@ def accuracy(right: Floats, sample: Sample, level: float = 0.95) -> Interval:
 
 
 def prediction_powered(
-    right: Floats, proxy: Floats, gold: Sample, many_proxy: Floats, many: Sample, level: float = 0.95
+    right: Floats, proxy: Floats, gold: WeightedRows, many_proxy: Floats, many: WeightedRows, level: float = 0.95
 ) -> Interval:
     """Return the mean of `right` over traffic, from few gold rows and many rows of which only a proxy is known.
 

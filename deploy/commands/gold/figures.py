@@ -8,8 +8,15 @@ from typing import Final
 
 import numpy as np
 
-from deploy.commands.gold.estimates import Calibration, Floats, Ints, Sample, accuracy, calibration, prediction_powered
+from deploy.commands.gold.estimates import (
+    Calibration,
+    WeightedRows,
+    accuracy,
+    calibration,
+    prediction_powered,
+)
 from deploy.commands.gold.joined import Human, Taught
+from schemas.arrays import Floats, Ints
 from schemas.records import Ceiling
 from schemas.rules.anchors import is_anchor
 from schemas.rules.statistics.intervals import Interval
@@ -18,7 +25,7 @@ LEAST_ROWS: Final = 30  # with probabilities, on either side: below, a temperatu
 
 
 @dataclass(frozen=True)
-class Figure:
+class GoldFigure:
     """One figure and the rows it rests on."""
 
     name: str
@@ -36,7 +43,7 @@ class Report:
     tied: int  # of them, how many have as many labels one way as another: left out
     unmatched: int  # of them, how many the teacher never labelled: left out
     anchors: int  # of the rows that are left
-    figures: list[Figure]
+    figures: list[GoldFigure]
     calibration: Calibration | None  # None: too few rows with probabilities
     confusions: list[tuple[str, str, int]]  # human label, teacher's label, rows: the most frequent first
 
@@ -80,36 +87,36 @@ def report(
     )
 
 
-def _humans(gold: Mapping[str, Human]) -> list[Figure]:
+def _humans(gold: Mapping[str, Human]) -> list[GoldFigure]:
     several = [human for human in gold.values() if human.annotators > 1]
     if not several:
         return []
     agreed = np.array([human.agreed for human in several], dtype=np.float64)
-    sample = Sample(np.ones(len(several)), [human.text_key for human in several])
+    sample = WeightedRows(np.ones(len(several)), [human.text_key for human in several])
     told = "the ceiling of any accuracy against them"
-    return [Figure("annotators' agreement", accuracy(agreed, sample), len(several), sample.effective_n, told)]
+    return [GoldFigure("annotators' agreement", accuracy(agreed, sample), len(several), sample.effective_n, told)]
 
 
-def _teacher(certain: Mapping[str, str | None], rows: Sequence[Taught]) -> list[Figure]:
+def _teacher(certain: Mapping[str, str | None], rows: Sequence[Taught]) -> list[GoldFigure]:
     if not rows:
         return []
     sample = _sample(rows)
     right = np.array([certain[row.text_key] == row.label for row in rows], dtype=np.float64)
     told = "on anchors"
-    return [Figure("teacher's accuracy", accuracy(right, sample), len(rows), sample.effective_n, told)]
+    return [GoldFigure("teacher's accuracy", accuracy(right, sample), len(rows), sample.effective_n, told)]
 
 
-def _again(ceiling: Ceiling | None) -> list[Figure]:
+def _again(ceiling: Ceiling | None) -> list[GoldFigure]:
     if ceiling is None:
         return []
     found = Interval(ceiling.self_agreement, ceiling.low, ceiling.high)
     told = f"no student can agree with it above {ceiling.ceiling:.3f}"
-    return [Figure("teacher's self-agreement", found, ceiling.rows, ceiling.effective_n, told)]
+    return [GoldFigure("teacher's self-agreement", found, ceiling.rows, ceiling.effective_n, told)]
 
 
 def _student(
     certain: Mapping[str, str | None], teacher: Mapping[str, Taught], student: Mapping[str, str]
-) -> list[Figure]:
+) -> list[GoldFigure]:
     """Judge a student where it was tested: agreement on all rows, accuracy on gold rows, and both put together."""
     tested = [row for row in teacher.values() if row.record_id in student]
     gold = [row for row in tested if row.text_key in certain]
@@ -118,16 +125,18 @@ def _student(
     if not tested:
         return []
     sample = _sample(tested)
-    figures = [Figure("student's agreement", accuracy(agrees, sample), len(tested), sample.effective_n)]
+    figures = [GoldFigure("student's agreement", accuracy(agrees, sample), len(tested), sample.effective_n)]
     if not gold:
         return figures
     rows = _sample(gold)
     right = np.array([certain[row.text_key] == student[row.record_id] for row in gold], dtype=np.float64)
-    figures.append(Figure("student's accuracy", accuracy(right, rows), len(gold), rows.effective_n, "gold rows alone"))
+    figures.append(
+        GoldFigure("student's accuracy", accuracy(right, rows), len(gold), rows.effective_n, "gold rows alone")
+    )
     if many and len(set(rows.clusters)) > 1:
         found = prediction_powered(right, _agreement(gold, student), rows, _agreement(many, student), _sample(many))
         told = f"prediction-powered by {len(many)} more rows"
-        figures.append(Figure("student's accuracy", found, len(gold), rows.effective_n, told))
+        figures.append(GoldFigure("student's accuracy", found, len(gold), rows.effective_n, told))
     return figures
 
 
@@ -151,5 +160,5 @@ def _calibration(
     return calibration(arrays(sides[0]), arrays(sides[1]))
 
 
-def _sample(rows: Sequence[Taught]) -> Sample:
-    return Sample(np.array([row.weight for row in rows]), [row.cluster_id for row in rows])
+def _sample(rows: Sequence[Taught]) -> WeightedRows:
+    return WeightedRows(np.array([row.weight for row in rows]), [row.cluster_id for row in rows])

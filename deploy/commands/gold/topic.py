@@ -59,7 +59,7 @@ def write(settings: Settings, found: Sequence[GoldLabel]) -> None:
             put(GOLD, partition_of(one.workload, PARTITIONS), one.workload.encode(), framing.encode(GOLD, one), ())
 
 
-class Topics:
+class GoldTopics:
     """What stands in the topics of one workload."""
 
     def __init__(self, settings: Settings, workload: str) -> None:

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from deploy.commands.verify.accounts import Account
 from deploy.commands.verify.books import STAGES, accounts
-from deploy.commands.verify.topics import Cluster
+from deploy.commands.verify.topics import PrefixedTopics
 from deploy.edge.process.command import told_in_one_line
 from deploy.edge.process.settings import Settings
 from schemas.errors import Unavailable
@@ -42,7 +42,7 @@ def verify(settings: Settings, workload: str | None = None) -> list[Account]:
 
 def _verify(settings: Settings, workload: str | None) -> tuple[list[Account], set[str]]:
     try:
-        return accounts(settings, Cluster(settings), workload)
+        return accounts(settings, PrefixedTopics(settings), workload)
     except KafkaException as error:
         raise Unavailable(f"no answer from {settings.bootstrap_servers}: {error.args[0].str()}") from error
 

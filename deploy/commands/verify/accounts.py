@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-Place = tuple[int, int]  # partition and offset
+PartitionOffset = tuple[int, int]  # partition and offset
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Ending:
     """Where one input ended."""
 
     topic: str
-    origin: Place
+    origin: PartitionOffset
     workload: str | None
     record_id: str | None = None
     duplicate_of: str | None = None
@@ -28,10 +28,12 @@ class Account:
     inputs: int = 0
     ended: dict[str, int] = field(default_factory=dict)  # by topic
     in_flight: int = 0
-    missing: list[Place] = field(default_factory=list)
-    doubled: list[Place] = field(default_factory=list)
-    dangling: list[tuple[Place, str]] = field(default_factory=list)
-    repeated: list[tuple[Place, str]] = field(default_factory=list)  # content that was there before, taken for new
+    missing: list[PartitionOffset] = field(default_factory=list)
+    doubled: list[PartitionOffset] = field(default_factory=list)
+    dangling: list[tuple[PartitionOffset, str]] = field(default_factory=list)
+    repeated: list[tuple[PartitionOffset, str]] = field(
+        default_factory=list
+    )  # content that was there before, taken for new
 
     @property
     def residual(self) -> int:
@@ -56,7 +58,7 @@ class Account:
 def account(
     stage: str,
     *,
-    inputs: Mapping[Place, str | None],
+    inputs: Mapping[PartitionOffset, str | None],
     endings: Iterable[Ending],
     committed: Mapping[int, int],
     begins: Mapping[int, int],
@@ -77,7 +79,7 @@ def account(
         workload: count this workload's only.
     """
     found = Account(stage)
-    ends: Counter[Place] = Counter()
+    ends: Counter[PartitionOffset] = Counter()
     for ending in endings:
         partition, offset = ending.origin
         if offset < begins.get(partition, 0) or (workload and _workload(ending, inputs) != workload):
@@ -99,6 +101,6 @@ def account(
     return found
 
 
-def _workload(ending: Ending, inputs: Mapping[Place, str | None]) -> str | None:
+def _workload(ending: Ending, inputs: Mapping[PartitionOffset, str | None]) -> str | None:
     """Return the workload of the input; where the input's own cannot be read, what the output says."""
     return inputs.get(ending.origin) or ending.workload

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from deploy.commands.verify.accounts import Account, Ending, Place, account
+from deploy.commands.verify.accounts import Account, Ending, PartitionOffset, account
 from deploy.commands.verify.repeats import Repeats
-from deploy.commands.verify.topics import Cluster, Raw, Reader
+from deploy.commands.verify.topics import PrefixedTopics, Raw, TopicDecoder
 from deploy.edge.process.settings import Settings
 from schemas.rules.places import REKEYED_HEADER, REPLAYED_HEADER
 
@@ -34,20 +34,20 @@ class Books:
     """All that the accounts are made of."""
 
     repeats: Repeats
-    inputs: dict[str, dict[Place, str | None]] = field(default_factory=lambda: {"traffic": {}, "curated": {}})
+    inputs: dict[str, dict[PartitionOffset, str | None]] = field(default_factory=lambda: {"traffic": {}, "curated": {}})
     endings: dict[str, list[Ending]] = field(default_factory=lambda: {"traffic": [], "curated": []})
     known: set[str] = field(default_factory=set)
     # by input topic and partition: since when (broker's clock, ms) every ending is kept, where retention took some
     kept_since: dict[str, dict[int, int]] = field(default_factory=lambda: {"traffic": {}, "curated": {}})
 
 
-def accounts(settings: Settings, cluster: Cluster, workload: str | None) -> tuple[list[Account], set[str]]:
+def accounts(settings: Settings, cluster: PrefixedTopics, workload: str | None) -> tuple[list[Account], set[str]]:
     """Return the accounts of both stages, and the workloads whose content could not be checked for repeats."""
     committed = {stage: cluster.committed(f"millrace-{stage}", source) for stage, source in STAGES}
     marks = {topic: cluster.marks(topic) for topic in ("traffic", *RECORDS)}
     books = Books(Repeats(_horizons(settings)))
     for topic in RECORDS:
-        _read_outputs(books, cluster, topic, Reader(RECORDS[topic], settings), marks[topic])
+        _read_outputs(books, cluster, topic, TopicDecoder(RECORDS[topic], settings), marks[topic])
     _read_traffic(books, cluster, marks["traffic"])
     found = [
         account(
@@ -66,7 +66,9 @@ def accounts(settings: Settings, cluster: Cluster, workload: str | None) -> tupl
     return found, books.repeats.unchecked if workload is None else books.repeats.unchecked & {workload}
 
 
-def decoded(cluster: Cluster, topic: str, reader: Reader, marks: Marks) -> Iterator[tuple[Raw, dict[str, Any]]]:
+def decoded(
+    cluster: PrefixedTopics, topic: str, reader: TopicDecoder, marks: Marks
+) -> Iterator[tuple[Raw, dict[str, Any]]]:
     """Yield the records of a topic that name their origin."""
     for raw in cluster.read(topic, marks):
         if raw.value is not None:
@@ -75,7 +77,7 @@ def decoded(cluster: Cluster, topic: str, reader: Reader, marks: Marks) -> Itera
                 yield raw, record
 
 
-def came_from(raw: Raw) -> tuple[str, Place] | None:
+def came_from(raw: Raw) -> tuple[str, PartitionOffset] | None:
     """Return how this copy of a record came about: the newest of our headers, and the place it names."""
     for name, value in reversed(raw.headers):
         place = re.fullmatch(rb"(\d+):(\d+)", value or b"")
@@ -84,7 +86,7 @@ def came_from(raw: Raw) -> tuple[str, Place] | None:
     return None
 
 
-def _read_outputs(books: Books, cluster: Cluster, topic: str, reader: Reader, marks: Marks) -> None:
+def _read_outputs(books: Books, cluster: PrefixedTopics, topic: str, reader: TopicDecoder, marks: Marks) -> None:
     first: dict[int, int] = {}
     for raw, record in decoded(cluster, topic, reader, marks):
         first.setdefault(raw.partition, raw.appended_ms)
@@ -109,7 +111,7 @@ def _read_outputs(books: Books, cluster: Cluster, topic: str, reader: Reader, ma
                 books.kept_since[source][partition] = max(books.kept_since[source].get(partition, 0), since)
 
 
-def _read_traffic(books: Books, cluster: Cluster, marks: Marks) -> None:
+def _read_traffic(books: Books, cluster: PrefixedTopics, marks: Marks) -> None:
     inputs, endings = books.inputs["traffic"], books.endings["traffic"]
     for raw in cluster.read("traffic", marks):
         # The key is the workload's name where the producer set it; the endings know better where it did not.
@@ -122,7 +124,7 @@ def _read_traffic(books: Books, cluster: Cluster, marks: Marks) -> None:
             inputs[ending.origin] = ending.workload
 
 
-def _ending(topic: str, origin: Place, record: Mapping[str, Any]) -> Ending:
+def _ending(topic: str, origin: PartitionOffset, record: Mapping[str, Any]) -> Ending:
     return Ending(topic, origin, record.get("workload"), record.get("record_id"), record.get("duplicate_of"))
 
 
@@ -133,7 +135,7 @@ def _horizons(settings: Settings) -> dict[str, int]:
     return {name: workload.duplicates.horizon for name, workload in settings.workloads().items()}
 
 
-def _emptied_before(cluster: Cluster, topic: str) -> int:
+def _emptied_before(cluster: PrefixedTopics, topic: str) -> int:
     """Return until when (ms) the records of a partition that holds none any more were written, at the latest."""
     retention_ms = cluster.retention_ms(topic)
     now = int(time.time() * 1000)
@@ -141,7 +143,7 @@ def _emptied_before(cluster: Cluster, topic: str) -> int:
 
 
 def _begins(
-    cluster: Cluster, source: str, marks: Marks, committed: Mapping[int, int], kept_since: Mapping[int, int]
+    cluster: PrefixedTopics, source: str, marks: Marks, committed: Mapping[int, int], kept_since: Mapping[int, int]
 ) -> dict[int, int]:
     """Return from where a topic's records can be counted: an ending older than what is kept would seem missing.
 

@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from deploy.commands.verify.accounts import Place
+from deploy.commands.verify.accounts import PartitionOffset
 
 
 @dataclass
-class _Line:
+class _WorkloadRecords:
     """One workload's records in one partition, in the order of `curated`."""
 
     records: int = 0
     entries: int = 0  # records and votes
-    texts: dict[str, tuple[int, Place]] = field(default_factory=dict)  # text key -> number of its last record, place
-    ids: dict[str, tuple[int, Place]] = field(default_factory=dict)
+    texts: dict[str, tuple[int, PartitionOffset]] = field(
+        default_factory=dict
+    )  # text key -> number of its last record, place
+    ids: dict[str, tuple[int, PartitionOffset]] = field(default_factory=dict)
 
 
 class Repeats:
@@ -31,11 +33,11 @@ class Repeats:
         told as repeated.
         """
         self._horizons = horizons
-        self._lines: dict[tuple[int, str], _Line] = {}
-        self.found: list[tuple[str, Place, str]] = []  # workload, place in traffic, what it repeats
+        self._lines: dict[tuple[int, str], _WorkloadRecords] = {}
+        self.found: list[tuple[str, PartitionOffset, str]] = []  # workload, place in traffic, what it repeats
         self.unchecked: set[str] = set()  # workloads whose horizon is not known
 
-    def look(self, workload: str, origin: Place, record_id: str, text_key: str, *, vote: bool) -> None:
+    def look(self, workload: str, origin: PartitionOffset, record_id: str, text_key: str, *, vote: bool) -> None:
         """Take the next record of a partition.
 
         Args:
@@ -49,7 +51,7 @@ class Repeats:
         if horizon is None:
             self.unchecked.add(workload)
             return
-        line = self._lines.setdefault((origin[0], workload), _Line())
+        line = self._lines.setdefault((origin[0], workload), _WorkloadRecords())
         same = _within(line.ids.get(record_id), line.entries, horizon)
         what = "id"
         if same is None and not vote:
@@ -63,6 +65,6 @@ class Repeats:
             line.records += 1
 
 
-def _within(seen: tuple[int, Place] | None, now: int, horizon: int) -> Place | None:
+def _within(seen: tuple[int, PartitionOffset] | None, now: int, horizon: int) -> PartitionOffset | None:
     """Return the place of what was seen before, if the index cannot have forgotten it since."""
     return seen[1] if seen is not None and now - seen[0] <= horizon else None

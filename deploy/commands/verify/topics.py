@@ -49,7 +49,7 @@ class Raw:
     appended_ms: int  # by the broker's clock
 
 
-class Cluster:
+class PrefixedTopics:
     """The topics and groups of one prefix."""
 
     def __init__(self, settings: Settings) -> None:
@@ -158,7 +158,7 @@ def _patiently(ask: Callable[[], T]) -> T:
             time.sleep(0.1)
 
 
-class Reader:
+class TopicDecoder:
     """Decodes the values of one topic by the schemas that ever landed for its record."""
 
     def __init__(self, record: str, settings: Settings) -> None:

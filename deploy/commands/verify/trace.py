@@ -22,49 +22,58 @@ from rich.console import Console
 from rich.markup import escape
 
 from deploy.commands.verify.books import RECORDS, STAGES, Marks, came_from, decoded
-from deploy.commands.verify.topics import Cluster, Raw, Reader
-from deploy.commands.verify.way import FullPlace, Output, Step, ending, in_order, origin_of, related, shown, state_of
+from deploy.commands.verify.topics import PrefixedTopics, Raw, TopicDecoder
+from deploy.commands.verify.way import (
+    SeenOutput,
+    Step,
+    ending,
+    in_order,
+    origin_of,
+    related,
+    shown,
+    state_of,
+)
 from deploy.edge.process.command import told_in_one_line
 from deploy.edge.process.settings import Settings
-from deploy.edge.stores.snapshots import Held, holding
+from deploy.edge.stores.snapshots import HoldingSnapshot, holding
 from schemas.errors import BadInput, Unavailable
-from schemas.rules.places import REKEYED_HEADER
+from schemas.rules.places import REKEYED_HEADER, TopicOffset
 
 _PLACE: Final = re.compile(r"traffic/(\d{1,9})/(\d{1,18})")
 _RECORD_ID: Final = re.compile(r"[0-9a-zA-Z_.:-]{1,255}")
 
 
 @dataclass
-class Way:
+class RecordWay:
     """All that was found of a record."""
 
     steps: list[Step] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)  # places of the way that are no longer kept
     open: list[str] = field(default_factory=list)  # what has not ended
-    snapshots: list[Held] = field(default_factory=list)
+    snapshots: list[HoldingSnapshot] = field(default_factory=list)
     not_looked_at: str | None = None  # why no snapshot was
     kept: dict[str, str] = field(default_factory=dict)  # topic -> what it still keeps
 
 
-class _Topics:
+class _TracedTopics:
     """The topics as they stand now: read through once for what belongs together, then place by place."""
 
     def __init__(self, settings: Settings) -> None:
-        self._cluster = Cluster(settings)
-        self._readers = {topic: Reader(kind, settings) for topic, kind in RECORDS.items()}
+        self._cluster = PrefixedTopics(settings)
+        self._readers = {topic: TopicDecoder(kind, settings) for topic, kind in RECORDS.items()}
         self.committed = {source: self._cluster.committed(f"millrace-{stage}", source) for stage, source in STAGES}
         self._marks = {topic: self._cluster.marks(topic) for topic in ("traffic", *RECORDS)}
         self._oldest: dict[str, int] = {}
-        self.passages: dict[FullPlace, tuple[str, FullPlace]] = {}
-        self.outputs: list[Output] = []
+        self.passages: dict[TopicOffset, tuple[str, TopicOffset]] = {}
+        self.outputs: list[SeenOutput] = []
         for raw in self._cluster.read("traffic", self._marks["traffic"]):
             self._take("traffic", raw)
         for topic, reader in self._readers.items():
             for raw, record in decoded(self._cluster, topic, reader, self._marks[topic]):
                 place = self._take(topic, raw)
-                self.outputs.append(Output(place, origin_of(record), record.get("record_id")))
+                self.outputs.append(SeenOutput(place, origin_of(record), record.get("record_id")))
 
-    def at(self, place: FullPlace) -> tuple[Raw, dict[str, Any]] | None:
+    def at(self, place: TopicOffset) -> tuple[Raw, dict[str, Any]] | None:
         """Return what stands at a place, where it is kept; of `traffic` the bytes only."""
         topic, partition, offset = place
         if topic not in self._marks:
@@ -79,7 +88,7 @@ class _Topics:
         """Return what each topic still keeps, in words."""
         return {topic: self._kept(topic, marks) for topic, marks in self._marks.items()}
 
-    def _take(self, topic: str, raw: Raw) -> FullPlace:
+    def _take(self, topic: str, raw: Raw) -> TopicOffset:
         place = (topic, raw.partition, raw.offset)
         self._oldest[topic] = min(raw.appended_ms, self._oldest.get(topic, raw.appended_ms))
         passage = came_from(raw)
@@ -92,7 +101,7 @@ class _Topics:
         return f"{offsets} offsets, since {_time(self._oldest[topic])}" if topic in self._oldest else "nothing"
 
 
-def trace(settings: Settings, wanted: str) -> Way:
+def trace(settings: Settings, wanted: str) -> RecordWay:
     """Return the way of the record that an id or a place in `traffic` names.
 
     Raises:
@@ -102,16 +111,16 @@ def trace(settings: Settings, wanted: str) -> Way:
     """
     places, ids = _asked(wanted)
     try:
-        return _way(settings, _Topics(settings), places, ids)
+        return _way(settings, _TracedTopics(settings), places, ids)
     except KafkaException as error:
         raise Unavailable(f"no answer from {settings.bootstrap_servers}: {error.args[0].str()}") from error
 
 
-def _way(settings: Settings, topics: _Topics, places: set[FullPlace], ids: set[str]) -> Way:
+def _way(settings: Settings, topics: _TracedTopics, places: set[TopicOffset], ids: set[str]) -> RecordWay:
     came_from_ = {place: before for place, (_, before) in topics.passages.items()}
     places, ids = related(topics.outputs, came_from_, places, ids)
     found = {place: at for place in places if (at := topics.at(place)) is not None}
-    way = Way(kept=topics.kept())
+    way = RecordWay(kept=topics.kept())
     way.steps = in_order(_step(place, *at, topics.passages.get(place)) for place, at in found.items())
     way.gone = [shown(place) for place in sorted(places - found.keys()) if place[0] in way.kept]  # not an anchor's gold
     ended = {output.origin for output in topics.outputs}
@@ -123,7 +132,7 @@ def _way(settings: Settings, topics: _Topics, places: set[FullPlace], ids: set[s
     return way
 
 
-def _asked(wanted: str) -> tuple[set[FullPlace], set[str]]:
+def _asked(wanted: str) -> tuple[set[TopicOffset], set[str]]:
     place = _PLACE.fullmatch(wanted)
     if place:
         return {("traffic", int(place[1]), int(place[2]))}, set()
@@ -132,7 +141,7 @@ def _asked(wanted: str) -> tuple[set[FullPlace], set[str]]:
     raise BadInput("RECORD_ID", wanted, "give a record id, or a place such as traffic/3/17")
 
 
-def _step(place: FullPlace, raw: Raw, record: Mapping[str, Any], passage: tuple[str, FullPlace] | None) -> Step:
+def _step(place: TopicOffset, raw: Raw, record: Mapping[str, Any], passage: tuple[str, TopicOffset] | None) -> Step:
     topic, partition, offset = place
     how = None
     if passage is not None:
@@ -149,7 +158,7 @@ def _time(appended_ms: int) -> str:
     return datetime.fromtimestamp(appended_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
-def _show(way: Way) -> None:
+def _show(way: RecordWay) -> None:
     console = Console(highlight=False)
     for step in way.steps:
         place = shown((step.topic, step.partition, step.offset))

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-FullPlace = tuple[str, int, int]  # topic, partition, offset
+from schemas.rules.places import TopicOffset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,17 +26,17 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class SeenOutput:
     """What is remembered of every output while the topics are read: enough to tell whether it is part of the way."""
 
-    place: FullPlace
-    origin: FullPlace
+    place: TopicOffset
+    origin: TopicOffset
     record_id: str | None
 
 
 def related(
-    outputs: Sequence[Output], came_from: Mapping[FullPlace, FullPlace], places: set[FullPlace], ids: set[str]
-) -> tuple[set[FullPlace], set[str]]:
+    outputs: Sequence[SeenOutput], came_from: Mapping[TopicOffset, TopicOffset], places: set[TopicOffset], ids: set[str]
+) -> tuple[set[TopicOffset], set[str]]:
     """Return the places of the way and the ids on it, from one place or one id.
 
     Args:
@@ -45,7 +45,7 @@ def related(
         places: of the record, in `traffic` or `curated`.
         ids: of the record.
     """
-    onward: dict[FullPlace, list[FullPlace]] = {}
+    onward: dict[TopicOffset, list[TopicOffset]] = {}
     for place, before in came_from.items():
         onward.setdefault(before, []).append(place)
     places, ids, size = set(places), set(ids), -1
@@ -60,13 +60,13 @@ def related(
     return places, ids
 
 
-def origin_of(record: Mapping[str, Any]) -> FullPlace:
+def origin_of(record: Mapping[str, Any]) -> TopicOffset:
     """Return the place of the input that an output ends."""
     origin = record["origin"]
     return origin["topic"], origin["partition"], origin["offset"]
 
 
-def shown(place: FullPlace) -> str:
+def shown(place: TopicOffset) -> str:
     """Return a place as people read it."""
     return f"{place[0]}/{place[1]} at offset {place[2]}"
 
@@ -104,7 +104,7 @@ def in_order(steps: Iterable[Step]) -> list[Step]:
 
 
 def state_of(
-    places: Collection[FullPlace], ended: Collection[FullPlace], committed: Mapping[str, Mapping[int, int]]
+    places: Collection[TopicOffset], ended: Collection[TopicOffset], committed: Mapping[str, Mapping[int, int]]
 ) -> list[str]:
     """Return what is open: inputs that are still on their way, and inputs that were settled without an ending.
 

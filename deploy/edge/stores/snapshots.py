@@ -17,7 +17,7 @@ from schemas.manifest import MANIFEST, ROWS, AdapterManifest
 
 
 @dataclass(frozen=True)
-class Held:
+class HoldingSnapshot:
     """A snapshot that holds a record."""
 
     workload: str
@@ -27,7 +27,9 @@ class Held:
     manifest_sha256: str
 
 
-def holding(settings: Settings, workloads: Collection[str], ids: Collection[str]) -> tuple[list[Held], str | None]:
+def holding(
+    settings: Settings, workloads: Collection[str], ids: Collection[str]
+) -> tuple[list[HoldingSnapshot], str | None]:
     """Return the workloads' snapshots that hold one of the records; and why some or all were not looked at.
 
     Args:
@@ -65,7 +67,7 @@ class Trained:
     folder: str
 
 
-def trained_on(artefacts: Path, workload: str, snapshots: Collection[Held]) -> list[Trained]:
+def trained_on(artefacts: Path, workload: str, snapshots: Collection[HoldingSnapshot]) -> list[Trained]:
     """Return the workload's models that were trained on one of the snapshots.
 
     Args:
@@ -89,7 +91,7 @@ def trained_on(artefacts: Path, workload: str, snapshots: Collection[Held]) -> l
 
 
 @dataclass(frozen=True)
-class _Place:
+class _CompleteSnapshot:
     """A complete snapshot: its manifest is written last."""
 
     workload: str
@@ -98,25 +100,30 @@ class _Place:
     rows: Callable[[], AbstractContextManager[Path | BinaryIO]]
 
 
-def _in_rows(place: _Place, ids: Collection[str]) -> list[Held]:
+def _in_rows(place: _CompleteSnapshot, ids: Collection[str]) -> list[HoldingSnapshot]:
     import pyarrow.parquet as pq
 
     with place.rows() as content:
         rows = pq.read_table(content, columns=["record_id", "split"], filters=[("record_id", "in", sorted(ids))])
     digest = sha256(place.manifest).hexdigest()
-    return [Held(place.workload, place.snapshot_id, row["record_id"], row["split"], digest) for row in rows.to_pylist()]
+    return [
+        HoldingSnapshot(place.workload, place.snapshot_id, row["record_id"], row["split"], digest)
+        for row in rows.to_pylist()
+    ]
 
 
-def _whole(folder: Path, workloads: Collection[str]) -> Iterator[_Place]:
+def _whole(folder: Path, workloads: Collection[str]) -> Iterator[_CompleteSnapshot]:
     for mine in sorted(folder.glob("*")):  # a name out of a record is only ever compared: it cannot lead elsewhere
         for file in sorted(mine.glob(f"[!.]*/{MANIFEST}")) if mine.name in workloads else ():
-            yield _Place(mine.name, file.parent.name, file.read_bytes(), partial(_here, file.with_name(ROWS)))
+            yield _CompleteSnapshot(
+                mine.name, file.parent.name, file.read_bytes(), partial(_here, file.with_name(ROWS))
+            )
 
 
 def _here(rows: Path) -> AbstractContextManager[Path]:
     return nullcontext(rows)
 
 
-def _stored(store: ObjectStore, workloads: Collection[str]) -> Iterator[_Place]:
+def _stored(store: ObjectStore, workloads: Collection[str]) -> Iterator[_CompleteSnapshot]:
     for workload, snapshot_id, manifest in store.manifests(workloads):
-        yield _Place(workload, snapshot_id, manifest, partial(store.rows, workload, snapshot_id))
+        yield _CompleteSnapshot(workload, snapshot_id, manifest, partial(store.rows, workload, snapshot_id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -11,11 +11,11 @@ from confluent_kafka import KafkaException, Producer
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import producer, topic_name
 from schemas.errors import MillraceError, Unavailable
+from schemas.rules.places import Headers
 from schemas.topics import Topic
 
 _SECONDS: Final = 30.0
 
-Headers = Sequence[tuple[str, bytes | None]]
 # topic, partition, key, value, headers -> what returns the record's offset, once all is committed
 Write = Callable[[Topic, int, bytes | None, bytes | None, Headers], Callable[[], int]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["lines", "stacked", "stat", "bars", "states"]
+PanelKind = Literal["lines", "stacked", "stat", "bars", "states"]
 
 RATE: Final = "$__rate_interval"
 OF: Final = 'workload=~"$workload"'
@@ -27,14 +27,14 @@ class Panel:
     says: str  # what it means and when to worry: Grafana shows it behind the title
     queries: tuple[Query, ...]
     unit: str = "short"
-    kind: Kind = "lines"
+    kind: PanelKind = "lines"
     width: int = 8  # of 24
     least: float | None = 0
     most: float | None = None
 
 
 @dataclass(frozen=True)
-class Row:
+class PanelRow:
     """A titled row of panels."""
 
     title: str
@@ -49,7 +49,7 @@ def _quantile(quantile: float, metric: str, by: str, selector: str = "") -> str:
     return f"histogram_quantile({quantile}, sum by (le, {by}) (rate({metric}_bucket{{{selector}}}[{RATE}])))"
 
 
-PIPELINE: Final = Row("Pipeline", (
+PIPELINE: Final = PanelRow("Pipeline", (
     Panel("Residual", "Records lost or doubled since the worker started. Anything but 0 is a fault.", (
         Query("sum by (stage) (millrace_stage_residual_records)", "{{stage}}"),
     ), kind="stat", width=4, least=None),
@@ -78,7 +78,7 @@ PIPELINE: Final = Row("Pipeline", (
     ), unit="s", kind="bars", width=12),
 ))  # fmt: skip
 
-TEACHER: Final = Row("Teacher and labels", (
+TEACHER: Final = PanelRow("Teacher and labels", (
     Panel("Calls", "Calls to the teacher by what came of them; `again` was tried once more.", (
         Query(_rate("millrace_teacher_requests_total", "outcome", OF), "{{outcome}}"),
     ), unit="reqps", kind="stacked", width=6),
@@ -105,7 +105,7 @@ TEACHER: Final = Row("Teacher and labels", (
     )),
 ))  # fmt: skip
 
-WINDOW: Final = Row("Window, triggers and runs", (
+WINDOW: Final = PanelRow("Window, triggers and runs", (
     Panel("Training rows by class", "What a student would learn from. A class far below the others is learnt badly.", (
         Query(f'sum by (class_name) (millrace_window_rows{{{OF}, split=~"(?i)train"}})', "{{class_name}}"),
     ), kind="bars", width=12),
@@ -138,7 +138,7 @@ WINDOW: Final = Row("Window, triggers and runs", (
     ), unit="s", kind="stat", width=6),
 ))  # fmt: skip
 
-MODELS: Final = Row("Students", (
+MODELS: Final = PanelRow("Students", (
     Panel("Macro-F1 with 95 % interval", "On test rows, against the teacher's labels: tuned must be above baseline.", (
         Query(f"millrace_student_macro_f1{{{OF}}}", "{{workload}} {{role}}"),
         Query(f"millrace_student_macro_f1_low{{{OF}}}", "{{workload}} {{role}} low"),
@@ -149,7 +149,7 @@ MODELS: Final = Row("Students", (
     ), kind="stat", width=8),
 ))  # fmt: skip
 
-ROLLOUT: Final = Row("Rollout", (
+ROLLOUT: Final = PanelRow("Rollout", (
     Panel("State", "The state of each model line, over time.", (
         Query(f"max by (workload, state) (millrace_rollout_state{{{OF}}}) == 1", "{{workload}}: {{state}}"),
     ), kind="states", width=12),
@@ -166,7 +166,7 @@ ROLLOUT: Final = Row("Rollout", (
     ), kind="bars", width=8),
 ))  # fmt: skip
 
-ROUTER: Final = Row("Router", (
+ROUTER: Final = PanelRow("Router", (
     Panel("Requests", "Requests answered, by who answered them.", (
         Query(_rate("millrace_router_requests_total", "served", OF), "{{served}}"),
     ), unit="reqps", kind="stacked"),

@@ -31,7 +31,7 @@ _SOCKET_CHARACTERS: Final = 100  # of a unix socket's path: the kernel's limit i
 
 
 @dataclass(frozen=True)
-class Process:
+class ProcessState:
     """What the daemon knows about one process."""
 
     name: str
@@ -134,7 +134,7 @@ class Daemon:
         except _SILENT:
             return None
 
-    def processes(self) -> dict[str, Process]:
+    def processes(self) -> dict[str, ProcessState]:
         """Return what the daemon keeps, by name; nothing where none answers."""
         try:
             infos: list[dict[str, Any]] = self._call("getAllProcessInfo")
@@ -172,7 +172,7 @@ class Daemon:
             transport.close()
 
 
-def _process(info: dict[str, Any]) -> Process:
+def _process(info: dict[str, Any]) -> ProcessState:
     pid = int(info["pid"])
     uptime = float(info["now"] - info["start"]) if pid else 0.0
-    return Process(info["name"], info["statename"], pid, uptime, int(info["exitstatus"]))
+    return ProcessState(info["name"], info["statename"], pid, uptime, int(info["exitstatus"]))

@@ -19,7 +19,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from deploy.infra.machine import ready, traces, view
-from deploy.infra.machine.daemon import Daemon, Process, configuration, log_path, spawn
+from deploy.infra.machine.daemon import Daemon, ProcessState, configuration, log_path, spawn
 from deploy.infra.machine.programs import BROKER, MISTAKE, MachineSettings, Program, programs, taken
 from schemas.errors import MillraceError, SettingsError, Unavailable
 
@@ -29,7 +29,7 @@ _POLL_SECONDS: Final = 0.3
 _LAST_LINES: Final = 15
 _PATIENCE: Final = 3  # restarts of a process before it was ever ready, after which waiting on is of no use
 
-Told = Callable[[Program, float], None]  # a process is ready, after so many seconds
+ReadyCallback = Callable[[Program, float], None]  # a process is ready, after so many seconds
 
 
 class NotStarted(MillraceError):
@@ -65,7 +65,7 @@ class Machine:
         found = [Program(**{**item, "command": tuple(item["command"])}) for item in written["programs"]]
         return cls(home, MachineSettings.load(**written["settings"]), found=found)
 
-    def start(self, told: Told = lambda *_: None) -> None:
+    def start(self, told: ReadyCallback = lambda *_: None) -> None:
         """Start what does not run yet, each process once what it needs is there. Running already: changes nothing.
 
         Raises:
@@ -86,7 +86,7 @@ class Machine:
                 self.stop()
                 raise
 
-    def wait_ready(self, told: Told = lambda *_: None, timeout_seconds: float = UP_SECONDS) -> None:
+    def wait_ready(self, told: ReadyCallback = lambda *_: None, timeout_seconds: float = UP_SECONDS) -> None:
         """Wait until every process is ready; tells of each as it comes.
 
         Raises:
@@ -112,7 +112,7 @@ class Machine:
         once = {program.name for program in self.programs if program.once}
         return {name: process.pid for name, process in self.states().items() if process.pid and name not in once}
 
-    def states(self) -> dict[str, Process]:
+    def states(self) -> dict[str, ProcessState]:
         """Return what supervisor says of each process."""
         return self._daemon.processes()
 
@@ -208,7 +208,7 @@ class Machine:
         told = self.settings.model_dump(mode="json", exclude_unset=True, exclude=hidden)
         return {"settings": told, "programs": [dataclasses.asdict(program) for program in self.programs]}
 
-    def _start_one(self, program: Program, told: Told) -> None:
+    def _start_one(self, program: Program, told: ReadyCallback) -> None:
         began = time.monotonic()
         self._daemon.start(program.name)
         while program.once or program.name == BROKER:
@@ -239,7 +239,7 @@ class Machine:
                 wrong[program.name] = None
         return wrong
 
-    def _fail_if_over(self, program: Program, process: Process | None) -> None:
+    def _fail_if_over(self, program: Program, process: ProcessState | None) -> None:
         if process is None:
             self._fail(program.name, "is not known to supervisor, which left")
         elif process.state == "EXITED" and process.exit_code == MISTAKE:

@@ -15,7 +15,7 @@ from supervisor.states import ProcessStates
 from deploy.infra.machine.programs import MISTAKE
 
 
-class _Process(process.Subprocess):  # type: ignore[misc]  # supervisor has no types
+class _ContractProcess(process.Subprocess):  # type: ignore[misc]  # supervisor has no types
     """A process whose settings mistake counts as an expected end."""
 
     def finish(self, pid: int, status: int) -> None:
@@ -28,7 +28,7 @@ class _Process(process.Subprocess):  # type: ignore[misc]  # supervisor has no t
 
 def main() -> None:
     """Run the daemon in the foreground with the rule in place."""
-    process.Subprocess = _Process  # read by ProcessConfig.make_process at each start of the daemon
+    process.Subprocess = _ContractProcess  # read by ProcessConfig.make_process at each start of the daemon
     supervisord.main(sys.argv[1:])
 
 

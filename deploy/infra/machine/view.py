@@ -11,7 +11,7 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from deploy.infra.machine.daemon import Process
+from deploy.infra.machine.daemon import ProcessState
 from deploy.infra.machine.programs import Program
 
 _COLOURS: Final = {"RUNNING": "green", "EXITED": "red", "FATAL": "red", "BACKOFF": "yellow"}
@@ -20,7 +20,7 @@ _FOLLOW_SECONDS: Final = 0.3
 
 def status_table(
     programs: Sequence[Program],
-    states: Mapping[str, Process],
+    states: Mapping[str, ProcessState],
     readiness: Mapping[str, str | None],
     restarts: Mapping[str, int],
 ) -> Table:
@@ -46,7 +46,9 @@ def status_table(
     return table
 
 
-def all_run(programs: Sequence[Program], states: Mapping[str, Process], readiness: Mapping[str, str | None]) -> bool:
+def all_run(
+    programs: Sequence[Program], states: Mapping[str, ProcessState], readiness: Mapping[str, str | None]
+) -> bool:
     """Return whether every lasting process runs and is ready."""
     lasting = [program.name for program in programs if not program.once]
     return all(

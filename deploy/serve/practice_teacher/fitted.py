@@ -26,6 +26,7 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from deploy.edge.stores.base_models import find_base
+from schemas.arrays import Floats
 from schemas.errors import BadInput
 from schemas.rules.chat import label_in
 from schemas.rules.normalise import normalise
@@ -37,8 +38,6 @@ _BATCH: Final = 64
 _STRENGTH: Final = 10.0  # C; on unit-length features that leaves the temperature little to correct
 _NGRAMS: Final = 20_000  # of each kind
 _HELD_OUT: Final = 5  # one row in five finds the temperature
-
-Floats = NDArray[np.float64]
 
 
 class Embedder:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.errors import BadInput
-from schemas.rules.chat import Found, answer_for, find_text, label_in
+from schemas.rules.chat import FoundText, answer_for, find_text, label_in
 from schemas.rules.normalise import normalise, text_key
 from schemas.rules.privacy.redact import redact, without_tokens
 from schemas.sections.intake import LABEL
@@ -24,7 +24,7 @@ _CODE: Final = re.compile(r"^(\S{1,8}) = (.+?)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Question:
+class AskedQuestion:
     """A text to be judged, and the answers that are allowed, each with the label it means."""
 
     workload: Workload
@@ -39,7 +39,7 @@ class Question:
         return text_key(self.workload.name, self.text)
 
 
-def questions_in(workloads: Iterable[Workload], request: Mapping[str, Any]) -> list[Question]:
+def questions_in(workloads: Iterable[Workload], request: Mapping[str, Any]) -> list[AskedQuestion]:
     """Return how each workload reads the request, those it does not fit left out.
 
     Raises:
@@ -64,19 +64,19 @@ def _choice(request: Mapping[str, Any]) -> list[str] | None:
     return choice
 
 
-def _own_form(workload: Workload, request: Mapping[str, Any], choice: list[str] | None) -> Question | None:
+def _own_form(workload: Workload, request: Mapping[str, Any], choice: list[str] | None) -> AskedQuestion | None:
     found = find_text(workload, {"messages": request.get("messages")})
-    if not isinstance(found, Found) or _QUOTED.search(found.text):
+    if not isinstance(found, FoundText) or _QUOTED.search(found.text):
         return None
     text = _as_filed(found.text)
     if choice is None:
         before, after = workload.request.answer.split(LABEL)
-        return Question(workload, text, {label: label for label in workload.labels}, before, after)
+        return AskedQuestion(workload, text, {label: label for label in workload.labels}, before, after)
     answers = _labels_of(workload, choice)
-    return Question(workload, text, answers) if answers else None
+    return AskedQuestion(workload, text, answers) if answers else None
 
 
-def _quoted(workload: Workload, request: Mapping[str, Any], choice: list[str] | None) -> Question | None:
+def _quoted(workload: Workload, request: Mapping[str, Any], choice: list[str] | None) -> AskedQuestion | None:
     prompt = _last_user_message(request)
     quoted = list(_QUOTED.finditer(prompt))
     if not quoted:
@@ -87,7 +87,7 @@ def _quoted(workload: Workload, request: Mapping[str, Any], choice: list[str] | 
         answers = {code: codes[code] for code in (choice or codes)}
     else:
         answers = _labels_of(workload, choice or workload.labels)
-    return Question(workload, _as_filed(quoted[-1].group(1)), answers) if answers else None
+    return AskedQuestion(workload, _as_filed(quoted[-1].group(1)), answers) if answers else None
 
 
 def _as_filed(text: str) -> str:

@@ -21,8 +21,8 @@ from prometheus_client import Counter
 
 from deploy.edge.process import probes
 from deploy.serve.practice_teacher.completion import Reply, Spoken, count_prompt, streamed, whole
-from deploy.serve.practice_teacher.question import Question, questions_in
-from deploy.serve.practice_teacher.truth import Planted, TruthFile
+from deploy.serve.practice_teacher.question import AskedQuestion, questions_in
+from deploy.serve.practice_teacher.truth import PlantedLabel, TruthFile
 from schemas.errors import BadInput
 from schemas.rules.practice import practice_probabilities
 from schemas.workload import Workload
@@ -87,7 +87,7 @@ class PracticeTeacher:
         found = await loop.run_in_executor(self._thread, self._fitted.probabilities, questions[0].text)
         return spoken(questions[0], found)
 
-    def _heard(self, labels: Sequence[str], planted: Planted) -> list[float]:
+    def _heard(self, labels: Sequence[str], planted: PlantedLabel) -> list[float]:
         """Return the probabilities with which a teacher that knows the truth says each label."""
         if self.manner.exact:
             return [float(label == planted.label) for label in labels]
@@ -102,7 +102,7 @@ class PracticeTeacher:
         return "nonsense" if draw < self.manner.fail_share + self.manner.nonsense_share else "none"
 
 
-def spoken(question: Question, probabilities: Sequence[float]) -> list[Spoken]:
+def spoken(question: AskedQuestion, probabilities: Sequence[float]) -> list[Spoken]:
     """Return the likeliest allowed answer, its alternatives beside it, and what the workload's answer has around it."""
     by_label = dict(zip(question.workload.labels, probabilities, strict=True))
     allowed = {answer: by_label[label] for answer, label in question.answers.items()}

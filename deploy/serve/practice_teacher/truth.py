@@ -14,7 +14,7 @@ from schemas.errors import BadInput
 
 
 @dataclass(frozen=True)
-class Planted:
+class PlantedLabel:
     """The true label of a text, and what its near duplicates share."""
 
     label: str
@@ -26,12 +26,12 @@ class TruthFile:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._known: dict[str, Planted] = {}
+        self._known: dict[str, PlantedLabel] = {}
         self._identity = 0
         self._read_bytes = 0
         self._seen = (0, 0)
 
-    def find(self, text_key: str) -> Planted | None:
+    def find(self, text_key: str) -> PlantedLabel | None:
         """Return the truth of a text, or None where nothing was planted.
 
         Raises:
@@ -64,10 +64,10 @@ class TruthFile:
         self._seen = (now.st_mtime_ns, now.st_size)
 
 
-def _parse(line: bytes, file: Path) -> tuple[str, Planted]:
+def _parse(line: bytes, file: Path) -> tuple[str, PlantedLabel]:
     try:
         entry = json.loads(line)
-        return str(entry["text_key"]), Planted(str(entry["label"]), str(entry["cluster_key"]))
+        return str(entry["text_key"]), PlantedLabel(str(entry["label"]), str(entry["cluster_key"]))
     except (ValueError, KeyError, TypeError) as error:
         remedy = "each line must be JSON with text_key, label and cluster_key, as `millrace simulate --truth` writes it"
         raise BadInput(str(file), line[:80].decode(errors="replace"), remedy) from error

@@ -22,7 +22,7 @@ from deploy.edge.process import probes
 from deploy.serve.router.capture import Sink
 from deploy.serve.router.lines import Cap, CapKind, Lines
 from deploy.serve.router.settings import RouterSettings
-from deploy.serve.router.students import Students
+from deploy.serve.router.students import StudentServers
 from schemas.errors import SettingsError
 from schemas.events import ModelState, RolloutAction, RolloutCommand, RolloutState
 from schemas.topics import ROLLOUT_COMMANDS
@@ -40,7 +40,7 @@ class Admin:
         settings: RouterSettings,
         workloads: Mapping[str, Workload],
         lines: Lines,
-        students: Students,
+        students: StudentServers,
         capture: Sink,
         changed: Callable[[], None],
     ) -> None:

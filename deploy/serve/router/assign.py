@@ -15,14 +15,14 @@ from schemas.events import ServedModel
 from schemas.ids import digest
 from schemas.records import Variant
 from schemas.rules.bucketing import bucket
-from schemas.rules.chat import Found, Ineligible, find_text
+from schemas.rules.chat import FoundText, Ineligible, find_text
 from schemas.workload import Workload
 
 Served = ServedModel | None  # None: the teacher
 
 
 @dataclass(frozen=True)
-class View:
+class LineView:
     """What this router serves of a model line: the controller's state after local caps and what is really loaded."""
 
     champion: Served = None
@@ -43,7 +43,7 @@ class Reference(StrEnum):
 
 
 @dataclass(frozen=True)
-class Plan:
+class CallPlan:
     """The calls a request leads to."""
 
     assigned: Variant
@@ -54,14 +54,14 @@ class Plan:
     propensity: float | None = None  # probability that the teacher labels this request; None where it is not known
 
 
-def eligibility(workload: Workload, request: Mapping[str, Any]) -> Found | Ineligible:
+def eligibility(workload: Workload, request: Mapping[str, Any]) -> FoundText | Ineligible:
     """Find the text a student may judge, or say why only the teacher can answer."""
     if request.get("logprobs"):
         return Ineligible("logprobs")
     return find_text(workload, request)
 
 
-def plan(workload: Workload, view: View, sticky: str, request_id: str) -> Plan:
+def plan(workload: Workload, view: LineView, sticky: str, request_id: str) -> CallPlan:
     """Decide the calls of an eligible request."""
     challenged = view.challenger is not None and view.rollout_id is not None
     assigned = challenged and not view.shadow and bucket(view.rollout_id or "", sticky) < view.weight
@@ -70,7 +70,7 @@ def plan(workload: Workload, view: View, sticky: str, request_id: str) -> Plan:
             return _first_canary(workload, view, request_id)
         share = 0.0 if view.shadow else view.weight * (1 - _paired_share(workload))
         aside = view.challenger if challenged and view.shadow else None
-        return Plan(Variant.CHAMPION, (None,), aside=aside, propensity=1.0 - share)
+        return CallPlan(Variant.CHAMPION, (None,), aside=aside, propensity=1.0 - share)
     audit = _drawn(workload, "audit", request_id) < workload.audit.share
     aside = None
     if assigned:
@@ -82,16 +82,16 @@ def plan(workload: Workload, view: View, sticky: str, request_id: str) -> Plan:
     reference = Reference.ON_DISAGREEMENT if aside is not None else Reference.NEVER
     reference = Reference.ALWAYS if audit else reference
     variant = Variant.CHALLENGER if assigned else Variant.CHAMPION
-    return Plan(variant, servers, aside, reference, audit, workload.audit.share if audit else None)
+    return CallPlan(variant, servers, aside, reference, audit, workload.audit.share if audit else None)
 
 
-def _first_canary(workload: Workload, view: View, request_id: str) -> Plan:
+def _first_canary(workload: Workload, view: LineView, request_id: str) -> CallPlan:
     """The challenger answers; of a uniform share the teacher says what it would have answered."""
     share = _paired_share(workload)
     paired = _drawn(workload, "paired", request_id) < share
     propensity = 1.0 - view.weight * (1 - share) if paired else None
     reference = Reference.ALWAYS if paired else Reference.NEVER
-    return Plan(Variant.CHALLENGER, (view.challenger, None), None, reference, paired, propensity)
+    return CallPlan(Variant.CHALLENGER, (view.challenger, None), None, reference, paired, propensity)
 
 
 def _paired_share(workload: Workload) -> float:

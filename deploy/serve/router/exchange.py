@@ -17,15 +17,15 @@ import orjson
 
 from deploy.edge.privacy.redactor import Redactor
 from deploy.serve.router import answer, metrics
-from deploy.serve.router.assign import Plan, Reference, Served, View, plan
+from deploy.serve.router.assign import CallPlan, LineView, Reference, Served, plan
 from deploy.serve.router.capture import Sink
 from deploy.serve.router.lines import Lines
-from deploy.serve.router.students import Judgement, StudentFailed, Students
-from deploy.serve.router.teacher import Teacher, TeacherAnswer, TeacherUnreachable
+from deploy.serve.router.students import Judgement, StudentFailed, StudentServers
+from deploy.serve.router.teacher import TeacherAnswer, TeacherProxy, TeacherUnreachable
 from schemas.events import ServedModel
 from schemas.records import AnsweredBy, Outcome, OutcomeMode, TrafficRecord, Variant
 from schemas.rules.bucketing import sticky_key
-from schemas.rules.chat import Found, answer_for, answer_in, label_in
+from schemas.rules.chat import FoundText, answer_for, answer_in, label_in
 from schemas.rules.normalise import normalise, text_key
 from schemas.topics import OUTCOMES, TRAFFIC
 from schemas.workload import Workload
@@ -41,7 +41,7 @@ class Caller:
 
 
 @dataclass
-class Job:
+class Exchange:
     """One eligible request on its way."""
 
     workload: Workload
@@ -50,8 +50,8 @@ class Job:
     text: str  # redacted and normalised: what a student sees
     key: str
     caller: Caller
-    view: View
-    plan: Plan
+    view: LineView
+    plan: CallPlan
     started: float  # monotonic
     time: datetime
     waited: float = 0.0  # seconds spent waiting for upstreams
@@ -61,7 +61,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ClientReply:
     """What the client gets, or got."""
 
     server: Served  # None: the teacher
@@ -80,8 +80,8 @@ class Desk:
     def __init__(
         self,
         lines: Lines,
-        students: Students,
-        teachers: Mapping[str, Teacher],
+        students: StudentServers,
+        teachers: Mapping[str, TeacherProxy],
         redactors: Mapping[str, Redactor],
         capture: Sink,
         side_calls: int,
@@ -94,28 +94,28 @@ class Desk:
         self,
         workload: Workload,
         request: Mapping[str, Any],
-        found: Found,
+        found: FoundText,
         request_id: str,
         session: str | None,
         caller: Caller,
-    ) -> Job:
+    ) -> Exchange:
         """Take in a request: clean its text, see what the line serves now, decide."""
         started, text = time.monotonic(), normalise(self._redactors[workload.name].redact(found.text).text)
         user = request.get("user")
         view = self.view(workload.name)
         sticky = sticky_key(session, user if isinstance(user, str) else None, text)
-        return Job(
+        return Exchange(
             workload=workload, request_id=request_id, request=request, text=text,
             key=text_key(workload.name, text, found.template), caller=caller, view=view,
             plan=plan(workload, view, sticky, request_id), started=started, time=datetime.now(UTC),
         )  # fmt: skip
 
-    def view(self, workload: str) -> View:
+    def view(self, workload: str) -> LineView:
         """Return what the line serves here now: a challenger that is not proven here gets nothing."""
         view = self._lines.view(workload)
         return view if self._students.ready(view.challenger) else replace(view, challenger=None)
 
-    async def ask_students(self, job: Job) -> Answer | None:
+    async def ask_students(self, job: Exchange) -> ClientReply | None:
         """Ask the plan's students in order; None: the teacher is next."""
         for server in job.plan.servers:
             if server is None:
@@ -124,13 +124,13 @@ class Desk:
             if judgement is not None:
                 content = answer_for(job.workload, judgement.label)
                 response = answer.completion(job.request_id, int(job.time.timestamp()), server.version, content)
-                return Answer(
+                return ClientReply(
                     server, label=judgement.label, judgement=judgement, content=content, response=response,
                     version=server.version,
                 )  # fmt: skip
         return None
 
-    async def ask_teacher(self, job: Job) -> Answer:
+    async def ask_teacher(self, job: Exchange) -> ClientReply:
         """Ask the teacher for a plain answer.
 
         Raises:
@@ -143,12 +143,12 @@ class Desk:
             self.waited(job, "teacher", time.monotonic() - began)
         return teacher_answer(job.workload, raw)
 
-    def waited(self, job: Job, variant: str, seconds: float) -> None:
+    def waited(self, job: Exchange, variant: str, seconds: float) -> None:
         """Count the wait for an upstream on the hot path."""
         job.waited += seconds
         metrics.UPSTREAM.labels(job.workload.name, variant).observe(seconds)
 
-    def settle(self, job: Job, given: Answer) -> None:
+    def settle(self, job: Exchange, given: ClientReply) -> None:
         """Count the request and do the rest off the hot path: shadow, reference, capture, outcome."""
         took = time.monotonic() - job.started
         name = job.workload.name
@@ -171,7 +171,7 @@ class Desk:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
 
-    async def _beside(self, job: Job, given: Answer, took: float) -> None:
+    async def _beside(self, job: Exchange, given: ClientReply, took: float) -> None:
         aside = None
         if job.plan.aside is not None and job.plan.aside != given.server:
             aside = await self._ask(job, job.plan.aside, hot=False)
@@ -186,7 +186,7 @@ class Desk:
                 metrics.SIDE_CALLS.labels(job.workload.name, "teacher_failed").inc()
         self._record(job, given, took, aside, reference)
 
-    async def _ask(self, job: Job, server: ServedModel, *, hot: bool) -> Judgement | None:
+    async def _ask(self, job: Exchange, server: ServedModel, *, hot: bool) -> Judgement | None:
         if server.version in job.failed:
             return None
         began = time.monotonic()
@@ -203,7 +203,9 @@ class Desk:
                 variant = "challenger" if server == job.view.challenger else "champion"
                 self.waited(job, variant, job.seconds[server.version])
 
-    def _record(self, job: Job, given: Answer, took: float, aside: Judgement | None, reference: Answer | None) -> None:
+    def _record(
+        self, job: Exchange, given: ClientReply, took: float, aside: Judgement | None, reference: ClientReply | None
+    ) -> None:
         teacher = given if given.server is None else reference
         teacher = teacher if teacher is not None and teacher.status == 200 and teacher.content is not None else None
         labels = _labels(job, given, aside)
@@ -211,16 +213,16 @@ class Desk:
         self._capture.offer(OUTCOMES, job.workload.name, _outcome(job, given, took, labels, teacher))
 
 
-def teacher_answer(workload: Workload, raw: TeacherAnswer) -> Answer:
+def teacher_answer(workload: Workload, raw: TeacherAnswer) -> ClientReply:
     """Read a teacher's response."""
     response = raw.json()
     content = answer_in(response) if response is not None else None
     label = label_in(workload, content) if content is not None else None
     version = str((response or {}).get("model") or workload.teacher.model)
-    return Answer(None, raw.status, label, None, content, response, raw, version)
+    return ClientReply(None, raw.status, label, None, content, response, raw, version)
 
 
-def served_variant(job: Job, given: Answer) -> str:
+def served_variant(job: Exchange, given: ClientReply) -> str:
     """Return who answered: champion, challenger, or the teacher standing in."""
     if given.server is not None and given.server == job.view.challenger:
         return "challenger"
@@ -231,13 +233,13 @@ def _plain(request: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in request.items() if name not in ("stream", "stream_options")}
 
 
-def _wants_reference(job: Job, given: Answer, aside: Judgement | None) -> bool:
+def _wants_reference(job: Exchange, given: ClientReply, aside: Judgement | None) -> bool:
     if job.plan.reference is Reference.ON_DISAGREEMENT:
         return aside is not None and aside.label != given.label
     return job.plan.reference is Reference.ALWAYS
 
 
-def _labels(job: Job, given: Answer, aside: Judgement | None) -> dict[str, str | None]:
+def _labels(job: Exchange, given: ClientReply, aside: Judgement | None) -> dict[str, str | None]:
     """Return what each student that was asked said, by its version."""
     labels: dict[str, str | None] = {}
     if aside is not None and job.plan.aside is not None:
@@ -247,7 +249,9 @@ def _labels(job: Job, given: Answer, aside: Judgement | None) -> dict[str, str |
     return labels
 
 
-def _captured(job: Job, given: Answer, teacher: Answer | None, labels: Mapping[str, str | None]) -> TrafficRecord:
+def _captured(
+    job: Exchange, given: ClientReply, teacher: ClientReply | None, labels: Mapping[str, str | None]
+) -> TrafficRecord:
     """The request with the teacher's answer where there is one, else with the student's: never learnt from."""
     source = teacher or given
     student = source.server
@@ -271,7 +275,9 @@ def _captured(job: Job, given: Answer, teacher: Answer | None, labels: Mapping[s
     )  # fmt: skip
 
 
-def _outcome(job: Job, given: Answer, took: float, labels: Mapping[str, str | None], teacher: Answer | None) -> Outcome:
+def _outcome(
+    job: Exchange, given: ClientReply, took: float, labels: Mapping[str, str | None], teacher: ClientReply | None
+) -> Outcome:
     view, challenger, champion = job.view, job.view.challenger, job.view.champion
     teacher_label = teacher.label if teacher is not None else None
     served = {"champion": Variant.CHAMPION, "challenger": Variant.CHALLENGER}

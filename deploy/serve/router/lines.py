@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Final
 
-from deploy.serve.router.assign import View
+from deploy.serve.router.assign import LineView
 from schemas.codec import decode, encode
 from schemas.errors import RecordRejected, SettingsError
 from schemas.events import ModelState, RolloutState
@@ -107,12 +107,14 @@ class Lines:
         if cap is not None and cap.command_id == command_id:
             self._caps[workload] = replace(cap, told=True)
 
-    def view(self, workload: str) -> View:
+    def view(self, workload: str) -> LineView:
         """Return what the line serves here, before it is known which students are loaded."""
         state = self._states.get(workload)
         if state is None:
-            return View()
-        view = View(champion=state.champion, epoch=state.epoch, sequence=state.sequence, rollout_id=state.rollout_id)
+            return LineView()
+        view = LineView(
+            champion=state.champion, epoch=state.epoch, sequence=state.sequence, rollout_id=state.rollout_id
+        )
         cap = self._caps.get(workload)
         cap = cap if cap is not None and cap.rollout_id == state.rollout_id else None
         if cap is not None and cap.kind is CapKind.ABORT:

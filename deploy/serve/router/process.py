@@ -20,8 +20,8 @@ from deploy.serve.router.lines import Lines
 from deploy.serve.router.model_state import follow
 from deploy.serve.router.routes import Public
 from deploy.serve.router.settings import RouterSettings
-from deploy.serve.router.students import Students
-from deploy.serve.router.teacher import Teacher
+from deploy.serve.router.students import StudentServers
+from deploy.serve.router.teacher import TeacherProxy
 from schemas.errors import SettingsError
 from schemas.events import ModelState, RolloutState, ServedModel
 from schemas.workload import Workload
@@ -42,8 +42,10 @@ class Router:
     ) -> None:
         self.workloads, self.capture = workloads, capture
         self.lines = Lines(settings.state_dir / f"router-{settings.router_port}")
-        self.students = Students(session, settings.student_urls, settings.artefacts_dir, settings.parity_tolerance)
-        teachers = {name: Teacher(session, workload) for name, workload in workloads.items()}
+        self.students = StudentServers(
+            session, settings.student_urls, settings.artefacts_dir, settings.parity_tolerance
+        )
+        teachers = {name: TeacherProxy(session, workload) for name, workload in workloads.items()}
         self.desk = Desk(self.lines, self.students, teachers, redactors(workloads), self.capture, settings.side_calls)
         self._changed = asyncio.Event()
         self.admin = Admin(settings, workloads, self.lines, self.students, self.capture, self.changed)

@@ -17,10 +17,10 @@ from aiohttp.client_exceptions import ClientError
 
 from deploy.serve.router import answer, metrics
 from deploy.serve.router.assign import eligibility
-from deploy.serve.router.exchange import Answer, Caller, Desk, Job, served_variant
+from deploy.serve.router.exchange import Caller, ClientReply, Desk, Exchange, served_variant
 from deploy.serve.router.teacher import TeacherUnreachable, kept_headers
 from schemas.ids import digest
-from schemas.rules.chat import Found, Ineligible, label_in, messages_for
+from schemas.rules.chat import FoundText, Ineligible, label_in, messages_for
 from schemas.workload import Workload
 
 SESSION: Final = "x-session-id"
@@ -67,7 +67,7 @@ class Public:
             try:
                 given = await self._desk.ask_teacher(job)
             except TeacherUnreachable:
-                self._desk.settle(job, Answer(None, status=502))
+                self._desk.settle(job, ClientReply(None, status=502))
                 raise
         response = _plain_response(job, given) if not stream else await _streamed_student(request, job, given)
         self._desk.settle(job, given)
@@ -121,8 +121,8 @@ class Public:
         raise _Refusal(404, message, "model_not_found")
 
     def _open(
-        self, request: web.Request, workload: Workload, body: Mapping[str, Any], found: Found, part: str = ""
-    ) -> Job:
+        self, request: web.Request, workload: Workload, body: Mapping[str, Any], found: FoundText, part: str = ""
+    ) -> Exchange:
         given = request.headers.get(answer.REQUEST_ID, "")[:128] or uuid.uuid4().hex
         session = request.headers.get(SESSION)
         return self._desk.open(workload, body, found, given + part, session, _caller(request))
@@ -144,22 +144,22 @@ class Public:
         metrics.REQUESTS.labels(workload.name, "none", "teacher", status).inc()
         return response
 
-    async def _streamed_teacher(self, request: web.Request, job: Job) -> web.StreamResponse:
+    async def _streamed_teacher(self, request: web.Request, job: Exchange) -> web.StreamResponse:
         began = time.monotonic()
         try:
             async with self._desk.teachers[job.workload.name].stream(job.request) as upstream:
                 self._desk.waited(job, "teacher", time.monotonic() - began)
-                headers = _headers(job, Answer(None, version=job.workload.teacher.model))
+                headers = _headers(job, ClientReply(None, version=job.workload.teacher.model))
                 response, events = await _pass_on(request, upstream, headers)
         except TeacherUnreachable:
-            self._desk.settle(job, Answer(None, status=502))
+            self._desk.settle(job, ClientReply(None, status=502))
             raise
         whole = events.rstrip().endswith(b"[DONE]") and response.status == 200
         content, model = answer.streamed_answer(events) if whole else (None, None)
         job.waited = time.monotonic() - job.started  # a stream lasts as long as the teacher and the reader take
         label = label_in(job.workload, content) if content is not None else None
         version = model or job.workload.teacher.model
-        self._desk.settle(job, Answer(None, response.status, label, content=content, version=version))
+        self._desk.settle(job, ClientReply(None, response.status, label, content=content, version=version))
         return response
 
     async def _classify(self, request: web.Request, workload: Workload, text: str, index: int) -> dict[str, Any]:
@@ -173,7 +173,7 @@ class Public:
             try:
                 given = await self._desk.ask_teacher(job)
             except TeacherUnreachable:
-                given = Answer(None, status=502)
+                given = ClientReply(None, status=502)
         self._desk.settle(job, given)
         probabilities = given.judgement.probabilities if given.judgement else None
         variant = served_variant(job, given)
@@ -229,7 +229,7 @@ async def _json(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def _headers(job: Job, given: Answer) -> dict[str, str]:
+def _headers(job: Exchange, given: ClientReply) -> dict[str, str]:
     headers = {
         answer.VARIANT: served_variant(job, given),
         answer.VERSION: given.version,
@@ -242,7 +242,7 @@ def _headers(job: Job, given: Answer) -> dict[str, str]:
     return headers
 
 
-def _plain_response(job: Job, given: Answer) -> web.Response:
+def _plain_response(job: Exchange, given: ClientReply) -> web.Response:
     headers = _headers(job, given)
     if given.raw is None:
         return web.Response(body=orjson.dumps(given.response), content_type="application/json", headers=headers)
@@ -252,7 +252,7 @@ def _plain_response(job: Job, given: Answer) -> web.Response:
     return web.Response(body=body, status=given.status, headers=given.raw.headers | headers)
 
 
-async def _streamed_student(request: web.Request, job: Job, given: Answer) -> web.StreamResponse:
+async def _streamed_student(request: web.Request, job: Exchange, given: ClientReply) -> web.StreamResponse:
     usage = bool((job.request.get("stream_options") or {}).get("include_usage"))
     events = answer.stream(job.request_id, int(job.time.timestamp()), given.version, given.content or "", usage=usage)
     response = web.StreamResponse(headers=_STREAM | _headers(job, given))

@@ -48,14 +48,14 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Probe:
+class RecordedProbe:
     """A text and what the student said about it when it was exported."""
 
     text: str
     probabilities: list[float]
 
 
-class Students:
+class StudentServers:
     """Client of the student servers."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Students:
         self._root, self._tolerance = (artefacts / "adapters").resolve(), parity_tolerance
         self._turn = itertools.cycle(range(len(self._urls)))
         self._wanted: dict[str, ServedModel] = {}
-        self._proven: dict[str, list[Probe]] = {}  # version -> probes, once its files were checked
+        self._proven: dict[str, list[RecordedProbe]] = {}  # version -> probes, once its files were checked
         self._ready: set[tuple[str, str]] = set()  # (url, version)
         self._wake = asyncio.Event()
 
@@ -189,7 +189,7 @@ def _folder(model: ServedModel) -> str:
     return str(Path(model.uri).resolve())
 
 
-def verified(model: ServedModel, root: Path) -> list[Probe]:
+def verified(model: ServedModel, root: Path) -> list[RecordedProbe]:
     """Check an adapter's folder against the digest the controller named, and return its probes.
 
     Raises:
@@ -210,7 +210,7 @@ def verified(model: ServedModel, root: Path) -> list[Probe]:
                 raise ContractError(f"{file.path} of {model.version} has another digest than its manifest says")
         if PROBES not in {file.path for file in manifest.files}:
             raise ContractError(f"{model.version} has no {PROBES}: it cannot be proven")
-        return [Probe(**item) for item in orjson.loads((folder / PROBES).read_bytes())["probes"]]
+        return [RecordedProbe(**item) for item in orjson.loads((folder / PROBES).read_bytes())["probes"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ContractError(f"{model.version} cannot be verified ({type(error).__name__}: {error})") from error
 

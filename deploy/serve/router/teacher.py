@@ -32,7 +32,7 @@ class TeacherUnreachable(MillraceError):
     """The teacher gave no answer at all."""
 
 
-class Budget:
+class RetryBudget:
     """Retries as a share of the traffic, so that a struggling teacher is not buried."""
 
     def __init__(self, share: float = 0.1, most: float = 10.0) -> None:
@@ -70,12 +70,12 @@ class TeacherAnswer:
         return value if isinstance(value, dict) else None
 
 
-class Teacher:
+class TeacherProxy:
     """Client of one workload's teacher."""
 
     def __init__(self, session: aiohttp.ClientSession, workload: Workload) -> None:
         self._session, self._workload, self._terms = session, workload, workload.teacher
-        self._budget = Budget()
+        self._budget = RetryBudget()
         self._logprobs = workload.teacher.top_logprobs > 0
 
     async def chat(self, request: Mapping[str, Any]) -> TeacherAnswer:

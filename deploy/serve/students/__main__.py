@@ -57,11 +57,11 @@ async def _serve(settings: StudentSettings, log: logging.Logger) -> None:
     import torch
 
     from deploy.serve.students.encoder import Base
-    from deploy.serve.students.routes import Students, application
+    from deploy.serve.students.routes import LoadedStudents, application
 
     torch.set_num_threads(settings.student_threads or max(1, _cores() // 2))
     base = Base(settings.base_model)
-    students = Students(
+    students = LoadedStudents(
         base,
         settings.artefacts_dir,
         batch=settings.student_batch,

@@ -39,7 +39,7 @@ class Classifier(Protocol):
 
 
 @dataclass(eq=False)
-class Job:
+class QueuedTexts:
     """The texts of one request, and where their answer goes."""
 
     student: Classifier
@@ -48,7 +48,7 @@ class Job:
     since: float = field(default_factory=time.monotonic)
 
 
-def take_batch(waiting: deque[Job], texts: int) -> list[Job]:
+def take_batch(waiting: deque[QueuedTexts], texts: int) -> list[QueuedTexts]:
     """Remove and return the oldest job and, in order, the others of its student that fit within `texts`."""
     first = waiting.popleft()
     batch, total, rest = [first], len(first.texts), []
@@ -68,7 +68,7 @@ class Batcher:
 
     def __init__(self, batch: int, waiting: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._batch, self._limit, self._clock = batch, waiting, clock
-        self._jobs: deque[Job] = deque()
+        self._jobs: deque[QueuedTexts] = deque()
         self._texts = 0
         self._changed = threading.Condition()
         self._closing = False
@@ -81,7 +81,7 @@ class Batcher:
         Raises:
             Unavailable: too much waits already, or the server is stopping.
         """
-        job = Job(student, texts, since=self._clock())
+        job = QueuedTexts(student, texts, since=self._clock())
         with self._changed:
             if self._closing or self._texts + len(texts) > self._limit:
                 raise Unavailable("stopping" if self._closing else f"{self._texts} texts wait already; try again later")
@@ -120,7 +120,7 @@ class Batcher:
             _answer([job for job in batch if job.future.set_running_or_notify_cancel()])
 
 
-def _answer(batch: list[Job]) -> None:
+def _answer(batch: list[QueuedTexts]) -> None:
     """Run one batch; an error reaches every waiting request and the thread lives on."""
     if not batch:
         return

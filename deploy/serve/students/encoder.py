@@ -81,7 +81,7 @@ class Base:
         return tokens, mask
 
 
-class Student:
+class ServedStudent:
     """One adapter on the base: texts in, class probabilities out. They share a tokenizer, so one thread runs all."""
 
     def __init__(self, base: Base, adapter: CheckedAdapter, batch: int) -> None:

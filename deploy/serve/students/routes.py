@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from deploy.edge.process import probes
 from deploy.serve.students.adapters import AdapterNotThere, AdapterRefused, Probe, read_adapter
 from deploy.serve.students.batching import Batcher
-from deploy.serve.students.encoder import PROBE_TOLERANCE, Base, Classified, Student, largest_difference
+from deploy.serve.students.encoder import PROBE_TOLERANCE, Base, Classified, ServedStudent, largest_difference
 from schemas.errors import Unavailable
 
 TEXTS_PER_REQUEST: Final = 256
@@ -72,7 +72,7 @@ class _Classify(BaseModel):
     input: str | list[str]
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request that is answered with an error in vLLM's shape."""
 
     def __init__(self, status: int, kind: str, message: str) -> None:
@@ -80,13 +80,13 @@ class Refused(Exception):
         super().__init__(message)
 
 
-class Students:
+class LoadedStudents:
     """The base, the adapters that are loaded by name, and the thread that runs them."""
 
     def __init__(self, base: Base, root: Path, *, batch: int, waiting: int, most: int) -> None:
         self.base, self._root, self._batch, self._most = base, root, batch, most
         self.batcher = Batcher(batch, waiting)
-        self._loaded: dict[str, tuple[Student, str, int]] = {}
+        self._loaded: dict[str, tuple[ServedStudent, str, int]] = {}
         self._loading: set[str] = set()
 
     async def load(self, wanted: Load) -> None:
@@ -97,29 +97,29 @@ class Students:
         """
         name = wanted.lora_name
         if wanted.load_inplace:
-            raise Refused(400, "BadRequestError", "load_inplace is refused: an adapter is never overwritten.")
+            raise RequestRefused(400, "BadRequestError", "load_inplace is refused: an adapter is never overwritten.")
         if name in self._loaded or name in self._loading or name == self.base.name:
-            raise Refused(400, "InvalidUserInput", f"The lora adapter '{name}' has already been loaded.")
+            raise RequestRefused(400, "InvalidUserInput", f"The lora adapter '{name}' has already been loaded.")
         if len(self._loaded) + len(self._loading) >= self._most:
-            raise Refused(400, "InvalidUserInput", f"{self._most} adapters are loaded; unload one first.")
+            raise RequestRefused(400, "InvalidUserInput", f"{self._most} adapters are loaded; unload one first.")
         self._loading.add(name)
         try:
             student = await self._checked(wanted)
         except AdapterNotThere as error:
-            raise Refused(404, "NotFoundError", str(error)) from error
+            raise RequestRefused(404, "NotFoundError", str(error)) from error
         except AdapterRefused as error:
-            raise Refused(400, "BadRequestError", f"The lora adapter '{name}' is refused: {error}") from error
+            raise RequestRefused(400, "BadRequestError", f"The lora adapter '{name}' is refused: {error}") from error
         finally:
             self._loading.discard(name)
         self._loaded[name] = (student, wanted.lora_path, int(time.time()))
         _ADAPTERS.set(len(self._loaded))
 
-    async def _checked(self, wanted: Load) -> Student:
-        def read() -> tuple[Student, list[Probe]]:
+    async def _checked(self, wanted: Load) -> ServedStudent:
+        def read() -> tuple[ServedStudent, list[Probe]]:
             adapter = read_adapter(
                 wanted.lora_path, self._root, wanted.lora_name, self.base.sha256, wanted.manifest_sha256
             )
-            return Student(self.base, adapter, self._batch), adapter.probes
+            return ServedStudent(self.base, adapter, self._batch), adapter.probes
 
         student, trained = await asyncio.to_thread(read)
         found = await self._run(student, [probe.text for probe in trained])
@@ -135,7 +135,7 @@ class Students:
             Refused: it is not loaded.
         """
         if self._loaded.pop(name, None) is None:
-            raise Refused(404, "NotFoundError", f"The lora adapter '{name}' cannot be found.")
+            raise RequestRefused(404, "NotFoundError", f"The lora adapter '{name}' cannot be found.")
         _ADAPTERS.set(len(self._loaded))
 
     async def classify(self, name: str, texts: list[str]) -> tuple[list[str], Classified]:
@@ -145,17 +145,17 @@ class Students:
             Refused: no such model, or too much waits already.
         """
         if name == self.base.name:
-            raise Refused(400, "BadRequestError", "The base model has no classes; name an adapter.")
+            raise RequestRefused(400, "BadRequestError", "The base model has no classes; name an adapter.")
         if name not in self._loaded:
-            raise Refused(404, "NotFoundError", f"The model `{name}` does not exist.")
+            raise RequestRefused(404, "NotFoundError", f"The model `{name}` does not exist.")
         student = self._loaded[name][0]
         return student.manifest.labels, await self._run(student, texts)
 
-    async def _run(self, student: Student, texts: list[str]) -> Classified:
+    async def _run(self, student: ServedStudent, texts: list[str]) -> Classified:
         try:
             return await asyncio.wrap_future(self.batcher.submit(student, texts))
         except Unavailable as error:
-            raise Refused(503, "ServiceUnavailableError", f"The student server is busy: {error}.") from error
+            raise RequestRefused(503, "ServiceUnavailableError", f"The student server is busy: {error}.") from error
 
     def models(self) -> list[dict[str, Any]]:
         """Return the base and the adapters as vLLM lists them: `root` is the path an adapter was loaded from."""
@@ -167,14 +167,14 @@ class Students:
         return [{"object": "model", "owned_by": "millrace", **model} for model in (base, *adapters)]
 
 
-def application(students: Students) -> web.Application:
+def application(students: LoadedStudents) -> web.Application:
     """Return the server's routes."""
 
     async def load(request: web.Request) -> web.Response:
         try:
             body = await _body(request, Load)
             await students.load(body)
-        except Refused as error:
+        except RequestRefused as error:
             _LOADS.labels("not_found" if error.status == 404 else "refused").inc()
             raise
         _LOADS.labels("loaded").inc()
@@ -192,7 +192,7 @@ def application(students: Students) -> web.Application:
         body = await _body(request, _Classify)
         texts = [body.input] if isinstance(body.input, str) else body.input
         if not 1 <= len(texts) <= TEXTS_PER_REQUEST or any(len(text) > CHARACTERS for text in texts):
-            raise Refused(
+            raise RequestRefused(
                 400, "BadRequestError", f"input must be 1 to {TEXTS_PER_REQUEST} texts of {CHARACTERS} characters"
             )
         with _SECONDS.time():
@@ -236,13 +236,13 @@ def classification(model: str, labels: list[str], found: Classified) -> dict[str
 
 async def _body(request: web.Request, kind: type[T]) -> T:
     if request.content_type != "application/json":
-        raise Refused(415, "Unsupported Media Type", "the body must be declared as application/json")
+        raise RequestRefused(415, "Unsupported Media Type", "the body must be declared as application/json")
     try:
         return kind.model_validate_json(await request.read())
     except ValidationError as error:
         mistake = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in mistake["loc"]) or "body"
-        raise Refused(400, "BadRequestError", f"{where}: {mistake['msg']}") from error
+        raise RequestRefused(400, "BadRequestError", f"{where}: {mistake['msg']}") from error
 
 
 @web.middleware
@@ -253,7 +253,7 @@ async def _errors_like_vllm(
     try:
         response = await handler(request)
         status = response.status
-    except Refused as error:
+    except RequestRefused as error:
         status = error.status
         body = {"error": {"message": error.message, "type": error.kind, "param": None, "code": status}}
         return web.json_response(body, status=status, headers={"Retry-After": "1"} if status == 503 else None)

@@ -14,19 +14,16 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import beta
 
+from schemas.arrays import Flags
 from schemas.rules.statistics.effective_n import effective_n
 
 METHOD: Final = "Clopper-Pearson on the effective n"
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
-class Figure:
+class ShareFigure:
     """A share with its 95 % interval, the rows it rests on and how the interval was made."""
 
     value: float
@@ -42,7 +39,7 @@ def cluster_effective_n(clusters: Sequence[Hashable]) -> float:
     return effective_n(Counter(clusters).values())
 
 
-def share(hits: Flags, clusters: Sequence[Hashable], level: float = 0.95) -> Figure:
+def share(hits: Flags, clusters: Sequence[Hashable], level: float = 0.95) -> ShareFigure:
     """Return the share of rows that hit, with its interval.
 
     Raises:
@@ -53,10 +50,10 @@ def share(hits: Flags, clusters: Sequence[Hashable], level: float = 0.95) -> Fig
     return share_of(float(np.mean(hits)), len(hits), cluster_effective_n(clusters), level)
 
 
-def share_of(value: float, n: int, effective: float, level: float = 0.95) -> Figure:
+def share_of(value: float, n: int, effective: float, level: float = 0.95) -> ShareFigure:
     """Return a share of `n` rows that are worth `effective` independent ones, with its interval."""
     tail = (1 - level) / 2
-    return Figure(value, lower(value, effective, tail), 1 - lower(1 - value, effective, tail), n, effective)
+    return ShareFigure(value, lower(value, effective, tail), 1 - lower(1 - value, effective, tail), n, effective)
 
 
 def lower(value: float, effective: float, alpha: float) -> float:

@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from deploy.trial.day_one.bounds import Figure, cluster_effective_n, share, share_of
+from deploy.trial.day_one.bounds import ShareFigure, cluster_effective_n, share, share_of
 from deploy.trial.day_one.inputs import Unreadable
-from deploy.trial.day_one.survey import NO_LABEL, Place, Request, Survey, by_cluster
+from deploy.trial.day_one.survey import NO_LABEL, LogRequest, RequestFate, Survey, by_cluster
 from schemas.rules.normalise import normalise
 from schemas.rules.privacy.kinds import RULED, Kind
 from schemas.rules.privacy.redact import redact
@@ -24,7 +24,7 @@ _SHOWN: Final = 100  # characters of a text or an answer
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowCounts:
     """What the file held."""
 
     read: int
@@ -42,9 +42,9 @@ class Rows:
 class Labels:
     """What the recorded answers say."""
 
-    answered: Figure | None  # share of the requests with a recorded answer; None: no request
-    mix: dict[str, Figure]  # share of each label among the answers that say one; most first
-    outside: Figure | None  # share of the answers that say no label of the set
+    answered: ShareFigure | None  # share of the requests with a recorded answer; None: no request
+    mix: dict[str, ShareFigure]  # share of each label among the answers that say one; most first
+    outside: ShareFigure | None  # share of the answers that say no label of the set
     outside_most: dict[str, int]  # the commonest of them, redacted and cut
     learnable: int  # answers that the workload's rule lets a student learn from
     unlisted_models: dict[str, int]  # models of the other ones; "" where none is named
@@ -52,7 +52,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Cluster:
+class LargeCluster:
     """One of the largest clusters."""
 
     text: str  # of its first member: redacted, cut
@@ -61,23 +61,23 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Duplicates:
+class DuplicateCounts:
     """What was there before, within the horizon."""
 
-    exact: Figure
-    near: Figure
+    exact: ShareFigure
+    near: ShareFigure
     clusters: int
     effective_n: float  # of the requests, if the members of a cluster say the same thing
-    largest: list[Cluster]
-    same_answer_exact: Figure | None  # how often an exact repeat was answered as the first of its cluster
-    same_answer_near: Figure | None
+    largest: list[LargeCluster]
+    same_answer_exact: ShareFigure | None  # how often an exact repeat was answered as the first of its cluster
+    same_answer_near: ShareFigure | None
 
 
 @dataclass(frozen=True)
 class PersonalData:
     """What was found, never the data itself."""
 
-    requests: Figure | None  # share of the requests that hold any
+    requests: ShareFigure | None  # share of the requests that hold any
     found: dict[str, int]  # by kind
     redacted: dict[str, int]  # by kind, as the workload says
     not_looked_for: list[str]  # kinds that the workload's policy does not name and no rule finds
@@ -87,9 +87,9 @@ class PersonalData:
 class Census:
     """All of it; duplicates are None where there is no request."""
 
-    rows: Rows
+    rows: RowCounts
     labels: Labels
-    duplicates: Duplicates | None
+    duplicates: DuplicateCounts | None
     personal: PersonalData
 
 
@@ -97,7 +97,7 @@ def census(found: Survey, workload: Workload) -> Census:
     """Count what the log holds."""
     requests = counted(found)
     times = [request.time for request in requests]
-    rows = Rows(
+    rows = RowCounts(
         read=found.rows, requests=len(requests), resent=len(found.requests) - len(requests),
         unreadable=dict(found.refused.most_common()),
         first_unreadable=found.first_refused,
@@ -107,12 +107,12 @@ def census(found: Survey, workload: Workload) -> Census:
     return Census(rows, _labels(requests, found, workload), _duplicates(requests), _personal(found, workload))
 
 
-def counted(found: Survey) -> list[Request]:
+def counted(found: Survey) -> list[LogRequest]:
     """Return the requests without those that are the same one, sent again."""
-    return [request for request in found.requests if request.place is not Place.RESENT]
+    return [request for request in found.requests if request.place is not RequestFate.RESENT]
 
 
-def _labels(requests: Sequence[Request], found: Survey, workload: Workload) -> Labels:
+def _labels(requests: Sequence[LogRequest], found: Survey, workload: Workload) -> Labels:
     answered = [request for request in requests if request.answer is not None]
     labelled = [request for request in answered if request.label != NO_LABEL]
     outside = [request for request in answered if request.label == NO_LABEL]
@@ -131,30 +131,30 @@ def _labels(requests: Sequence[Request], found: Survey, workload: Workload) -> L
     )
 
 
-def _duplicates(requests: Sequence[Request]) -> Duplicates | None:
+def _duplicates(requests: Sequence[LogRequest]) -> DuplicateCounts | None:
     if not requests:
         return None
     clusters = sorted(by_cluster(requests).items(), key=lambda pair: -len(pair[1]))
-    return Duplicates(
-        exact=share(np.array([request.place is Place.EXACT for request in requests]), _all(requests)),
-        near=share(np.array([request.place is Place.NEAR for request in requests]), _all(requests)),
+    return DuplicateCounts(
+        exact=share(np.array([request.place is RequestFate.EXACT for request in requests]), _all(requests)),
+        near=share(np.array([request.place is RequestFate.NEAR for request in requests]), _all(requests)),
         clusters=len(clusters),
         effective_n=cluster_effective_n(_all(requests)),
         largest=[
-            Cluster(_cut(members[0].text), len(members), sum(one.place is Place.EXACT for one in members))
+            LargeCluster(_cut(members[0].text), len(members), sum(one.place is RequestFate.EXACT for one in members))
             for _, members in clusters[:LARGEST]
             if len(members) > 1
         ],
-        same_answer_exact=_same_answer(clusters, Place.EXACT),
-        same_answer_near=_same_answer(clusters, Place.NEAR),
+        same_answer_exact=_same_answer(clusters, RequestFate.EXACT),
+        same_answer_near=_same_answer(clusters, RequestFate.NEAR),
     )
 
 
-def _same_answer(clusters: Sequence[tuple[str, list[Request]]], place: Place) -> Figure | None:
+def _same_answer(clusters: Sequence[tuple[str, list[LogRequest]]], place: RequestFate) -> ShareFigure | None:
     """Compare each repeat's label with that of the first member, where both have an answer."""
     same, of = [], []
     for cluster, (first, *others) in clusters:
-        if first.place is not Place.FIRST or first.answer is None:
+        if first.place is not RequestFate.FIRST or first.answer is None:
             continue
         for other in others:
             if other.place is place and other.answer is not None:
@@ -177,15 +177,15 @@ def _personal(found: Survey, workload: Workload) -> PersonalData:
     )
 
 
-def _share(hits: Sequence[bool], requests: Sequence[Request]) -> Figure | None:
+def _share(hits: Sequence[bool], requests: Sequence[LogRequest]) -> ShareFigure | None:
     return share(np.array(hits), _all(requests)) if requests else None
 
 
-def _all(requests: Sequence[Request]) -> list[str | int]:
+def _all(requests: Sequence[LogRequest]) -> list[str | int]:
     return [_together(request) for request in requests]
 
 
-def _together(request: Request) -> str | int:
+def _together(request: LogRequest) -> str | int:
     """Return what a request stands or falls with: its cluster, or itself where it has none."""
     return request.cluster or request.row
 

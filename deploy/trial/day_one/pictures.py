@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from deploy.trial.day_one.bounds import Figure
+from deploy.trial.day_one.bounds import ShareFigure
 from deploy.trial.day_one.student import ClassFigure
 from deploy.trial.day_one.takeover import Takeover
 from deploy.trial.report.pictures import BASELINE, GRID, MOST_CLASSES, SOFT, TUNED, draw, short
 
 
-def label_mix(mix: Mapping[str, Figure]) -> str:
+def label_mix(mix: Mapping[str, ShareFigure]) -> str:
     """Draw the share of each label with its interval; most first."""
     shown = list(mix.items())[:MOST_CLASSES]
 

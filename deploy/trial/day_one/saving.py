@@ -9,8 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from deploy.trial.day_one.bounds import Figure, Flags
+from deploy.trial.day_one.bounds import ShareFigure
 from deploy.trial.day_one.student import Said
+from schemas.arrays import Flags
 from schemas.rules.spend import Spend
 from schemas.rules.statistics.intervals import ClusterBootstrap
 from schemas.sections.label import Price
@@ -40,7 +41,7 @@ class Traffic:
     answerable: int  # of them, those that a student would be asked
     span: timedelta | None  # of the log; None: its times are made up
     audit_share: float  # of the answered, how many the teacher is asked all the same
-    repeats: Figure  # share of the requests whose exact text was there before
+    repeats: ShareFigure  # share of the requests whose exact text was there before
     judged: int  # requests that share is of
 
 
@@ -63,7 +64,7 @@ class Saving:
 
 
 def saving(
-    coverage: Figure, traffic: Traffic, test: Said, taken: Flags, price: Price, price_per_1000: float | None
+    coverage: ShareFigure, traffic: Traffic, test: Said, taken: Flags, price: Price, price_per_1000: float | None
 ) -> Saving:
     """Return what is spared.
 

@@ -17,8 +17,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.trial.day_one.bounds import Figure, cluster_effective_n
-from deploy.trial.day_one.survey import NO_LABEL, Place, Request, Tokens, by_cluster
+from deploy.trial.day_one.bounds import ShareFigure, cluster_effective_n
+from deploy.trial.day_one.survey import NO_LABEL, LogRequest, RequestFate, Tokens, by_cluster
+from schemas.arrays import Floats, Ints
 from schemas.records import Split
 from schemas.rules.splits import split_of
 from schemas.rules.statistics.intervals import METHOD
@@ -33,9 +34,6 @@ from trainers.students.linear import LinearStudent
 CHARACTERS: Final = 1_000_000
 MANY: Final = 100  # labels; beyond it, so many times fewer characters
 LEAST: Final = 2_000  # rows that are learnt from whatever that costs
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,11 @@ class Learnt:
     """A student, and the rows that it learnt from and did not."""
 
     student: LinearStudent
-    sides: dict[Split, list[Request]]
+    sides: dict[Split, list[LogRequest]]
     rows: int  # learnt from
     could: int  # training rows, were time no matter
 
-    def say(self, requests: Sequence[Request]) -> Said:
+    def say(self, requests: Sequence[LogRequest]) -> Said:
         """Return what the student says of requests."""
         return _said(self.student.probabilities([request.text for request in requests]), requests)
 
@@ -78,7 +76,7 @@ class ClassFigure:
 
     label: str
     n: int
-    f1: Figure | None  # None: not judged, for too few test rows
+    f1: ShareFigure | None  # None: not judged, for too few test rows
 
 
 @dataclass(frozen=True)
@@ -88,9 +86,9 @@ class StudentFigures:
     name: str
     learnt_from: int
     could_learn_from: int
-    agreement: Figure  # test rows with a label; each request counts the same
-    macro_f1: Figure
-    calibration_error: Figure
+    agreement: ShareFigure  # test rows with a label; each request counts the same
+    macro_f1: ShareFigure
+    calibration_error: ShareFigure
     classes: list[ClassFigure]  # most test rows first
 
 
@@ -103,13 +101,13 @@ class Trial:
     test: Said
 
 
-def teaching(requests: Sequence[Request]) -> list[Request]:
+def teaching(requests: Sequence[LogRequest]) -> list[LogRequest]:
     """Return the requests whose answers a student may learn from; where there are none, all that have an answer."""
     answered = [request for request in requests if request.answer is not None and request.cluster]
     return [request for request in answered if request.learnable] or answered
 
 
-def trial(requests: Sequence[Request], workload: Workload) -> Trial | str:
+def trial(requests: Sequence[LogRequest], workload: Workload) -> Trial | str:
     """Return how a student does that learns from these requests, or why none can be judged.
 
     Args:
@@ -120,10 +118,12 @@ def trial(requests: Sequence[Request], workload: Workload) -> Trial | str:
     return learnt if isinstance(learnt, str) else judged(learnt, workload)
 
 
-def learn(requests: Sequence[Request], workload: Workload) -> Learnt | str:
+def learn(requests: Sequence[LogRequest], workload: Workload) -> Learnt | str:
     """Return a student that learnt from the training rows among these requests, or why none can be judged."""
     sides = _sides(requests, workload)
-    could = [request for request in sides[Split.TRAIN] if request.place is Place.FIRST and request.label != NO_LABEL]
+    could = [
+        request for request in sides[Split.TRAIN] if request.place is RequestFate.FIRST and request.label != NO_LABEL
+    ]
     tune, test = _labelled(sides[Split.VALIDATION]), _labelled(sides[Split.TEST])
     lacking = _lacking(requests, could, tune, test, workload)
     if lacking:
@@ -157,19 +157,19 @@ def judged(learnt: Learnt, workload: Workload) -> Trial:
     )
 
 
-def _sides(requests: Sequence[Request], workload: Workload) -> dict[Split, list[Request]]:
-    sides: dict[Split, list[Request]] = {split: [] for split in Split}
+def _sides(requests: Sequence[LogRequest], workload: Workload) -> dict[Split, list[LogRequest]]:
+    sides: dict[Split, list[LogRequest]] = {split: [] for split in Split}
     for cluster, members in by_cluster(requests).items():
         sides[split_of(workload.name, cluster, workload.splits)] += members
     return sides
 
 
-def _labelled(requests: Sequence[Request]) -> list[Request]:
+def _labelled(requests: Sequence[LogRequest]) -> list[LogRequest]:
     return [request for request in requests if request.label != NO_LABEL]
 
 
 def _lacking(
-    requests: Sequence[Request], learn: Sequence[Request], tune: Sequence[Request], test: Sequence[Request],
+    requests: Sequence[LogRequest], learn: Sequence[LogRequest], tune: Sequence[LogRequest], test: Sequence[LogRequest],
     workload: Workload,
 ) -> str | None:  # fmt: skip
     """Say what is missing for a judgement, and what to do; None: nothing."""
@@ -189,7 +189,7 @@ def _lacking(
     return None
 
 
-def _affordable(learn: list[Request], labels: int) -> list[Request]:
+def _affordable(learn: list[LogRequest], labels: int) -> list[LogRequest]:
     """Return as many as two minutes allow, by a hash of the cluster, so that the choice is blind and lasts."""
     mean = sum(len(request.text) for request in learn) / len(learn)
     most = max(LEAST, int(CHARACTERS * min(1.0, MANY / labels) / mean))
@@ -197,7 +197,7 @@ def _affordable(learn: list[Request], labels: int) -> list[Request]:
     return ordered[:most]
 
 
-def _rows(requests: Sequence[Request], workload: Workload) -> Rows:
+def _rows(requests: Sequence[LogRequest], workload: Workload) -> Rows:
     return Rows(
         record_ids=[str(request.row) for request in requests],
         clusters=[request.cluster for request in requests],
@@ -209,8 +209,8 @@ def _rows(requests: Sequence[Request], workload: Workload) -> Rows:
 
 
 def _scores(
-    probabilities: Floats, requests: Sequence[Request], workload: Workload
-) -> tuple[dict[str, Figure], list[ClassFigure]]:
+    probabilities: Floats, requests: Sequence[LogRequest], workload: Workload
+) -> tuple[dict[str, ShareFigure], list[ClassFigure]]:
     """Score the student as `trainers.evaluate` does at the gate, on the test rows whose answer is a label."""
     places = [place for place, request in enumerate(requests) if request.label != NO_LABEL]
     test = _rows([requests[place] for place in places], workload)
@@ -218,7 +218,7 @@ def _scores(
     found = evaluator.scores(probabilities[places])
     n, effective = len(test), evaluator.bootstrap.effective_n
     figures = {
-        name: Figure(one.value, one.low, one.high, n, effective, METHOD)
+        name: ShareFigure(one.value, one.low, one.high, n, effective, METHOD)
         for name, one in (
             ("agreement", found.agreement), ("macro_f1", found.macro_f1), ("calibration_error", found.calibration_error)
         )
@@ -227,17 +227,17 @@ def _scores(
     for number in sorted(found.class_f1, key=lambda number: (-evaluator.class_rows[number], number)):
         rows, one = int(evaluator.class_rows[number]), found.class_f1[number]
         own = [cluster for cluster, label in zip(test.clusters, test.labels, strict=True) if label == number]
-        judged = Figure(one.value, one.low, one.high, rows, cluster_effective_n(own), METHOD)
+        judged = ShareFigure(one.value, one.low, one.high, rows, cluster_effective_n(own), METHOD)
         classes.append(ClassFigure(workload.labels[number], rows, judged if rows >= workload.gate.class_rows else None))
     return figures, classes
 
 
-def _said(probabilities: Floats, requests: Sequence[Request]) -> Said:
+def _said(probabilities: Floats, requests: Sequence[LogRequest]) -> Said:
     return Said(
         clusters=[request.cluster for request in requests],
         label=np.array([request.label for request in requests], dtype=np.int64),
         said=probabilities.argmax(axis=1),
         confidence=probabilities.max(axis=1),
-        first=np.array([request.place is Place.FIRST for request in requests], dtype=bool),
+        first=np.array([request.place is RequestFate.FIRST for request in requests], dtype=bool),
         tokens=[request.tokens for request in requests],
     )

@@ -47,7 +47,7 @@ _AT_ONCE: Final = 5_000  # rows; what curate takes in one batch
 _ANSWERS: Final = 50_000  # different answers whose labels are remembered
 
 
-class Place(StrEnum):
+class RequestFate(StrEnum):
     """What curate made of a request."""
 
     FIRST = "first"  # the first of its cluster: it goes on
@@ -64,13 +64,13 @@ class Tokens(NamedTuple):
     completion: int
 
 
-class Request(NamedTuple):
+class LogRequest(NamedTuple):
     """One request of the log that has a text to judge."""
 
     row: int
     time: datetime
     text: str  # redacted and normalised: what a student would be asked
-    place: Place
+    place: RequestFate
     cluster: str  # "" where it was filtered
     answer: str | None  # recorded, unless a student gave it
     label: int  # which of the workload's labels the answer says, or NO_LABEL
@@ -83,7 +83,7 @@ class Request(NamedTuple):
 class Survey:
     """What the log holds."""
 
-    requests: list[Request] = field(default_factory=list)
+    requests: list[LogRequest] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)  # unreadable rows, by code
     first_refused: list[Unreadable] = field(default_factory=list)
     ineligible: Counter[str] = field(default_factory=Counter)  # by why only the teacher can answer
@@ -174,33 +174,33 @@ class _Surveyor:
             self.found.personal_requests += bool(found)
         return [one.text for one in redacted]
 
-    def _request(self, candidate: Candidate, text: str, output: Output) -> Request:
+    def _request(self, candidate: Candidate, text: str, output: Output) -> LogRequest:
         record = candidate.record
         place, cluster = self._place(candidate, text, output)
         by_student = record.answered_by is AnsweredBy.STUDENT
         self.found.students += by_student
         answer = None if by_student else record.answer
-        return Request(
+        return LogRequest(
             row=candidate.message.offset, time=record.event_time, text=text, place=place, cluster=cluster,
             answer=answer, label=NO_LABEL if answer is None else self._label(answer),
             learnable=answer is not None and self._may_teach(record), model=record.model, tokens=_tokens(record),
         )  # fmt: skip
 
-    def _place(self, candidate: Candidate, text: str, output: Output) -> tuple[Place, str]:
+    def _place(self, candidate: Candidate, text: str, output: Output) -> tuple[RequestFate, str]:
         record = output.record
         if isinstance(record, CuratedRecord):
             if record.kind is not CuratedKind.VOTE:
                 self._firsts[record.cluster_id] = text.casefold()
-                return Place.FIRST, record.cluster_id
+                return RequestFate.FIRST, record.cluster_id
             same = self._firsts[record.cluster_id] == text.casefold()
-            return (Place.EXACT if same else Place.NEAR), record.cluster_id
+            return (RequestFate.EXACT if same else RequestFate.NEAR), record.cluster_id
         if not isinstance(record, DiscardedRecord):
             raise TypeError(f"curate ended a candidate as {type(record).__name__}")
         if record.reason is DiscardReason.FILTERED:
             self.found.rules[record.rule or ""] += 1
-            return Place.FILTERED, ""
-        place = {DiscardReason.DUPLICATE_ID: Place.RESENT, DiscardReason.DUPLICATE_TEXT: Place.EXACT}
-        return place.get(record.reason, Place.NEAR), record.cluster_id or candidate.record_id
+            return RequestFate.FILTERED, ""
+        place = {DiscardReason.DUPLICATE_ID: RequestFate.RESENT, DiscardReason.DUPLICATE_TEXT: RequestFate.EXACT}
+        return place.get(record.reason, RequestFate.NEAR), record.cluster_id or candidate.record_id
 
     def _label_of(self, answer: str) -> int:
         label = label_in(self._workload, normalise(answer))
@@ -222,9 +222,9 @@ def _tokens(record: TrafficRecord) -> Tokens | None:
     return Tokens(prompt, completion) if isinstance(prompt, int) and isinstance(completion, int) else None
 
 
-def by_cluster(requests: Iterable[Request]) -> dict[str, list[Request]]:
+def by_cluster(requests: Iterable[LogRequest]) -> dict[str, list[LogRequest]]:
     """Return the requests of each cluster, in the order of the log; those without one are left out."""
-    clusters: dict[str, list[Request]] = {}
+    clusters: dict[str, list[LogRequest]] = {}
     for request in requests:
         if request.cluster:
             clusters.setdefault(request.cluster, []).append(request)

@@ -19,8 +19,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.trial.day_one.bounds import Figure, Flags, Floats, cluster_effective_n, lower, share
+from deploy.trial.day_one.bounds import ShareFigure, cluster_effective_n, lower, share
 from deploy.trial.day_one.student import Said
+from schemas.arrays import Flags, Floats
 
 ALPHA: Final = 0.05
 STEPS: Final = 40  # thresholds that are tried: each lets through 2.5 % of the rows more than the one before
@@ -43,7 +44,7 @@ class Point:
     """What one threshold would do on the test rows."""
 
     coverage: float
-    agreement: Figure
+    agreement: ShareFigure
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ class Takeover:
 
     wished: float
     threshold: Threshold | None  # None: no share of the rows can be shown to agree that well
-    coverage: Figure | None  # share of the test rows it answers
-    coverage_first: Figure | None  # the same of the first member of each cluster: as if nothing came twice
-    agreement: Figure | None  # on the test rows it answers
+    coverage: ShareFigure | None  # share of the test rows it answers
+    coverage_first: ShareFigure | None  # the same of the first member of each cluster: as if nothing came twice
+    agreement: ShareFigure | None  # on the test rows it answers
     curve: list[Point]  # strictest first
 
 
@@ -117,7 +118,7 @@ def _curve(test: Said) -> list[Point]:
     return points
 
 
-def _agreement(said: Said, through: Flags) -> Figure | None:
+def _agreement(said: Said, through: Flags) -> ShareFigure | None:
     rows = np.flatnonzero(through)
     return share(said.agreed[rows], [said.clusters[row] for row in rows]) if len(rows) else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.trial.day_one.bounds import Figure
+from deploy.trial.day_one.bounds import ShareFigure
 from deploy.trial.day_one.figures import DayOne
 from deploy.trial.day_one.saving import Amount
 from schemas.workload import Workload
@@ -38,12 +38,12 @@ NOT_SAID: Final = (
 )
 
 
-def share(figure: Figure | None) -> str:
+def share(figure: ShareFigure | None) -> str:
     """Return a share with its interval."""
     return "-" if figure is None else f"{figure.value:.1%} ({figure.low:.1%} to {figure.high:.1%})"
 
 
-def score(figure: Figure) -> str:
+def score(figure: ShareFigure) -> str:
     """Return a score with its interval."""
     return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
 

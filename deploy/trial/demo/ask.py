@@ -20,7 +20,7 @@ _A_SECOND: Final = 25.0
 
 
 @dataclass
-class Answers:
+class ReplyTally:
     """What came back."""
 
     by_model: Counter[str] = field(default_factory=Counter)
@@ -29,9 +29,9 @@ class Answers:
 
 async def ask_until(
     base_url: str, workload: Workload, texts: Iterator[tuple[str, str]], done: Callable[[], bool]
-) -> Answers:
+) -> ReplyTally:
     """Ask about the texts (id, text), a dozen at a time, until `done` or no text is left."""
-    answers = Answers()
+    answers = ReplyTally()
     turn = asyncio.get_running_loop().time()
     async with AsyncOpenAI(base_url=base_url, api_key="unused", max_retries=_RETRIES, timeout=30) as client:
 
@@ -56,7 +56,7 @@ async def ask_once(base_url: str, workload: Workload, request_id: str, text: str
         return completion.model, completion.choices[0].message.content or ""
 
 
-async def _ask(client: AsyncOpenAI, workload: Workload, request_id: str, text: str, answers: Answers) -> None:
+async def _ask(client: AsyncOpenAI, workload: Workload, request_id: str, text: str, answers: ReplyTally) -> None:
     try:
         completion = await _complete(client, workload, request_id, text)
     except OpenAIError:

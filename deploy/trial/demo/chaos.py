@@ -9,7 +9,7 @@ from signal import SIGKILL
 from typing import Final
 
 from deploy.infra.machine.machine import Machine
-from deploy.trial.demo.observe import Observer, Tally
+from deploy.trial.demo.observe import Observer, TopicTally
 from schemas.errors import Unavailable
 from schemas.events import RolloutState, RunState
 from schemas.topics import CURATED, LABELS, TRAFFIC
@@ -61,5 +61,5 @@ class Chaos:
         return running[0]
 
 
-def _phase(tally: Tally, state: RunState) -> bool:
+def _phase(tally: TopicTally, state: RunState) -> bool:
     return bool(tally.runs) and tally.runs[-1].state is state

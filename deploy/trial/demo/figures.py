@@ -7,15 +7,15 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from deploy.trial.demo.observe import Tally
+from deploy.trial.demo.observe import TopicTally
 from deploy.trial.demo.scene import Scene
 from deploy.trial.report.inputs import (
-    Found,
     GateSummary,
+    LoopSaving,
+    PlantedFound,
     PromotionSummary,
-    Redacted,
+    RedactedFound,
     RolloutSummary,
-    Saving,
     StageFlow,
     StudentSummary,
     Summary,
@@ -37,7 +37,7 @@ NAMES: Final = {
 
 def summarise(
     scene: Scene,
-    tally: Tally,
+    tally: TopicTally,
     *,
     seconds: float,
     residual: int,
@@ -68,8 +68,8 @@ def summarise(
         residual=residual,
         duplicates=_found(scene, tally, "duplicate"),
         near_duplicates=_found(scene, tally, "near_duplicate"),
-        pii=Redacted(planted=len(private), redacted=len(private - set(leaked))),
-        dead_letters=Found(planted=poison, found=tally.records[DEAD_LETTERS.name]),
+        pii=RedactedFound(planted=len(private), redacted=len(private - set(leaked))),
+        dead_letters=PlantedFound(planted=poison, found=tally.records[DEAD_LETTERS.name]),
         window=WindowSummary(rows=sum(training.values()), classes=training),
         students=_students(event, _accuracies(scene, predictions)),
         gate=GateSummary(
@@ -85,7 +85,7 @@ def summarise(
         ),
         champion=tally.state.champion.version if tally.state and tally.state.champion else None,
         teacher=_teacher(spend),
-        saving=Saving(teacher_tokens_avoided=_tokens_avoided(tally)),
+        saving=LoopSaving(teacher_tokens_avoided=_tokens_avoided(tally)),
         triggers=[
             TriggerSummary(name=one.trigger, fired=one.fired, numbers=one.numbers, explanation=one.explanation)
             for one in (tally.requests[-1].verdicts if tally.requests else [])
@@ -93,7 +93,7 @@ def summarise(
     )
 
 
-def flow(tally: Tally) -> list[StageFlow]:
+def flow(tally: TopicTally) -> list[StageFlow]:
     """Return what the two accounted stages consumed and what became of it."""
     records = tally.records
     outcomes = {"curated": records[CURATED.name], **tally.outcomes("curate")}
@@ -107,9 +107,9 @@ def flow(tally: Tally) -> list[StageFlow]:
     ]
 
 
-def _found(scene: Scene, tally: Tally, kind: str) -> Found:
+def _found(scene: Scene, tally: TopicTally, kind: str) -> PlantedFound:
     planted = [record_id(scene.workload.name, entry.id, 0, 0) for entry in scene.entries if entry.kind == kind]
-    return Found(planted=len(planted), found=sum(one in tally.duplicates for one in planted))
+    return PlantedFound(planted=len(planted), found=sum(one in tally.duplicates for one in planted))
 
 
 def _accuracies(scene: Scene, predictions: pa.Table | None) -> dict[str, tuple[int, int]]:
@@ -154,7 +154,7 @@ def _teacher(spend: Mapping[str, Any]) -> TeacherSummary:
     )  # fmt: skip
 
 
-def _tokens_avoided(tally: Tally) -> int:
+def _tokens_avoided(tally: TopicTally) -> int:
     """Return the requests that only a student answered, times what the teacher's call costs on average."""
     versions = {event.model_version for event in tally.promotions}
     alone = sum(count for version, count in tally.unasked.items() if version in versions)

@@ -41,7 +41,7 @@ _READS_ALL: Final = {
 
 
 @dataclass
-class Tally:
+class TopicTally:
     """What has been seen so far. Written by the observer's thread alone."""
 
     records: Counter[str] = field(default_factory=Counter)  # topic -> records
@@ -66,24 +66,24 @@ class Tally:
         return {how: count for (where, how), count in self.ended.items() if where == stage}
 
 
-def _add_curated(tally: Tally, record: CuratedRecord) -> None:
+def _add_curated(tally: TopicTally, record: CuratedRecord) -> None:
     if record.kind is CuratedKind.VOTE:
         tally.duplicates.add(record.record_id)
 
 
-def _add_discarded(tally: Tally, record: DiscardedRecord) -> None:
+def _add_discarded(tally: TopicTally, record: DiscardedRecord) -> None:
     tally.discarded[record.reason] += 1
     tally.ended[record.stage.lower(), record.reason.lower()] += 1
     if record.duplicate_of is not None:
         tally.duplicates.add(record.record_id)
 
 
-def _add_dead(tally: Tally, record: DeadLetter) -> None:
+def _add_dead(tally: TopicTally, record: DeadLetter) -> None:
     tally.dead[record.reason] += 1
     tally.ended[record.stage, "dead letters"] += 1
 
 
-def _add_label(tally: Tally, record: LabelRecord) -> None:
+def _add_label(tally: TopicTally, record: LabelRecord) -> None:
     if record.kind is LabelKind.LABEL:
         tally.classes[record.label] += 1
     if record.kind in (LabelKind.LABEL, LabelKind.VOTE):  # the others label no further record; their calls are calls
@@ -92,19 +92,19 @@ def _add_label(tally: Tally, record: LabelRecord) -> None:
     tally.teacher_tokens += record.prompt_tokens + record.completion_tokens
 
 
-def _add_outcome(tally: Tally, record: Outcome) -> None:
+def _add_outcome(tally: TopicTally, record: Outcome) -> None:
     tally.assigned[f"{record.mode} {record.assigned} {record.served}"] += 1
     if record.teacher_label is None:
         tally.unasked[record.served_version] += 1
 
 
-def _set_state(tally: Tally, record: ModelState) -> None:
+def _set_state(tally: TopicTally, record: ModelState) -> None:
     known = tally.state
     if known is None or (record.epoch, record.sequence) > (known.epoch, known.sequence):
         tally.state = record
 
 
-_FOLLOWED: Final[dict[topics.Topic, Callable[[Tally, Any], None]]] = {
+_FOLLOWED: Final[dict[topics.Topic, Callable[[TopicTally, Any], None]]] = {
     topics.CURATED: _add_curated,
     topics.DISCARDED: _add_discarded,
     topics.DEAD_LETTERS: _add_dead,
@@ -122,7 +122,7 @@ class Observer:
     """A thread that keeps a `Tally` true."""
 
     def __init__(self, settings: Settings) -> None:
-        self.tally = Tally()
+        self.tally = TopicTally()
         self.changed = threading.Condition()
         self._stopping = threading.Event()
         self._topics = {topic_name(settings, topic): topic for topic in topics.CATALOGUE}
@@ -147,7 +147,7 @@ class Observer:
         if self._thread is not None:
             self._thread.join(10)
 
-    def wait_for(self, condition: Callable[[Tally], bool], seconds: float) -> bool:
+    def wait_for(self, condition: Callable[[TopicTally], bool], seconds: float) -> bool:
         """Wait until the condition holds of the tally, at most so long; tell whether it does."""
         with self.changed:
             return self.changed.wait_for(lambda: condition(self.tally), seconds)

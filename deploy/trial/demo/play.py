@@ -25,7 +25,7 @@ from deploy.infra.machine.machine import Machine
 from deploy.infra.machine.programs import MachineSettings, programs
 from deploy.trial.demo import figures, search
 from deploy.trial.demo.ask import ask_once, ask_until
-from deploy.trial.demo.observe import Observer, Tally
+from deploy.trial.demo.observe import Observer, TopicTally
 from deploy.trial.demo.scene import Scene
 from deploy.trial.demo.show import Show
 from deploy.trial.report.inputs import Summary
@@ -48,7 +48,7 @@ class DemoFailed(MillraceError):
 
 
 @dataclass(frozen=True)
-class Stage:
+class Playground:
     """Where a play is played: a running machine and who watches it."""
 
     home: Path
@@ -61,7 +61,7 @@ class Stage:
 
 
 @contextmanager
-def running(played: Scene, home: Path, ports: dict[str, int], began: float) -> Iterator[Stage]:
+def running(played: Scene, home: Path, ports: dict[str, int], began: float) -> Iterator[Playground]:
     """Start every real process (2), and stop them all at the end.
 
     Raises:
@@ -80,13 +80,13 @@ def running(played: Scene, home: Path, ports: dict[str, int], began: float) -> I
             observer.start()
             machine.wait_ready()
             router = f"http://127.0.0.1:{own.router_port}/v1"
-            yield Stage(home, played, machine, settings, router, observer, show)
+            yield Playground(home, played, machine, settings, router, observer, show)
         finally:
             observer.stop()
             machine.stop()
 
 
-def phase_one(stage: Stage) -> None:
+def phase_one(stage: Playground) -> None:
     """Feed the traffic (3) and wait for the retrain request."""
     stage.show.say("phase 1: traffic into Kafka")
     fed = _program(stage, *stage.played.feed)
@@ -95,7 +95,7 @@ def phase_one(stage: Stage) -> None:
     _until(stage, lambda tally: bool(tally.requests), PHASE_ONE_SECONDS, "a retrain request")
 
 
-def training(stage: Stage) -> None:
+def training(stage: Playground) -> None:
     """Wait for the run's end and its event (4)."""
     stage.show.say("a threshold was crossed: distilling the window")
     ended = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
@@ -106,7 +106,7 @@ def training(stage: Stage) -> None:
     _until(stage, lambda tally: bool(tally.promotions), 30, "the promotion event")
 
 
-def phase_two(stage: Stage) -> list[str]:
+def phase_two(stage: Playground) -> list[str]:
     """Ask the router until the rollout has ended (5); return what an application saw."""
     decision = stage.observer.tally.promotions[-1].decision.outcome
     questions, workload = _questions(stage.played), stage.played.workload
@@ -130,7 +130,7 @@ def phase_two(stage: Stage) -> list[str]:
     return notes
 
 
-def finish(stage: Stage, notes: list[str]) -> Summary:
+def finish(stage: Playground, notes: list[str]) -> Summary:
     """Count every record, search for personal data, write summary and report (6)."""
     stage.show.say("counting every record")
     counted = _verify(stage)
@@ -152,7 +152,7 @@ def finish(stage: Stage, notes: list[str]) -> Summary:
     return summary
 
 
-def _leaked(stage: Stage) -> dict[str, set[str]]:
+def _leaked(stage: Playground) -> dict[str, set[str]]:
     private = {value for entry in stage.played.entries for value in entry.pii}
     if not private:
         return {}
@@ -160,7 +160,7 @@ def _leaked(stage: Stage) -> dict[str, set[str]]:
     return search.in_topics(stage.settings, private) | search.in_files(stage.home, private, apart)
 
 
-def _ask_the_student(stage: Stage, version: str) -> str:
+def _ask_the_student(stage: Playground, version: str) -> str:
     """Ask until the router, which follows `model-state`, answers with the new champion."""
     deadline = time.monotonic() + 20
     for number in itertools.count():
@@ -180,11 +180,11 @@ def _questions(played: Scene) -> Iterator[tuple[str, str]]:
             yield (f"{request_id}-{turn}" if turn else request_id), text
 
 
-def _is_over(tally: Tally) -> bool:
+def _is_over(tally: TopicTally) -> bool:
     return tally.state is not None and tally.state.state in _OVER
 
 
-def _verify(stage: Stage) -> dict[str, Any]:
+def _verify(stage: Playground) -> dict[str, Any]:
     """Run `millrace verify` as its user would, and return what it counted."""
     done = _program(stage, "deploy.commands.verify", "--json", "--wait", str(VERIFY_SECONDS))
     try:
@@ -194,7 +194,7 @@ def _verify(stage: Stage) -> dict[str, Any]:
     return counted
 
 
-def _spend(stage: Stage) -> dict[str, Any]:
+def _spend(stage: Playground) -> dict[str, Any]:
     """Run `millrace labels spend` as its user would, and return the workload's books."""
     name = stage.played.workload.name
     done = _program(stage, "deploy.commands.labels", "spend", name, "--json")
@@ -204,7 +204,7 @@ def _spend(stage: Stage) -> dict[str, Any]:
     return books
 
 
-def _program(stage: Stage, module: str, *options: str) -> subprocess.CompletedProcess[str]:
+def _program(stage: Playground, module: str, *options: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
         "MILLRACE_BOOTSTRAP_SERVERS": stage.settings.bootstrap_servers,
         "MILLRACE_WORKLOADS_DIR": str(stage.settings.workloads_dir),
@@ -213,7 +213,7 @@ def _program(stage: Stage, module: str, *options: str) -> subprocess.CompletedPr
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def _run_files(stage: Stage, run_id: str) -> tuple[dict[str, Any] | None, Any]:
+def _run_files(stage: Playground, run_id: str) -> tuple[dict[str, Any] | None, Any]:
     folder = stage.settings.state_dir / "dispatcher" / "runs" / run_id
     evidence, predictions = folder / "evidence.json", folder / "predictions.parquet"
     return (
@@ -222,7 +222,7 @@ def _run_files(stage: Stage, run_id: str) -> tuple[dict[str, Any] | None, Any]:
     )
 
 
-def _until(stage: Stage, condition: Callable[[Tally], bool], seconds: float, what: str) -> None:
+def _until(stage: Playground, condition: Callable[[TopicTally], bool], seconds: float, what: str) -> None:
     """Wait for a condition, showing how it stands."""
     deadline = time.monotonic() + seconds
     while not stage.observer.wait_for(condition, 1.0):

@@ -18,7 +18,7 @@ from deploy.trial.simulate import columns
 from deploy.trial.simulate.ledger import LedgerEntry, Truth, add_truth
 from deploy.trial.simulate.newswire import WORKLOAD
 from deploy.trial.simulate.tables import rows
-from deploy.trial.simulate.traffic import Plan, Planted, traffic
+from deploy.trial.simulate.traffic import PlantedRecord, TrafficPlan, traffic
 from schemas.errors import BadInput
 from schemas.ids import record_id
 from schemas.rules.normalise import normalise, text_key
@@ -54,7 +54,7 @@ def newswire(home: Path, teacher_url: str, source: str, *, seed: int, records: i
     """Return the scene of the fictional newswire, under the workload file `source`."""
     workload = _install(home, WORKLOAD, source.replace("[teacher]\n", f'[teacher]\nurl = "{teacher_url}"\n', 1))
     planted = home / "planted"
-    first = list(traffic(Plan(seed=seed, records=records, teacher_seed=TEACHER_SEED), workload))
+    first = list(traffic(TrafficPlan(seed=seed, records=records, teacher_seed=TEACHER_SEED), workload))
     second = _questions(seed, workload)
     add_truth(planted / "truth.jsonl", (one.truth for one in (*first, *second) if one.truth))
     entries = [one.entry for one in first]
@@ -73,9 +73,9 @@ def newswire(home: Path, teacher_url: str, source: str, *, seed: int, records: i
     )  # fmt: skip
 
 
-def _questions(seed: int, workload: Workload) -> list[Planted]:
+def _questions(seed: int, workload: Workload) -> list[PlantedRecord]:
     """Return fresh headlines without repetitions or poison: phase 2 of the same seed."""
-    plan = Plan(
+    plan = TrafficPlan(
         seed=seed, phase=2, records=QUESTIONS, answers=0, duplicates=0, near_duplicates=0, poison=0, pii=0,
         teacher_seed=TEACHER_SEED,
     )  # fmt: skip

@@ -8,13 +8,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from deploy.trial.demo.observe import Tally
+from deploy.trial.demo.observe import TopicTally
 from schemas.events import RolloutState, RunState
 
 _WIDEST_BAR = 28
 
 
-def picture(tally: Tally, headline: str, seconds: float) -> RenderableType:
+def picture(tally: TopicTally, headline: str, seconds: float) -> RenderableType:
     """Return what flows, the labels by class, the training run and the rollout."""
     title = Text.assemble(("millrace demo  ", "bold"), (headline, "cyan"), (f"   {seconds:5.0f} s", "dim"))
     columns = Table.grid(expand=True, padding=(0, 1))
@@ -25,7 +25,7 @@ def picture(tally: Tally, headline: str, seconds: float) -> RenderableType:
     return Group(title, columns)
 
 
-def line(tally: Tally, headline: str, seconds: float) -> str:
+def line(tally: TopicTally, headline: str, seconds: float) -> str:
     """Return the same in one line, for an output that is no terminal."""
     records = tally.records
     parts = [
@@ -41,7 +41,7 @@ def line(tally: Tally, headline: str, seconds: float) -> str:
     return "  |  ".join(parts)
 
 
-def _flow(tally: Tally) -> RenderableType:
+def _flow(tally: TopicTally) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(justify="right")
@@ -65,7 +65,7 @@ def _flow(tally: Tally) -> RenderableType:
     return table
 
 
-def _classes(tally: Tally) -> RenderableType:
+def _classes(tally: TopicTally) -> RenderableType:
     if not tally.classes:
         return Text("no label yet", style="dim")
     table = Table.grid(padding=(0, 1))
@@ -77,7 +77,7 @@ def _classes(tally: Tally) -> RenderableType:
     return Group(table, Text(f"and {rest} classes more", style="dim")) if rest else table
 
 
-def _training(tally: Tally) -> RenderableType:
+def _training(tally: TopicTally) -> RenderableType:
     if not tally.requests:
         return Text("no threshold crossed yet", style="dim")
     request = tally.requests[-1]
@@ -97,7 +97,7 @@ def _training(tally: Tally) -> RenderableType:
     return Group(*lines)
 
 
-def _rollout(tally: Tally) -> RenderableType:
+def _rollout(tally: TopicTally) -> RenderableType:
     if not tally.statuses:
         return Text("the teacher answers everything", style="dim")
     lines: list[RenderableType] = []

@@ -22,14 +22,14 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Found(Part):
+class PlantedFound(Part):
     """What was planted, and what of it was found."""
 
     planted: int
     found: int
 
 
-class Redacted(Part):
+class RedactedFound(Part):
     """Planted personal data, and what of it was redacted."""
 
     planted: int
@@ -101,7 +101,7 @@ class TriggerSummary(Part):
     explanation: str
 
 
-class Saving(Part):
+class LoopSaving(Part):
     """What the student's answers spared."""
 
     teacher_tokens_avoided: int
@@ -113,10 +113,10 @@ class Summary(Part):
     seconds: float
     records: int
     residual: int
-    duplicates: Found
-    near_duplicates: Found
-    pii: Redacted
-    dead_letters: Found
+    duplicates: PlantedFound
+    near_duplicates: PlantedFound
+    pii: RedactedFound
+    dead_letters: PlantedFound
     window: WindowSummary
     students: list[StudentSummary]
     gate: GateSummary
@@ -124,7 +124,7 @@ class Summary(Part):
     rollout: RolloutSummary
     champion: str | None
     teacher: TeacherSummary
-    saving: Saving
+    saving: LoopSaving
     triggers: list[TriggerSummary] = []
 
     @classmethod

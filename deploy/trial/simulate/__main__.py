@@ -12,7 +12,7 @@ from deploy.edge.process.settings import Settings
 from deploy.trial.simulate import sink
 from deploy.trial.simulate.ledger import add_truth, write_ledger
 from deploy.trial.simulate.newswire import WORKLOAD
-from deploy.trial.simulate.traffic import Plan, Planted, check, traffic
+from deploy.trial.simulate.traffic import PlantedRecord, TrafficPlan, check, traffic
 from schemas.errors import SettingsError
 
 SHARE = click.FloatRange(0.0, 1.0)
@@ -53,7 +53,7 @@ def main(
     known = settings.workloads()
     if workload not in known:
         raise SettingsError("--workload", workload, f"no file says what it is; known: {', '.join(known)}")
-    plan = Plan(**shape)  # type: ignore[arg-type]  # the options are the fields
+    plan = TrafficPlan(**shape)  # type: ignore[arg-type]  # the options are the fields
     check(plan, known[workload])
     planted = list(traffic(plan, known[workload]))
     if ledger:
@@ -64,13 +64,13 @@ def main(
     _tell(planted, out)
 
 
-def _send(settings: Settings, planted: list[Planted], rate: float | None, out: Path | None) -> None:
+def _send(settings: Settings, planted: list[PlantedRecord], rate: float | None, out: Path | None) -> None:
     with sink.opened(settings, out) as send:
         for record in sink.paced(rate, planted, len(planted), "newswire"):
             send(record.id, record.event_time, record.entry.text, record.wire)
 
 
-def _tell(planted: list[Planted], out: Path | None) -> None:
+def _tell(planted: list[PlantedRecord], out: Path | None) -> None:
     kinds = Counter(record.entry.kind for record in planted)
     private = sum(bool(record.entry.pii) for record in planted)
     told = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.most_common())

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from deploy.trial.simulate.forms import Wire
-from deploy.trial.simulate.tables import Row
+from deploy.trial.simulate.tables import FileRow
 from schemas.codec import encode
 from schemas.errors import BadInput
 from schemas.records import AnsweredBy, TrafficRecord
@@ -60,13 +60,13 @@ def choose(known: Sequence[str], text: str | None, label: str | None, own: str |
     return Columns(found, label or _guess(known, LABEL), own or _guess(known, ID), time or _guess(known, TIME))
 
 
-def is_exchange(row: Row) -> bool:
+def is_exchange(row: FileRow) -> bool:
     """Tell whether a JSON row is a traffic record already: five-field, or an OpenAI request, answered or not."""
     values = row.values
     return row.line is not None and ("messages" in values or isinstance(values.get("request"), dict))
 
 
-def unchanged(row: Row, workload: Workload) -> Wire:
+def unchanged(row: FileRow, workload: Workload) -> Wire:
     """Return a row that is a traffic record already, byte by byte."""
     own = row.values.get("workload_id")
     name = own if isinstance(own, str) and own else workload.name
@@ -75,7 +75,7 @@ def unchanged(row: Row, workload: Workload) -> Wire:
 
 
 def record(
-    row: Row, columns: Columns, *, playing: Playing, workload: Workload, arrival: datetime, source: str
+    row: FileRow, columns: Columns, *, playing: Playing, workload: Workload, arrival: datetime, source: str
 ) -> TrafficRecord:
     """Return a row as a traffic record; `arrival` stands where the file has no time.
 
@@ -118,7 +118,7 @@ def _guess(known: Sequence[str], names: Sequence[str]) -> str | None:
     return next((folded[name] for name in names if name in folded), None)
 
 
-def _time(row: Row, column: str) -> datetime:
+def _time(row: FileRow, column: str) -> datetime:
     value: Any = row.values[column]
     try:
         if isinstance(value, datetime):

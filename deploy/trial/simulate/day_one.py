@@ -22,7 +22,7 @@ from schemas.errors import SettingsError
 _NEEDED: Final = ("jinja2", "matplotlib", "pyarrow", "rensa", "sklearn")
 
 
-class Line(NamedTuple):
+class LogLine(NamedTuple):
     """One row of the file."""
 
     row: int
@@ -50,7 +50,7 @@ class Wanted(NamedTuple):
         return [*given, "--made-up-times"] if self.made_up_times else given
 
 
-def report(wanted: Wanted, lines: Iterable[Line]) -> None:
+def report(wanted: Wanted, lines: Iterable[LogLine]) -> None:
     """Write the report of these rows, and end as its program ends.
 
     Raises:
@@ -71,7 +71,7 @@ def report(wanted: Wanted, lines: Iterable[Line]) -> None:
     sys.exit(program.returncode)
 
 
-def _tell(out: BinaryIO, lines: Iterable[Line]) -> None:
+def _tell(out: BinaryIO, lines: Iterable[LogLine]) -> None:
     count = 0
     for count, line in enumerate(lines, start=1):  # noqa: B007 - the count is told at the end
         out.write(_told(line))
@@ -79,7 +79,7 @@ def _tell(out: BinaryIO, lines: Iterable[Line]) -> None:
     out.close()
 
 
-def _told(line: Line) -> bytes:
+def _told(line: LogLine) -> bytes:
     if line.wire is None:
         return orjson.dumps({"row": line.row, "unreadable": line.unreadable}, option=orjson.OPT_APPEND_NEWLINE)
     headers = {name: value.decode() for name, value in line.wire.headers}

@@ -17,11 +17,11 @@ from schemas.workload import Workload
 
 PRACTICE_TEACHER: Final = "practice-teacher"
 
-Headers = tuple[tuple[str, bytes], ...]
+RecordHeaders = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True)
-class Told:
+class RecordContent:
     """What a record says, before it has a form."""
 
     id: str
@@ -38,20 +38,20 @@ class Wire:
 
     workload: str  # the key
     value: bytes
-    headers: Headers = ()
+    headers: RecordHeaders = ()
 
 
-def bare(told: Told, workload: Workload) -> Wire:
+def bare(told: RecordContent, workload: Workload) -> Wire:
     """Return our Avro record with the text alone."""
     return _avro(told, workload, text=told.text)
 
 
-def chat(told: Told, workload: Workload) -> Wire:
+def chat(told: RecordContent, workload: Workload) -> Wire:
     """Return our Avro record with the chat request as JSON."""
     return _avro(told, workload, request=canonical(_request(told, workload)).decode())
 
 
-def five_fields(told: Told, workload: Workload) -> Wire:
+def five_fields(told: RecordContent, workload: Workload) -> Wire:
     """Return NVIDIA's record: timestamp, workload_id, client_id, request, response."""
     value = {
         "timestamp": int(told.event_time.timestamp()),
@@ -63,13 +63,13 @@ def five_fields(told: Told, workload: Workload) -> Wire:
     return Wire(workload.name, canonical(value), (("id", told.id.encode()),))
 
 
-def openai_pair(told: Told, workload: Workload) -> Wire:
+def openai_pair(told: RecordContent, workload: Workload) -> Wire:
     """Return a bare request and response, with the workload in a header."""
     value = {"request": _request(told, workload), "response": _response(told, workload)}
     return Wire(workload.name, canonical(value), (("workload", workload.name.encode()), ("id", told.id.encode())))
 
 
-def _avro(told: Told, workload: Workload, *, text: str | None = None, request: str | None = None) -> Wire:
+def _avro(told: RecordContent, workload: Workload, *, text: str | None = None, request: str | None = None) -> Wire:
     answered = told.answer is not None
     record = TrafficRecord(
         workload=workload.name, event_time=told.event_time, id=told.id, client=told.client, source=told.source,
@@ -80,11 +80,11 @@ def _avro(told: Told, workload: Workload, *, text: str | None = None, request: s
     return Wire(workload.name, encode(record))
 
 
-def _request(told: Told, workload: Workload) -> dict[str, Any]:
+def _request(told: RecordContent, workload: Workload) -> dict[str, Any]:
     return {"model": PRACTICE_TEACHER, "messages": messages_for(workload, told.text), "temperature": 0}
 
 
-def _response(told: Told, workload: Workload) -> dict[str, Any]:
+def _response(told: RecordContent, workload: Workload) -> dict[str, Any]:
     message = {"role": "assistant", "content": answer_for(workload, told.answer or "")}
     words = len(told.text.split())
     return {

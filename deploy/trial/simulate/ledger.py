@@ -15,7 +15,7 @@ from typing import Any, Literal
 from schemas.errors import BadInput
 from schemas.manifest import canonical
 
-Kind = Literal["original", "duplicate", "near_duplicate", "poison"]
+PlantedKind = Literal["original", "duplicate", "near_duplicate", "poison"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class LedgerEntry:
     """One planted record."""
 
     id: str
-    kind: Kind
+    kind: PlantedKind
     text: str | None = None  # as sent; None where a poison record has none
     label: str | None = None  # the true class; None for poison
     of: str | None = None  # the id of the original that it repeats

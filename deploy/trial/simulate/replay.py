@@ -18,7 +18,7 @@ from deploy.edge.process.settings import Settings
 from deploy.trial.simulate import columns, day_one, sink
 from deploy.trial.simulate.columns import Columns, Playing
 from deploy.trial.simulate.forms import Wire
-from deploy.trial.simulate.tables import Row, rows
+from deploy.trial.simulate.tables import FileRow, rows
 from schemas.errors import BadInput, SettingsError
 from schemas.records import AnsweredBy
 from schemas.rules.chat import label_in
@@ -37,12 +37,12 @@ class _Player:
     source: str
     counts: Counter[str] = field(default_factory=Counter)
 
-    def play(self, chosen: Iterator[Row], arrivals: Iterator[datetime]) -> Iterator[Played]:
+    def play(self, chosen: Iterator[FileRow], arrivals: Iterator[datetime]) -> Iterator[Played]:
         """Yield each row as a record."""
         for row, arrival in zip(chosen, arrivals, strict=False):
             yield self.one(row, arrival)
 
-    def one(self, row: Row, arrival: datetime) -> Played:
+    def one(self, row: FileRow, arrival: datetime) -> Played:
         """Return a row as a record.
 
         Raises:
@@ -54,7 +54,7 @@ class _Player:
             return f"{self.source}-{row.number}", None, None, columns.unchanged(row, self.workload)
         return self._record(row, self.shape, arrival)
 
-    def _record(self, row: Row, shape: Columns, arrival: datetime) -> Played:
+    def _record(self, row: FileRow, shape: Columns, arrival: datetime) -> Played:
         if shape.text not in row.values:
             raise BadInput(f"row {row.number}: {shape.text}", None, f"is missing; it has {', '.join(row.values)}")
         told = columns.record(
@@ -154,23 +154,28 @@ def _check_report(
 
 
 def _read_for_report(
-    player: _Player, chosen: Iterator[Row], arrivals: Iterator[datetime], refused: list[tuple[int, str]]
-) -> Iterator[day_one.Line]:
+    player: _Player, chosen: Iterator[FileRow], arrivals: Iterator[datetime], refused: list[tuple[int, str]]
+) -> Iterator[day_one.LogLine]:
     """Yield each row as a record, or with the reason why it is none."""
     for row, arrival in zip(chosen, arrivals, strict=False):
         while refused:
-            yield day_one.Line(*refused.pop(0))
+            yield day_one.LogLine(*refused.pop(0))
         try:
-            yield day_one.Line(row.number, wire=player.one(row, arrival)[-1])
+            yield day_one.LogLine(row.number, wire=player.one(row, arrival)[-1])
         except BadInput as mistake:
-            yield day_one.Line(row.number, str(mistake))
+            yield day_one.LogLine(row.number, str(mistake))
     for number, reason in refused:
-        yield day_one.Line(number, reason)
+        yield day_one.LogLine(number, reason)
 
 
 def _chosen(
-    found: Iterator[Row], source: str, seed: int | None, skip: int, limit: int | None, refused: list[tuple[int, str]]
-) -> tuple[Row, Iterator[Row]]:
+    found: Iterator[FileRow],
+    source: str,
+    seed: int | None,
+    skip: int,
+    limit: int | None,
+    refused: list[tuple[int, str]],
+) -> tuple[FileRow, Iterator[FileRow]]:
     """Return the first row, and all rows that are to be played."""
     if seed is not None:
         shuffled = list(found)

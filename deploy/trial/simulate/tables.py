@@ -23,7 +23,7 @@ _MISSING: Final = "is no file, and no Hugging Face data set of that name can be 
 
 
 @dataclass(frozen=True)
-class Row:
+class FileRow:
     """One row: its columns, and the line as it stood where it was JSON."""
 
     number: int
@@ -39,7 +39,7 @@ def _not_at_all(number: int, reason: str) -> NoReturn:
     raise ValueError(f"row {number} {reason}")
 
 
-def rows(source: str, refuse: Refuse = _not_at_all) -> Iterator[Row]:
+def rows(source: str, refuse: Refuse = _not_at_all) -> Iterator[FileRow]:
     """Yield the rows of a file (.csv, .tsv, .jsonl, .ndjson, .parquet; with .gz) or of `owner/name[:split]` on the Hub.
 
     Args:
@@ -60,7 +60,7 @@ def rows(source: str, refuse: Refuse = _not_at_all) -> Iterator[Row]:
     return _read(file, reader, refuse, packed=suffixes[-1] == ".gz")
 
 
-def _read(file: Path, reader: _Reader, refuse: Refuse, *, packed: bool) -> Iterator[Row]:
+def _read(file: Path, reader: _Reader, refuse: Refuse, *, packed: bool) -> Iterator[FileRow]:
     number = 0
     try:
         with file.open("rb") as raw:
@@ -75,21 +75,21 @@ def _read(file: Path, reader: _Reader, refuse: Refuse, *, packed: bool) -> Itera
         raise BadInput(f"{file}, after row {number}", str(file), f"cannot be read: {error}") from error
 
 
-def _csv(raw: BinaryIO, refuse: Refuse, delimiter: str = ",") -> Iterator[Row]:
+def _csv(raw: BinaryIO, refuse: Refuse, delimiter: str = ",") -> Iterator[FileRow]:
     csv.field_size_limit(_FIELD_CHARACTERS)
     text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
     for number, values in enumerate(csv.DictReader(text, delimiter=delimiter), start=1):
         if None in values or None in values.values():
             refuse(number, "has another number of fields than the header")
             continue
-        yield Row(number, values)
+        yield FileRow(number, values)
 
 
-def _tsv(raw: BinaryIO, refuse: Refuse) -> Iterator[Row]:
+def _tsv(raw: BinaryIO, refuse: Refuse) -> Iterator[FileRow]:
     return _csv(raw, refuse, "\t")
 
 
-def _json_lines(raw: BinaryIO, refuse: Refuse) -> Iterator[Row]:
+def _json_lines(raw: BinaryIO, refuse: Refuse) -> Iterator[FileRow]:
     for number, line in enumerate(raw, start=1):
         if not line.strip():
             continue
@@ -102,12 +102,12 @@ def _json_lines(raw: BinaryIO, refuse: Refuse) -> Iterator[Row]:
             refuse(number, f"is no JSON: {error}")
             continue
         if isinstance(values, dict):
-            yield Row(number, values, line.strip())
+            yield FileRow(number, values, line.strip())
         else:
             refuse(number, "is no JSON object")
 
 
-def _parquet(raw: BinaryIO, refuse: Refuse) -> Iterator[Row]:
+def _parquet(raw: BinaryIO, refuse: Refuse) -> Iterator[FileRow]:
     del refuse  # a Parquet file is read or it is not
     try:
         from pyarrow import parquet
@@ -117,10 +117,10 @@ def _parquet(raw: BinaryIO, refuse: Refuse) -> Iterator[Row]:
     for batch in parquet.ParquetFile(io.BytesIO(raw.read())).iter_batches():
         for values in batch.to_pylist():
             number += 1
-            yield Row(number, values)
+            yield FileRow(number, values)
 
 
-def _hub(source: str) -> Iterator[Row]:
+def _hub(source: str) -> Iterator[FileRow]:
     """Yield a data set's rows, classes by name; only data is loaded, never a script."""
     if not _HUB_ID.fullmatch(source) or Path(source).suffix in (*_READERS, ".gz"):
         raise BadInput("FILE", source, "is no file, and no name of a Hugging Face data set (owner/name[:split])")
@@ -136,10 +136,10 @@ def _hub(source: str) -> Iterator[Row]:
     classes = {column: feature for column, feature in found.features.items() if isinstance(feature, ClassLabel)}
     for number, values in enumerate(found, start=1):
         named = {column: feature.int2str(values[column]) for column, feature in classes.items() if values[column] >= 0}
-        yield Row(number, {**values, **named})
+        yield FileRow(number, {**values, **named})
 
 
-_Reader = Callable[[BinaryIO, Refuse], Iterator[Row]]
+_Reader = Callable[[BinaryIO, Refuse], Iterator[FileRow]]
 _READERS: Final[dict[str, _Reader]] = {
     ".csv": _csv, ".tsv": _tsv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".parquet": _parquet,
 }  # fmt: skip

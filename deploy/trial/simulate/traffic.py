@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from deploy.trial.simulate.forms import Told, Wire, bare, chat, five_fields, openai_pair
+from deploy.trial.simulate.forms import RecordContent, Wire, bare, chat, five_fields, openai_pair
 from deploy.trial.simulate.grammar import Writer
-from deploy.trial.simulate.ledger import Kind, LedgerEntry, Truth
+from deploy.trial.simulate.ledger import LedgerEntry, PlantedKind, Truth
 from deploy.trial.simulate.newswire import FREQUENCIES, classes
 from deploy.trial.simulate.personal import plant
 from deploy.trial.simulate.poison import POISONS, poisoned
@@ -35,7 +35,7 @@ _SOURCES: Final = ("tidewire", "quillpost", "ledgerline", "harbour-news", "bours
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrafficPlan:
     """What to draw."""
 
     seed: int
@@ -50,7 +50,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Planted:
+class PlantedRecord:
     """One record on its way, with what the ledger and the practice teacher are told."""
 
     id: str
@@ -72,7 +72,7 @@ class _Original:
     answer: str | None
 
 
-def check(plan: Plan, workload: Workload) -> None:
+def check(plan: TrafficPlan, workload: Workload) -> None:
     """Refuse a plan that cannot be drawn.
 
     Raises:
@@ -86,7 +86,7 @@ def check(plan: Plan, workload: Workload) -> None:
             "must leave at least 0.1 for originals")  # fmt: skip
 
 
-def traffic(plan: Plan, workload: Workload) -> Iterator[Planted]:
+def traffic(plan: TrafficPlan, workload: Workload) -> Iterator[PlantedRecord]:
     """Yield the plan's records in the order in which they are sent."""
     return iter(_Newswire(plan, workload))
 
@@ -94,7 +94,7 @@ def traffic(plan: Plan, workload: Workload) -> Iterator[Planted]:
 class _Newswire:
     """The state of one draw."""
 
-    def __init__(self, plan: Plan, workload: Workload) -> None:
+    def __init__(self, plan: TrafficPlan, workload: Workload) -> None:
         self._plan, self._workload = plan, workload
         self._mix = self._stream("mix")
         self._form = self._stream("form")
@@ -105,15 +105,15 @@ class _Newswire:
         self._time = START + (plan.phase - 1) * PHASE
         self._poisons = 0
 
-    def __iter__(self) -> Iterator[Planted]:
-        kinds: list[Kind] = ["duplicate", "near_duplicate", "poison", "original"]
+    def __iter__(self) -> Iterator[PlantedRecord]:
+        kinds: list[PlantedKind] = ["duplicate", "near_duplicate", "poison", "original"]
         shares = (self._plan.duplicates, self._plan.near_duplicates, self._plan.poison)
         for number in range(self._plan.records):
             (kind,) = self._mix.choices(kinds, (*shares, 1.0 - sum(shares)))
             self._time += timedelta(milliseconds=self._mix.randint(1, int(GAP_SECONDS * 1000)))
             yield self._record(kind, f"{self._workload.name}-{self._plan.seed}-{self._plan.phase}-{number:06d}")
 
-    def _record(self, kind: Kind, own: str) -> Planted:
+    def _record(self, kind: PlantedKind, own: str) -> PlantedRecord:
         if kind == "poison":
             return self._poisoned(own)
         original = self._mix.choice(self._recent) if self._recent and kind != "original" else None
@@ -123,7 +123,7 @@ class _Newswire:
             return self._planted(own, kind, text, original)
         return self._fresh(own)
 
-    def _fresh(self, own: str) -> Planted:
+    def _fresh(self, own: str) -> PlantedRecord:
         label = next(self._classes)
         headline = self._writer.headline(label)
         while not self._distinct.add(headline):
@@ -139,7 +139,7 @@ class _Newswire:
         self._recent.append(original)
         return self._planted(own, "original", headline, original)
 
-    def _planted(self, own: str, kind: Kind, text: str, original: _Original) -> Planted:
+    def _planted(self, own: str, kind: PlantedKind, text: str, original: _Original) -> PlantedRecord:
         told = self._told(own, text, original.answer)
         forms, odds = (bare, chat, five_fields, openai_pair), (5, 2, 2, 1)
         (form,) = self._form.choices(
@@ -150,17 +150,17 @@ class _Newswire:
             pii=[value.upper() if text.isupper() else value for value in original.pii],
         )  # fmt: skip
         truth = Truth(text_key=self._key(text), label=original.label, cluster_key=original.cluster_key)
-        return Planted(own, told.event_time, form(told, self._workload), entry, truth)
+        return PlantedRecord(own, told.event_time, form(told, self._workload), entry, truth)
 
-    def _poisoned(self, own: str) -> Planted:
+    def _poisoned(self, own: str) -> PlantedRecord:
         kind = list(POISONS)[self._poisons % len(POISONS)]  # in turn, so that a small draw has every kind
         self._poisons += 1
         told = self._told(own, self._writer.headline("other"), None)
         wire = poisoned(told, self._workload, kind, self._form)
-        return Planted(own, told.event_time, wire, LedgerEntry(id=own, kind="poison", poison=kind), None)
+        return PlantedRecord(own, told.event_time, wire, LedgerEntry(id=own, kind="poison", poison=kind), None)
 
-    def _told(self, own: str, text: str, answer: str | None) -> Told:
-        return Told(own, text, self._time, self._form.choice(_CLIENTS), self._form.choice(_SOURCES), answer)
+    def _told(self, own: str, text: str, answer: str | None) -> RecordContent:
+        return RecordContent(own, text, self._time, self._form.choice(_CLIENTS), self._form.choice(_SOURCES), answer)
 
     def _key(self, text: str) -> str:
         return text_key(self._workload.name, normalise(redact(text).text))

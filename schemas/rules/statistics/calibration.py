@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-Floats = NDArray[np.float64]
+from schemas.arrays import Floats
 
 
 def fit_temperature(logits: Floats, labels: NDArray[np.int64], weights: Floats | None = None) -> float:

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import t
 
+from schemas.arrays import Floats
 from schemas.rules.statistics.effective_n import effective_n
 
 METHOD: Final = "cluster bootstrap, percentile"
 _BLOCK: Final = 256  # draws at a time: bounds memory at 256 x clusters
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.arrays import Ints
 from streams.curate.duplicates.sketches import Keys
 
 NEWEST: Final = 8  # members of one band key that are looked at
@@ -26,8 +27,6 @@ _MIX: Final = np.uint32(0x9E3779B1)
 _NONE: Final = -1
 _SKIP: Final = 0
 _STEP: Final = 1
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

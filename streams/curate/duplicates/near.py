@@ -20,7 +20,7 @@ from streams.curate.duplicates.sketches import MINIMA, Keys, alike, band_keys, m
 _NUMBER_BITS: Final = 40
 _ROW_BITS: Final = 24  # with 32 of a key and at most 7 of its band that makes 63
 
-Way = tuple[int, int]  # a band with its key, and how many newer members of the index share it
+BandKey = tuple[int, int]  # a band with its key, and how many newer members of the index share it
 
 
 class NearMembers:
@@ -93,7 +93,7 @@ class NearTexts:
         """Let the index have the members that the batch added."""
         self._base.add([self._grams[row] for row in self._added], self._keys[self._added])
 
-    def _alike_enough(self, hits: Hits) -> dict[int, list[tuple[float, int, list[Way]]]]:
+    def _alike_enough(self, hits: Hits) -> dict[int, list[tuple[float, int, list[BandKey]]]]:
         """Return, by row, the members of the index that are alike enough: similarity, number, ways that lead there."""
         order = np.argsort(hits.row << _NUMBER_BITS | hits.number)
         row, number = hits.row[order], hits.number[order]
@@ -106,7 +106,7 @@ class NearTexts:
             [self._base.grams(other) for other in number[begins[likely]].tolist()],
         )
         enough = likeness >= self._base.similarity
-        known: dict[int, list[tuple[float, int, list[Way]]]] = {}
+        known: dict[int, list[tuple[float, int, list[BandKey]]]] = {}
         for begin, end, found in zip(begins[likely][enough], ends[likely][enough], likeness[enough], strict=True):
             hit = order[begin:end]
             ways = zip(self._tagged[row[begin], hits.band[hit]].tolist(), hits.rank[hit].tolist(), strict=True)

@@ -35,7 +35,7 @@ class _Row(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Known:
+class _KnownExamples:
     """The rows of one workload in one partition, oldest first: with features, and those that wait for theirs."""
 
     rows: list[_Row] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Examples:
 
     def __init__(self, workloads: Mapping[str, Workload]) -> None:
         self._workloads = workloads
-        self._known: dict[tuple[int, str], _Known] = {}
+        self._known: dict[tuple[int, str], _KnownExamples] = {}
 
     def forget(self, partition: int) -> None:
         """Drop a partition."""
@@ -59,7 +59,7 @@ class Examples:
         workload = self._workloads.get(record.workload)
         if workload is None or not workload.teacher.examples:
             return
-        known = self._known.setdefault((partition, record.workload), _Known())
+        known = self._known.setdefault((partition, record.workload), _KnownExamples())
         if record.kind is LabelKind.ERASURE:
             _take_in(known)
             _keep(known, [at for at, row in enumerate(known.rows) if row.record_id != record.record_id])
@@ -92,7 +92,7 @@ def _corrected(row: _Row, said: LabelRecord) -> _Row:
     return row._replace(example=Example(row.example.text, said.label)) if row.record_id == said.record_id else row
 
 
-def _take_in(known: _Known) -> None:
+def _take_in(known: _KnownExamples) -> None:
     """Give the rows that wait their features; the oldest leave where there are too many, and a record's earlier label.
 
     All at once, before the next question: joining them to the rest takes 3 ms, however few they are.
@@ -109,7 +109,7 @@ def _take_in(known: _Known) -> None:
     _keep(known, sorted(last.values())[-KEPT:])
 
 
-def _keep(known: _Known, places: list[int]) -> None:
+def _keep(known: _KnownExamples, places: list[int]) -> None:
     if len(places) == len(known.rows):
         return
     known.rows = [known.rows[at] for at in places]

@@ -33,7 +33,7 @@ class Choice:
     reason: str  # evaluation, uniform, unsure (active: below the cutoff) or explored (active: above it)
     draw: float
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return the decision with its numbers, as text."""
         return f"{self.reason}: drew {self.draw:.4f}, chosen below {self.propensity:.4f}"
 

@@ -47,7 +47,7 @@ class _Model:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _SeenLabels:
     """What is known of one workload in one partition."""
 
     next_fit: int  # training labels ever seen when the model is fitted again
@@ -63,7 +63,7 @@ class Chooser:
 
     def __init__(self, workloads: Mapping[str, Workload]) -> None:
         self._workloads = workloads
-        self._seen: dict[tuple[int, str], _Seen] = {}
+        self._seen: dict[tuple[int, str], _SeenLabels] = {}
 
     def forget(self, partition: int) -> None:
         """Drop a partition."""
@@ -74,7 +74,7 @@ class Chooser:
         workload = self._workloads.get(record.workload)
         if workload is None or workload.select.policy != "active":
             return
-        seen = self._seen.setdefault((partition, record.workload), _Seen(first_fit(len(workload.labels))))
+        seen = self._seen.setdefault((partition, record.workload), _SeenLabels(first_fit(len(workload.labels))))
         if record.kind is LabelKind.ERASURE:
             seen.train.pop(record.record_id, None)
             seen.compared.pop(record.record_id, None)
@@ -119,7 +119,7 @@ def next_fit(count: int) -> int:
     return count + min(max(LEAST_STEP, count // 4), MOST_STEP)
 
 
-def _take(seen: _Seen, record: LabelRecord) -> None:
+def _take(seen: _SeenLabels, record: LabelRecord) -> None:
     row = _Row(record.text, record.label, record.propensity)
     rows, bound = (seen.train, KEPT) if record.split is Split.TRAIN else (seen.compared, COMPARED)
     rows[record.record_id] = row

@@ -11,16 +11,14 @@ from collections.abc import Sequence
 from typing import Any, Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
 
+from schemas.arrays import Floats
 from schemas.rules.ngrams import NgramForm, ngrams
 
 FORM: Final = NgramForm(shortest=3, longest=5, bits=16)
-
-Floats = NDArray[np.float64]
 
 
 class Tier0:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final
 
-from streams.label.teacher.budget import Budget
+from streams.label.teacher.budget import TeacherBudget
 from streams.label.teacher.circuit import Circuit
 from streams.label.teacher.concurrency import Concurrency
 
@@ -58,7 +58,7 @@ class Turn:
 class Turns:
     """The line before one teacher."""
 
-    def __init__(self, ceiling: int, attempts: int, budget: Budget, clock: Callable[[], datetime]) -> None:
+    def __init__(self, ceiling: int, attempts: int, budget: TeacherBudget, clock: Callable[[], datetime]) -> None:
         """Take the most calls at a time, the failures in a row that are an outage, and the budget."""
         self.concurrency, self.circuit, self.budget = Concurrency(ceiling), Circuit(attempts), budget
         self.under_way = self.answers = self.failures = 0

@@ -32,7 +32,7 @@ class Spent:
     until: datetime | None  # None: until the limit is raised
 
 
-class Budget:
+class TeacherBudget:
     """The spend of one workload against its limits."""
 
     def __init__(self, teacher: Teacher) -> None:

@@ -30,7 +30,7 @@ from streams.label.prompting import completion
 from streams.label.prompting.completion import Answer
 from streams.label.prompting.prompt import Prompt
 from streams.label.teacher.admission import Turn, Turns
-from streams.label.teacher.budget import Budget, Spent
+from streams.label.teacher.budget import Spent, TeacherBudget
 from streams.label.teacher.circuit import at_fault
 from streams.label.teacher.endpoint import WRONG_SET_UP, Access
 
@@ -98,7 +98,7 @@ class TeacherClient:
         """
         self._teacher = teacher = workload.teacher
         self.access = Access(workload, allowed_hosts)
-        self.budget, self._clock = Budget(teacher), clock
+        self.budget, self._clock = TeacherBudget(teacher), clock
         self._turns = Turns(teacher.concurrency, teacher.attempts, self.budget, clock)
         self.left_out: set[str] = set()  # parameters that the endpoint does not know
         self._version: str | None = None  # the name under which it answered last

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from schemas.records import Record
 from schemas.rules.spend import Spend, cost_of
-from streams.label.teacher.budget import Budget
+from streams.label.teacher.budget import TeacherBudget
 
 
 class Costs:
@@ -24,7 +24,7 @@ class Costs:
             hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
             self._hours[hour, getattr(record, "workload", None) or ""] += cost
 
-    def book(self, budgets: Mapping[str, Budget]) -> None:
+    def book(self, budgets: Mapping[str, TeacherBudget]) -> None:
         """Book it, oldest first: an old dead letter is no spend of this hour."""
         for (hour, workload), spend in sorted(self._hours.items(), key=lambda one: one[0]):
             if workload in budgets:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from schemas.workload import Workload
 from streams.label.metrics import BATCHES, IN_BATCHES, PAUSED
 from streams.label.teacher.batches.client import BatchTeacher
-from streams.label.teacher.budget import Budget
+from streams.label.teacher.budget import TeacherBudget
 from streams.label.teacher.client import Asks, TeacherClient
 from streams.label.triage import Item
 
@@ -41,7 +41,7 @@ class Teachers:
         """Return the client that asks a workload's teacher call by call."""
         return self._live[name]
 
-    def budgets(self, names: Iterable[str]) -> dict[str, Budget]:
+    def budgets(self, names: Iterable[str]) -> dict[str, TeacherBudget]:
         """Return the budgets of workloads."""
         return {name: self._live[name].budget for name in names}
 

@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, BertConfig, BertForSequenceClassificatio
 
 from deploy.edge.stores.base_models import base_digest
 from deploy.serve.students.encoder import Base
-from deploy.serve.students.routes import Students, application
+from deploy.serve.students.routes import LoadedStudents, application
 from schemas.manifest import MANIFEST, AdapterManifest, FileDigest, canonical
 
 WORDS = [
@@ -162,7 +162,7 @@ async def server(base: Base, tmp_path: Path) -> AsyncIterator[TestClient[Any, An
     """A student server whose root is `root` below the test's folder."""
     root = tmp_path / "root"
     root.mkdir()
-    students = Students(base, root, batch=8, waiting=10_000, most=4)
+    students = LoadedStudents(base, root, batch=8, waiting=10_000, most=4)
     async with TestClient(TestServer(application(students))) as client:
         yield client
     students.batcher.close()

@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.rules.chat import Found, Ineligible, answer_for, answer_in, find_text, label_in, messages_for
+from schemas.rules.chat import FoundText, Ineligible, answer_for, answer_in, find_text, label_in, messages_for
 from schemas.sections.intake import LABEL, TEXT
 from schemas.workload import Workload
 
@@ -31,7 +31,7 @@ def test_find_text__of_our_own_messages(before, after, system, text):
 
     found = find_text(workload, {"model": "w", "messages": messages_for(workload, text)})
 
-    assert isinstance(found, Found)
+    assert isinstance(found, FoundText)
     assert found.text == text
 
 
@@ -90,5 +90,5 @@ def test_foreign_json__never_raises(value):
     workload = workload_of()
     outer = value if isinstance(value, dict) else {"messages": value, "choices": value}
 
-    assert isinstance(find_text(workload, outer), Found | Ineligible)
+    assert isinstance(find_text(workload, outer), FoundText | Ineligible)
     assert answer_in(outer) is None or isinstance(answer_in(outer), str)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from schemas.rules.places import (
     REKEYED_HEADER,
     REPLAYED_HEADER,
-    Place,
+    PartitionOffset,
     first_place,
     passages,
     place_header,
@@ -25,7 +25,7 @@ OTHERS = st.lists(
 
 
 @given(PLACES)
-def test_place__comes_back_from_its_header(place: Place) -> None:
+def test_place__comes_back_from_its_header(place: PartitionOffset) -> None:
     """What one process writes, the others read."""
     assert place_in(place_header(*place)) == place
 
@@ -39,7 +39,9 @@ def test_place__of_anything_else_is_none(value: bytes | None) -> None:
 
 
 @given(PASSAGES, OTHERS, PLACES)
-def test_first_place__is_where_the_oldest_header_says(passed: list[tuple[str, Place]], others, here: Place) -> None:
+def test_first_place__is_where_the_oldest_header_says(
+    passed: list[tuple[str, PartitionOffset]], others, here: PartitionOffset
+) -> None:
     """However often a record was sent on or replayed, its first place stays; others' headers say nothing."""
     headers = [*others, *((name, place_header(*place)) for name, place in passed)]
 

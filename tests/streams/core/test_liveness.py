@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
-from streams.core.liveness import Progress, healthy
+from streams.core.liveness import StageProgress, healthy
 
 LIMIT = 0.05
 
 
-def aged() -> Progress:
-    progress = Progress("label", LIMIT)
+def aged() -> StageProgress:
+    progress = StageProgress("label", LIMIT)
     time.sleep(2 * LIMIT)  # the passing of time is what is tested
     return progress
 
@@ -21,7 +21,7 @@ def test_stage__with_lag_and_no_progress__is_stalled() -> None:
     progress.lag(12)
 
     assert progress.stalled() is not None
-    assert "12 records" in (healthy([Progress("curate", 60), progress]) or "")
+    assert "12 records" in (healthy([StageProgress("curate", 60), progress]) or "")
 
 
 def test_stage__without_lag__is_idle_however_long() -> None:
@@ -43,7 +43,7 @@ def test_stage__waiting_for_a_teacher__is_not_stalled() -> None:
 def test_rebuild__that_reads_on__is_progress_and_one_that_hangs_is_not() -> None:
     """A long rebuild goes on for as long as it reads."""
     read = 0
-    progress = Progress("curate", LIMIT)
+    progress = StageProgress("curate", LIMIT)
     progress.rebuilding(lambda: read)
     assert progress.stalled() is None
     time.sleep(2 * LIMIT)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.codec import encode
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.records import TrafficRecord
-from schemas.rules.chat import Found, Ineligible, template_fingerprint
+from schemas.rules.chat import FoundText, Ineligible, template_fingerprint
 from schemas.sections.intake import Limits
 from schemas.topics import TRAFFIC
 from schemas.workload import Workload
@@ -83,7 +83,7 @@ def test_exchange__has_a_text_or_a_reason(form: str, request_: dict[str, Any], f
     check_exchange(record, 100, NEWS.limits)
     text = find_text(record, NEWS, template_fingerprint(NEWS))
 
-    expected = Found(FED, template_fingerprint(NEWS)) if found == FED else Ineligible(found)
+    expected = FoundText(FED, template_fingerprint(NEWS)) if found == FED else Ineligible(found)
     assert text == expected
 
 

@@ -14,7 +14,7 @@ from schemas.rules.ngrams import NgramForm
 from schemas.rules.normalise import normalise
 from schemas.sections.intake import Quality
 from schemas.workload import Workload
-from streams.curate.classifier import Classifier
+from streams.curate.classifier import QualityClassifier
 from streams.curate.enrich import enrich
 from streams.curate.quality import QualityFilter
 from tests.streams.curate.labelled_text import real_texts
@@ -91,7 +91,7 @@ def test_classifier__judges_what_the_rules_left(tmp_path) -> None:
     """The model sees no text that a rule refused, all others at once, and refuses below its threshold."""
     seen: list[list[str]] = []
 
-    class Watched(Classifier):
+    class Watched(QualityClassifier):
         def scores(self, texts):
             seen.append(list(texts))
             return np.array([0.2, 0.9])

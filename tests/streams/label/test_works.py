@@ -10,7 +10,7 @@ import pytest
 from schemas import topics
 from schemas.records import Provenance
 from streams.core import source
-from streams.label.endings import Verdict
+from streams.label.endings import LabelDecision
 from streams.label.harvest import Path
 from streams.label.triage import Item
 from streams.label.works import (
@@ -18,8 +18,8 @@ from streams.label.works import (
     FULL_SECONDS,
     LINGER_SECONDS,
     MORE_SECONDS,
-    Ending,
     Work,
+    WorkEnding,
     full_of_batches,
     parted,
     patience,
@@ -36,7 +36,7 @@ def work(number: int, partition: int = 0, *, batched: bool = False, task: Any = 
     return Work(item.message, item, task or asyncio.get_running_loop().create_task(_never()))
 
 
-async def _never() -> Ending:
+async def _never() -> WorkEnding:
     await asyncio.Event().wait()
     raise AssertionError
 
@@ -79,7 +79,7 @@ async def test_full__is_a_partition_with_as_many_records_as_a_batch_holds() -> N
 
 async def test_parted__at_the_first_that_is_not_finished() -> None:
     """What stands behind an unfinished record of its partition is left; other partitions are settled."""
-    done = Verdict("other", Provenance.HARVEST)
+    done = LabelDecision("other", Provenance.HARVEST)
     works = [Work(message(topics.CURATED, n, b"", place), None, done) for n, place in ((0, 0), (1, 1))]
     works[1:1] = [work(2, 0)]
     works.append(Work(message(topics.CURATED, 3, b"", 0), None, done))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.events import RolloutAction, RolloutState, ServedModel
-from streams.rollout.machine import Line, Observed, Plan, command, nominate, observe
+from streams.rollout.machine import ModelLine, Observed, Plan, command, nominate, observe
 
 PLAN = Plan(shadow_requests=3, steps_percent=(5, 25, 100), assigned_per_step=2, soak_requests=2)
 STUDENT = ServedModel(version="s", uri="u", manifest_sha256="d", base_model="b", labels=["x", "y"])
@@ -30,7 +30,7 @@ events = st.lists(
 )
 
 
-def _step(line: Line, event: tuple[str, object]) -> Line:
+def _step(line: ModelLine, event: tuple[str, object]) -> ModelLine:
     kind, value = event
     if kind == "nominate":
         done = nominate(line, f"rollout-{value}-{line.epoch}", STUDENT, PLAN)
@@ -46,7 +46,7 @@ def _step(line: Line, event: tuple[str, object]) -> Line:
 @settings(max_examples=300)
 def test_line__any_history(history: list[tuple[str, object]]) -> None:
     """Every move raises (epoch, sequence); a weight above 0 exists only in flight; harm and abort end at 0 at once."""
-    line = Line()
+    line = ModelLine()
     for event in history:
         before, line = line, _step(line, event)
         if line != before:
@@ -64,7 +64,7 @@ def test_line__any_history(history: list[tuple[str, object]]) -> None:
 @settings(max_examples=300)
 def test_line__no_data(history: list[tuple[str, object]]) -> None:
     """From wherever a line is, an observation without a single comparison never raises its weight."""
-    line = Line()
+    line = ModelLine()
     for event in history:
         line = _step(line, event)
         blind = Observed(shadowed=99, assigned=99, witnessed=0, harm=None, proven=False)
@@ -78,7 +78,7 @@ def test_line__no_data(history: list[tuple[str, object]]) -> None:
 @settings(max_examples=200)
 def test_weight__one_step_at_a_time(history: list[tuple[str, object]]) -> None:
     """Only a person's promote skips a step: outcomes raise the weight to the next step at most."""
-    line = Line()
+    line = ModelLine()
     for event in history:
         before, line = line, _step(line, event)
         if isinstance(event[1], Observed) and line.in_flight:
@@ -87,7 +87,7 @@ def test_weight__one_step_at_a_time(history: list[tuple[str, object]]) -> None:
 
 def test_soak__configured() -> None:
     """With a soak the challenger answers everything before the former champion is let go."""
-    line = nominate(Line(), "r", STUDENT, PLAN)[-1].line
+    line = nominate(ModelLine(), "r", STUDENT, PLAN)[-1].line
     for _ in range(5):
         line = observe(line, Observed(shadowed=3, assigned=2, witnessed=1, harm=None, proven=True))[-1].line
         if line.state is RolloutState.PROMOTING:

@@ -26,7 +26,7 @@ ROWS = [
 ]  # fmt: skip
 
 
-def write(folder: Path, rows: list[Row], below: int = 9) -> snapshot.Snapshot:
+def write(folder: Path, rows: list[Row], below: int = 9) -> snapshot.WrittenSnapshot:
     return snapshot.write(folder, WORKLOAD, rows, epoch=2, partition=1, below=below)
 
 

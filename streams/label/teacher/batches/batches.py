@@ -21,8 +21,8 @@ from schemas.workload import Workload
 from streams.label.metrics import BATCHES, IN_BATCHES
 from streams.label.teacher.batches import form
 from streams.label.teacher.batches.endpoint import Away, BatchEndpoint, TooMuch
-from streams.label.teacher.batches.form import Line, Told
-from streams.label.teacher.batches.gathering import Gathering, Request
+from streams.label.teacher.batches.form import AnswerLine, BatchStatus
+from streams.label.teacher.batches.gathering import BatchRequest, Gathering
 from streams.label.teacher.client import TeacherClient
 
 LOG: Final = logging.getLogger("millrace.label.batches")
@@ -40,11 +40,11 @@ class _Sent:
     """A batch at the endpoint: who asks what of it, and what it said, once it has ended."""
 
     id: str
-    requests: list[Request] = field(default_factory=list)
-    lines: dict[str, Line] | None = None
+    requests: list[BatchRequest] = field(default_factory=list)
+    lines: dict[str, AnswerLine] | None = None
 
 
-class Batches:
+class TeacherBatches:
     """The requests of one workload that wait, and the batches they are in."""
 
     def __init__(self, workload: Workload, live: TeacherClient) -> None:
@@ -58,7 +58,7 @@ class Batches:
 
     def _start(self) -> None:
         self._gathering = Gathering(self._records)
-        self._waiting: set[Request] = set()
+        self._waiting: set[BatchRequest] = set()
         self._open: set[_Sent] = set()
         self._known: dict[str, _Sent] = {}  # by custom id: sent before the assignment, and not asked for since
         self._pause = 0.0  # before the next batch, while none is answered
@@ -68,7 +68,7 @@ class Batches:
         self._sender: asyncio.Task[None] | None = None
         self._finder: asyncio.Task[None] | None = None
 
-    async def line(self, own: str, data: bytes) -> Line | None:
+    async def line(self, own: str, data: bytes) -> AnswerLine | None:
         """Wait for what comes of a request, by its custom id; None: its batch ended without it.
 
         Raises:
@@ -80,7 +80,7 @@ class Batches:
         known = self._known.pop(own, None)
         if known is not None and known.lines is not None:
             return known.lines.pop(own, None)
-        request = Request(own, data)
+        request = BatchRequest(own, data)
         self._waiting.add(request)
         if known is None:
             self._join([request])
@@ -106,14 +106,14 @@ class Batches:
         self.forget()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _join(self, requests: Iterable[Request]) -> None:
+    def _join(self, requests: Iterable[BatchRequest]) -> None:
         for request in requests:
             self._gathering.join(request, time.monotonic())
         self._joined.set()
         if self._sender is None or self._sender.done():
             self._sender = self._begin(self._send_all())
 
-    def _wait_in(self, sent: _Sent, requests: Iterable[Request]) -> None:
+    def _wait_in(self, sent: _Sent, requests: Iterable[BatchRequest]) -> None:
         """Let requests take their lines from a batch, once it has ended."""
         asked = [request for request in requests if not request.line.done()]
         self._count(asked, sent=True)
@@ -138,7 +138,7 @@ class Batches:
         if self._known:
             LOG.info("%s: %d requests stand in batches sent before", self._name, len(self._known))
 
-    async def _listed(self) -> list[Told]:
+    async def _listed(self) -> list[BatchStatus]:
         since = time.time() - KEPT_SECONDS
         return await _persist(self._endpoint.batches, since)
 
@@ -158,7 +158,7 @@ class Batches:
             else:
                 await asyncio.sleep(BUDGET_LOOK_SECONDS)
 
-    async def _send(self, requests: list[Request]) -> None:
+    async def _send(self, requests: list[BatchRequest]) -> None:
         self._count(requests, sent=True)
         data = b"".join(request.data for request in requests)
         try:
@@ -169,7 +169,7 @@ class Batches:
         LOG.info("%s: batch %s holds %d requests", self._name, told.id, len(requests))
         self._wait_in(_Sent(told.id), requests)
 
-    async def _create(self, file: str) -> Told:
+    async def _create(self, file: str) -> BatchStatus:
         """Make a batch, once: where no answer came it may be there nevertheless."""
         for seconds in _looks():
             try:
@@ -183,7 +183,7 @@ class Batches:
 
     async def _watch(self, sent: _Sent) -> None:
         """Look at a batch until it has ended, and give each request its line."""
-        told: Told | None = None
+        told: BatchStatus | None = None
         for seconds in _looks():
             told = await _persist(self._endpoint.batch, sent.id)
             if told is None or told.ended:
@@ -192,7 +192,7 @@ class Batches:
         if told is not None and told.status == form.FAILED:
             self._failed(sent, told)
             return
-        lines: dict[str, Line] = {}
+        lines: dict[str, AnswerLine] = {}
         for file in told.answer_files if told else ():
             content = await _persist(self._endpoint.content, file)
             lines |= await asyncio.to_thread(form.answers, content)
@@ -203,7 +203,7 @@ class Batches:
             if not request.line.done():
                 request.line.set_result(lines.pop(request.custom_id, None))
 
-    def _judge(self, sent: _Sent, lines: dict[str, Line]) -> None:
+    def _judge(self, sent: _Sent, lines: dict[str, AnswerLine]) -> None:
         """Learn from a batch that ended; after one that answered nobody the next waits."""
         answered = sum(line.status == 200 for line in lines.values())
         self.answered += answered
@@ -216,7 +216,7 @@ class Batches:
             self._not_before = time.monotonic() + self._pause
             LOG.warning("%s: batch %s answered nobody; the next goes in %.0f s", self._name, sent.id, self._pause)
 
-    def _failed(self, sent: _Sent, told: Told) -> None:
+    def _failed(self, sent: _Sent, told: BatchStatus) -> None:
         """Send the requests of a batch that was not begun again, where it stood in line behind others.
 
         Raises:
@@ -229,7 +229,7 @@ class Batches:
         self._not_before = time.monotonic() + LONGEST_LOOK_SECONDS
         self._return(sent.requests, said, smaller=not self._open)  # beside others there may only be no room now
 
-    def _return(self, requests: list[Request], why: str, *, smaller: bool) -> None:
+    def _return(self, requests: list[BatchRequest], why: str, *, smaller: bool) -> None:
         """Let requests wait for another batch.
 
         Raises:
@@ -243,7 +243,7 @@ class Batches:
         self._count(requests, sent=False)
         self._join(request for request in requests if not request.line.done())
 
-    def _count(self, requests: Iterable[Request], *, sent: bool) -> None:
+    def _count(self, requests: Iterable[BatchRequest], *, sent: bool) -> None:
         """Keep the budget's count of requests that wait in batches."""
         for request in requests:
             self._live.budget.in_batches += sent - request.sent

@@ -18,8 +18,8 @@ from streams.label.prompting import completion
 from streams.label.prompting.completion import Answer
 from streams.label.prompting.prompt import Prompt
 from streams.label.teacher.batches import form
-from streams.label.teacher.batches.batches import Batches
-from streams.label.teacher.batches.form import Line
+from streams.label.teacher.batches.batches import TeacherBatches
+from streams.label.teacher.batches.form import AnswerLine
 from streams.label.teacher.circuit import at_fault
 from streams.label.teacher.client import Again, Refused, TeacherClient
 
@@ -31,7 +31,7 @@ class BatchTeacher:
         """Share the bill, and what was learnt of the endpoint, with the client that asks call by call."""
         self._name, self._teacher, self._live = workload.name, workload.teacher, live
         self._question = form.question(workload)
-        self.batches = Batches(workload, live)
+        self.batches = TeacherBatches(workload, live)
 
     def of(self, record_id: str) -> RecordTeacher:
         """Return the way to the teacher for one record's questions."""
@@ -68,7 +68,7 @@ class BatchTeacher:
                 self._book("ok", answer)
                 return replace(answer, calls=calls)
 
-    def _said(self, line: Line | None, sent: dict[str, Any]) -> Answer:
+    def _said(self, line: AnswerLine | None, sent: dict[str, Any]) -> Answer:
         """Return what a line answers; one that is missing or says nothing is worth another try."""
         if line is None or line.status == 0:
             raise Again("ended without an answer")

@@ -14,7 +14,7 @@ import aiohttp
 from deploy.edge.process import guarded_http
 from schemas.errors import SettingsError
 from streams.label.teacher.batches import form
-from streams.label.teacher.batches.form import Told
+from streams.label.teacher.batches.form import BatchStatus
 from streams.label.teacher.client import AGAIN
 from streams.label.teacher.endpoint import Access
 
@@ -52,7 +52,7 @@ class BatchEndpoint:
             raise Away("a file without an id")
         return str(body["id"])
 
-    async def create(self, file: str, metadata: Mapping[str, str]) -> Told:
+    async def create(self, file: str, metadata: Mapping[str, str]) -> BatchStatus:
         """Make a batch of a file.
 
         Raises:
@@ -66,7 +66,7 @@ class BatchEndpoint:
         }
         return self._told(await self._json("POST", "/batches", self._timeout, json=wanted))
 
-    async def batch(self, own: str) -> Told | None:
+    async def batch(self, own: str) -> BatchStatus | None:
         """Return how a batch stands; None: it is no longer there.
 
         Raises:
@@ -88,13 +88,13 @@ class BatchEndpoint:
         except _NotFound:
             return b""
 
-    async def batches(self, since: float) -> list[Told]:
+    async def batches(self, since: float) -> list[BatchStatus]:
         """Return the batches that were made since (seconds since 1970), the newest first.
 
         Raises:
             Away: try again. SettingsError: they cannot be listed.
         """
-        found: list[Told] = []
+        found: list[BatchStatus] = []
         while True:
             after = {"after": found[-1].id} if found else {}
             body = await self._json("GET", "/batches", self._timeout, params={"limit": str(_PAGE)} | after)
@@ -108,7 +108,7 @@ class BatchEndpoint:
                 return found
 
     @staticmethod
-    def _told(body: Mapping[str, Any]) -> Told:
+    def _told(body: Mapping[str, Any]) -> BatchStatus:
         one = form.told(body)
         if one is None:
             raise Away("a batch without an id or status")

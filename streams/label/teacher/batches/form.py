@@ -25,7 +25,7 @@ _ENDED: Final = frozenset({"completed", "expired", "cancelled", FAILED})
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AnswerLine:
     """What came of one request; status 0: nothing.
 
     Kept as bytes: with 20 alternatives a token an answer is 8 kB of them, and several times as much once read.
@@ -41,7 +41,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class BatchStatus:
     """What the endpoint tells of a batch."""
 
     id: str
@@ -103,18 +103,18 @@ def custom_ids(file: bytes) -> list[str]:
     return [line["custom_id"] for _, line in _lines(file)]
 
 
-def answers(file: bytes) -> dict[str, Line]:
+def answers(file: bytes) -> dict[str, AnswerLine]:
     """Return what came of each request that a file of answers or errors names."""
-    return {line["custom_id"]: Line(_status(line), raw) for raw, line in _lines(file)}
+    return {line["custom_id"]: AnswerLine(_status(line), raw) for raw, line in _lines(file)}
 
 
-def told(body: Any) -> Told | None:
+def told(body: Any) -> BatchStatus | None:
     """Return what is told of a batch; None where it is no batch."""
     if not isinstance(body, dict) or not all(isinstance(body.get(name), str) for name in ("id", "status")):
         return None
     files = (body.get("output_file_id"), body.get("error_file_id"))
     metadata = body.get("metadata")
-    return Told(
+    return BatchStatus(
         id=body["id"],
         status=body["status"],
         input_file=str(body.get("input_file_id") or ""),

@@ -7,24 +7,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from streams.label.teacher.batches.form import Line
+from streams.label.teacher.batches.form import AnswerLine
 
 QUIET_SECONDS: Final = 5.0  # nothing more joined for so long: what is there goes
 LONGEST_SECONDS: Final = 60.0  # after the first joined: then it goes however many more come
 MOST_BYTES: Final = 50_000_000  # of a file, of which a few copies are in memory; endpoints take 100 MB and more
 
 
-def _future() -> asyncio.Future[Line | None]:
+def _future() -> asyncio.Future[AnswerLine | None]:
     return asyncio.get_running_loop().create_future()
 
 
 @dataclass(slots=True, eq=False)
-class Request:
+class BatchRequest:
     """One question on its way, and what comes of it: None where its batch ended without an answer."""
 
     custom_id: str
     data: bytes  # its line of a batch's file
-    line: asyncio.Future[Line | None] = field(default_factory=_future)
+    line: asyncio.Future[AnswerLine | None] = field(default_factory=_future)
     sent: bool = False
 
 
@@ -34,11 +34,11 @@ class Gathering:
     def __init__(self, records: int) -> None:
         """Take how many requests may be in one batch."""
         self._records = self._most = records
-        self._requests: dict[str, Request] = {}
+        self._requests: dict[str, BatchRequest] = {}
         self._bytes = 0
         self._first = self._last = 0.0
 
-    def join(self, request: Request, now: float) -> None:
+    def join(self, request: BatchRequest, now: float) -> None:
         """Take a request in."""
         if not self._requests:
             self._first = now
@@ -46,7 +46,7 @@ class Gathering:
         self._requests[request.custom_id] = request
         self._bytes += len(request.data)
 
-    def leave(self, request: Request) -> None:
+    def leave(self, request: BatchRequest) -> None:
         """Let go of a request that nobody asks any more; one that is not here stays where it is."""
         if self._requests.get(request.custom_id) is request:
             del self._requests[request.custom_id]
@@ -60,9 +60,9 @@ class Gathering:
             return 0.0
         return max(0.0, min(self._last + QUIET_SECONDS, self._first + LONGEST_SECONDS) - now)
 
-    def take(self, room: Callable[[int], int]) -> list[Request]:
+    def take(self, room: Callable[[int], int]) -> list[BatchRequest]:
         """Take a batch out, the oldest requests first; `room`: of so many, how many there is budget for."""
-        taken: list[Request] = []
+        taken: list[BatchRequest] = []
         size = 0
         for request in self._requests.values():
             size += len(request.data)
@@ -82,6 +82,6 @@ class Gathering:
         """Make batches larger again, up to what the workload allows: one was taken."""
         self._most = min(self._records, 2 * self._most)
 
-    def all(self) -> list[Request]:
+    def all(self) -> list[BatchRequest]:
         """Return what is here."""
         return list(self._requests.values())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deploy.commands.dead_letters.letters import Filter, Letter, place_of, time_of
-from deploy.commands.dead_letters.plan import Plan, Standing, origin_of, plan
+from deploy.commands.dead_letters.plan import OriginState, ReplayPlan, origin_of, plan
 from deploy.commands.dead_letters.show import line, payload_of, printable
 from deploy.edge.topics.framing import Framing
 from schemas.codec import encode
@@ -27,10 +27,10 @@ def letter(offset: int = 0, topic: str = "traffic", at: int = 0, **fields: Any) 
     return Letter((3, offset), NOW + timedelta(minutes=offset), DeadLetter(**values))
 
 
-STANDS = Standing(100)
+STANDS = OriginState(100)
 
 
-def planned(*letters: Letter, standing: Standing = STANDS, again: bool = False) -> Plan:
+def planned(*letters: Letter, standing: OriginState = STANDS, again: bool = False) -> ReplayPlan:
     return plan(letters, {origin_of(each): standing for each in letters}, again=again)
 
 
@@ -97,8 +97,8 @@ def test_plan__refuses_letters_of_what_is_read_back(topic: str) -> None:
 def test_plan__refuses_what_is_gone_too_large_or_meant_twice() -> None:
     """Each with its reason; nothing is passed over in silence."""
     reasons = [
-        planned(letter(at=5), standing=Standing(None)).refused,
-        planned(letter(at=5), standing=Standing(1_000_001)).refused,
+        planned(letter(at=5), standing=OriginState(None)).refused,
+        planned(letter(at=5), standing=OriginState(1_000_001)).refused,
         planned(letter(0, at=5), letter(1, at=5)).refused,
     ]
 
@@ -111,7 +111,7 @@ def test_plan__refuses_what_is_gone_too_large_or_meant_twice() -> None:
 
 def test_plan__refuses_a_second_replay_unless_it_is_of_traffic_and_asked_for() -> None:
     """A traffic record that comes again is found to be a duplicate; a curated one would be labelled twice."""
-    before = Standing(100, ((3, 90),))
+    before = OriginState(100, ((3, 90),))
     ((_, why),) = planned(letter(at=5), standing=before).refused
     curated = planned(letter(1, "curated", at=7), standing=before, again=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy.commands.erase.subject import Matched, Placed, erasure, matched, subject_of
+from deploy.commands.erase.subject import Matched, PlacedLabel, erasure, matched, subject_of
 from schemas import ids
 from schemas.records import LabelKind, LabelRecord, Origin
 from tests.streams.doubles import NAME, label
@@ -12,7 +12,7 @@ from tests.streams.doubles import NAME, label
 
 def found(given: str, *records: LabelRecord, stored: str | None = None, tokens: bool = False) -> Matched:
     subject = subject_of(NAME, given, given if stored is None else stored, tokens=tokens)
-    return matched(subject, (Placed(1, 3 * at, record) for at, record in enumerate(records)))
+    return matched(subject, (PlacedLabel(1, 3 * at, record) for at, record in enumerate(records)))
 
 
 def standing(of: Matched) -> list[tuple[str, int]]:
@@ -70,7 +70,7 @@ def test_corrections__go_with_their_label():
 
 def test_erasure__repeats_nothing():
     """An erasure names the record and the place of its label, not its text, label, client or source."""
-    record = erasure(Placed(1, 9, label(1, "other", client="ann", source="desk")))
+    record = erasure(PlacedLabel(1, 9, label(1, "other", client="ann", source="desk")))
 
     assert (record.record_id, record.origin, record.kind) == (
         "record-1", Origin(topic="labels", partition=1, offset=9), LabelKind.ERASURE,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deploy.commands.gold.estimates import Sample, accuracy, calibration, prediction_powered
+from deploy.commands.gold.estimates import WeightedRows, accuracy, calibration, prediction_powered
 
 
-def sample(count: int, weights: object = 1.0, clusters: object = None) -> Sample:
+def sample(count: int, weights: object = 1.0, clusters: object = None) -> WeightedRows:
     names = [str(number) for number in range(count)] if clusters is None else clusters
-    return Sample(np.broadcast_to(np.asarray(weights, dtype=np.float64), count), names)  # type: ignore[arg-type]
+    return WeightedRows(np.broadcast_to(np.asarray(weights, dtype=np.float64), count), names)  # type: ignore[arg-type]
 
 
-def draw(generator: np.random.Generator, count: int, chances: np.ndarray) -> tuple[np.ndarray, np.ndarray, Sample]:
+def draw(
+    generator: np.random.Generator, count: int, chances: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, WeightedRows]:
     """Draw rows of an uneven population: (right, proxy, sample); some rows are chosen less often than others."""
     hard = generator.random(count) < 0.3
     proxy = (generator.random(count) < np.where(hard, 0.6, 0.95)).astype(np.float64)

@@ -6,30 +6,31 @@ from typing import Any
 
 import pytest
 
-from deploy.commands.verify.way import FullPlace, Output, Step, ending, in_order, related, state_of
+from deploy.commands.verify.way import SeenOutput, Step, ending, in_order, related, state_of
+from schemas.rules.places import TopicOffset
 
-FIRST: FullPlace = ("traffic", 3, 10)
-REKEYED: FullPlace = ("traffic", 5, 40)
-REPLAYED: FullPlace = ("traffic", 5, 90)
-CURATED: FullPlace = ("curated", 5, 7)
-AGAIN: FullPlace = ("curated", 5, 12)
+FIRST: TopicOffset = ("traffic", 3, 10)
+REKEYED: TopicOffset = ("traffic", 5, 40)
+REPLAYED: TopicOffset = ("traffic", 5, 90)
+CURATED: TopicOffset = ("curated", 5, 7)
+AGAIN: TopicOffset = ("curated", 5, 12)
 WAY = {
     FIRST, REKEYED, REPLAYED, CURATED, AGAIN, ("dead-letters", 5, 1), ("dead-letters", 5, 2), ("labels", 5, 4),
 }  # fmt: skip
 CAME_FROM = {REKEYED: FIRST, REPLAYED: REKEYED, AGAIN: CURATED, ("traffic", 6, 1): ("traffic", 6, 0)}
 OUTPUTS = [
-    Output(("dead-letters", 5, 1), REKEYED, None),  # its id could not be read
-    Output(CURATED, REPLAYED, "id"),
-    Output(("dead-letters", 5, 2), CURATED, None),
-    Output(AGAIN, REPLAYED, "id"),
-    Output(("labels", 5, 4), AGAIN, "id"),
-    Output(("curated", 5, 8), ("traffic", 5, 41), "another"),
-    Output(("discarded", 6, 0), ("traffic", 6, 1), "third"),
+    SeenOutput(("dead-letters", 5, 1), REKEYED, None),  # its id could not be read
+    SeenOutput(CURATED, REPLAYED, "id"),
+    SeenOutput(("dead-letters", 5, 2), CURATED, None),
+    SeenOutput(AGAIN, REPLAYED, "id"),
+    SeenOutput(("labels", 5, 4), AGAIN, "id"),
+    SeenOutput(("curated", 5, 8), ("traffic", 5, 41), "another"),
+    SeenOutput(("discarded", 6, 0), ("traffic", 6, 1), "third"),
 ]
 
 
 @pytest.mark.parametrize("place", [None, FIRST, REKEYED, REPLAYED])
-def test_way__is_the_same_from_the_id_and_from_every_place(place: FullPlace | None) -> None:
+def test_way__is_the_same_from_the_id_and_from_every_place(place: TopicOffset | None) -> None:
     """Sent on, dead letter, replayed, curated, dead letter again, replayed again, labelled: one record."""
     found = related(OUTPUTS, CAME_FROM, {place} if place else set(), set() if place else {"id"})
 

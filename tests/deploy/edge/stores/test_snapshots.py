@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from deploy.edge.process.settings import Settings
-from deploy.edge.stores.snapshots import Held, holding, trained_on
+from deploy.edge.stores.snapshots import HoldingSnapshot, holding, trained_on
 from schemas.errors import ContractError
 from schemas.manifest import AdapterManifest
 
-HELD = Held("news", "0001-a", "id", "TEST", sha256(b"{}").hexdigest())
+HELD = HoldingSnapshot("news", "0001-a", "id", "TEST", sha256(b"{}").hexdigest())
 
 
 def write(folder: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.serve.students.batching import Batcher, Job, take_batch
+from deploy.serve.students.batching import Batcher, QueuedTexts, take_batch
 from deploy.serve.students.encoder import Classified
 from schemas.errors import Unavailable
 
@@ -37,7 +37,7 @@ class Gated:
 def test_take_batch__loses_nothing_and_keeps_order(sizes: list[tuple[int, int]], limit: int) -> None:
     """Batches hold one student's jobs, the oldest first, within the limit unless one job alone is larger."""
     students = [Gated() for _ in range(3)]
-    jobs = [Job(students[who], ["x"] * size) for who, size in sizes]
+    jobs = [QueuedTexts(students[who], ["x"] * size) for who, size in sizes]
     waiting, taken = deque(jobs), []
     while waiting:
         oldest = waiting[0]

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from deploy.trial.day_one.census import census, counted
 from deploy.trial.day_one.inputs import Unreadable
 from deploy.trial.day_one.student import teaching
-from deploy.trial.day_one.survey import NO_LABEL, Place, survey
+from deploy.trial.day_one.survey import NO_LABEL, RequestFate, survey
 from schemas.records import AnsweredBy
 from streams.core.stage import Message
 from tests.deploy.trial.day_one.logs import NOW, WORKLOAD, five_fields, message, record, surveyed
@@ -126,6 +126,6 @@ def test_survey__batches_do_not_show() -> None:
            for number in range(5_001)]  # fmt: skip
     found = surveyed([*log, record(log[0].text or "", "who knows", 9)])
 
-    assert found.requests[-1].place is Place.EXACT
+    assert found.requests[-1].place is RequestFate.EXACT
     assert found.requests[-1].cluster == found.requests[0].cluster
     assert found.requests[-1].label == NO_LABEL

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from deploy.trial.demo import figures, scene
-from deploy.trial.demo.observe import Tally
+from deploy.trial.demo.observe import TopicTally
 from schemas.events import (
     BaseModel,
     Decision,
@@ -48,7 +48,7 @@ def test_summary__counts_planted_against_seen(tmp_path: Path) -> None:
     played = scene.newswire(tmp_path, "http://127.0.0.1:1/v1", scene.newswire_file(), seed=5, records=600)
     repeated = [entry for entry in played.entries if entry.kind == "duplicate"]
     private = sorted({value for entry in played.entries for value in entry.pii})
-    tally = Tally(promotions=[EVENT], teacher_calls=10, teacher_tokens=1_000)
+    tally = TopicTally(promotions=[EVENT], teacher_calls=10, teacher_tokens=1_000)
     tally.duplicates = {record_id("newswire", entry.id, 0, 0) for entry in repeated[1:]}
     tally.records.update({TRAFFIC.name: 600, DEAD_LETTERS.name: 2})
     tally.unasked.update({EVENT.model_version: 7, "practice-teacher": 5})

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.trial.simulate.traffic import Plan, Planted, traffic
+from deploy.trial.simulate.traffic import PlantedRecord, TrafficPlan, traffic
 from schemas.workload import Workload
 
-PLAN = Plan(seed=7, records=6_000)
+PLAN = TrafficPlan(seed=7, records=6_000)
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +19,6 @@ def newswire() -> Workload:
 
 
 @pytest.fixture(scope="session")
-def drawn(newswire: Workload) -> list[Planted]:
+def drawn(newswire: Workload) -> list[PlantedRecord]:
     """The demo's phase 1."""
     return list(traffic(PLAN, newswire))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deploy.trial.simulate.forms import Told
+from deploy.trial.simulate.forms import RecordContent
 from deploy.trial.simulate.poison import POISONS, UNKNOWN, poisoned
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.rules.chat import template_fingerprint
@@ -42,7 +42,7 @@ def judge(message: Message, workload: Workload) -> None:
 @pytest.mark.parametrize("kind", POISONS)
 def test_poisoned__of_each_kind(kind: str, seed: int, newswire: Workload) -> None:
     """It is small enough for the topic, and refused for its reason; an unknown workload is keyed by its own name."""
-    told = Told("p-1", "Torvadane Group lifts its dividend by 4 percent", NOW, "desk", "tidewire", None)
+    told = RecordContent("p-1", "Torvadane Group lifts its dividend by 4 percent", NOW, "desk", "tidewire", None)
     wire = poisoned(told, newswire, kind, random.Random(seed))
     assert len(wire.value) < RECORD_BYTES
     if kind == "unknown_workload":

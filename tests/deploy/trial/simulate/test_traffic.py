@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deploy.trial.simulate.newswire import FREQUENCIES
-from deploy.trial.simulate.traffic import Plan, Planted, check, traffic
+from deploy.trial.simulate.traffic import PlantedRecord, TrafficPlan, check, traffic
 from schemas.codec import decode
 from schemas.errors import BadInput
 from schemas.ids import record_id
@@ -33,21 +33,21 @@ def as_stored(text: str) -> str:
     return normalise(redact(text).text)
 
 
-def test_traffic__drawn_twice_with_one_seed(drawn: list[Planted], newswire: Workload) -> None:
+def test_traffic__drawn_twice_with_one_seed(drawn: list[PlantedRecord], newswire: Workload) -> None:
     """One seed gives the same bytes, ids, times and ledger."""
     again = traffic(replace(PLAN, records=500), newswire)
 
     assert drawn[:500] == list(again)
 
 
-def test_traffic__of_another_seed(drawn: list[Planted], newswire: Workload) -> None:
+def test_traffic__of_another_seed(drawn: list[PlantedRecord], newswire: Workload) -> None:
     """Another seed tells other news."""
     texts = {planted.entry.text for planted in drawn}
 
-    assert not texts & {planted.entry.text for planted in traffic(Plan(seed=8, records=500), newswire)} - {None}
+    assert not texts & {planted.entry.text for planted in traffic(TrafficPlan(seed=8, records=500), newswire)} - {None}
 
 
-def test_traffic__of_the_second_phase(drawn: list[Planted], newswire: Workload) -> None:
+def test_traffic__of_the_second_phase(drawn: list[PlantedRecord], newswire: Workload) -> None:
     """Phase 2 repeats no text of phase 1, and comes later."""
     second = list(traffic(replace(PLAN, phase=2, records=1_500), newswire))
     keys = {planted.truth.text_key for planted in drawn if planted.truth}
@@ -56,7 +56,7 @@ def test_traffic__of_the_second_phase(drawn: list[Planted], newswire: Workload) 
     assert second[0].event_time > drawn[-1].event_time
 
 
-def test_traffic__classes(drawn: list[Planted]) -> None:
+def test_traffic__classes(drawn: list[PlantedRecord]) -> None:
     """All 13 classes come, the most frequent at least 50 times as often as the rarest."""
     counts = Counter(planted.entry.label for planted in drawn if planted.entry.kind == "original")
 
@@ -64,7 +64,7 @@ def test_traffic__classes(drawn: list[Planted]) -> None:
     assert counts.most_common(1)[0][1] >= 50 * min(counts.values())
 
 
-def test_traffic__shares(drawn: list[Planted]) -> None:
+def test_traffic__shares(drawn: list[PlantedRecord]) -> None:
     """Repetitions and poison have their shares; ids are distinct and times grow, none in the future."""
     kinds = Counter(planted.entry.kind for planted in drawn)
     times = [planted.event_time for planted in drawn]
@@ -77,7 +77,7 @@ def test_traffic__shares(drawn: list[Planted]) -> None:
     assert times[-1] + timedelta(days=60) < datetime.now(UTC)
 
 
-def test_traffic__near_duplicates_and_originals(drawn: list[Planted]) -> None:
+def test_traffic__near_duplicates_and_originals(drawn: list[PlantedRecord]) -> None:
     """A repetition is as like its original as the stream asks; two originals never are."""
     texts = {planted.id: as_stored(planted.entry.text or "") for planted in drawn if planted.truth}
     for planted in drawn:
@@ -90,7 +90,7 @@ def test_traffic__near_duplicates_and_originals(drawn: list[Planted]) -> None:
     assert all((jaccard([one] * i, originals[:i]) < 0.7).all() for i, one in enumerate(originals))
 
 
-def test_traffic__personal_data(drawn: list[Planted]) -> None:
+def test_traffic__personal_data(drawn: list[PlantedRecord]) -> None:
     """What is planted stands in the text as the ledger spells it; redaction takes all of it and nothing else."""
     private = [planted.entry for planted in drawn if planted.entry.pii]
     kinds = Counter(kind for entry in private for kind in redact(entry.text or "").counts)
@@ -106,7 +106,7 @@ def test_traffic__personal_data(drawn: list[Planted]) -> None:
             assert not redact(planted.entry.text).counts
 
 
-def test_traffic__forms_and_answers(drawn: list[Planted], newswire: Workload) -> None:
+def test_traffic__forms_and_answers(drawn: list[PlantedRecord], newswire: Workload) -> None:
     """Each form decodes to the planted text's record; a cluster's members carry one answer, the practice teacher's."""
     answers: dict[str, set[str | None]] = {}
     forms: Counter[str] = Counter()
@@ -133,7 +133,7 @@ def test_traffic__forms_and_answers(drawn: list[Planted], newswire: Workload) ->
     assert forms["avro"] > forms["json"]
 
 
-def test_traffic__truth_of_a_cluster(drawn: list[Planted], newswire: Workload) -> None:
+def test_traffic__truth_of_a_cluster(drawn: list[PlantedRecord], newswire: Workload) -> None:
     """The truth knows each text by its stream key, and a copy by its original's."""
     keys = {planted.id: planted.truth.text_key for planted in drawn if planted.truth}
     for planted in drawn:
@@ -142,7 +142,7 @@ def test_traffic__truth_of_a_cluster(drawn: list[Planted], newswire: Workload) -
             assert planted.truth.cluster_key == keys[planted.entry.of or planted.id]
 
 
-def test_traffic__ledger_stays_out(drawn: list[Planted]) -> None:
+def test_traffic__ledger_stays_out(drawn: list[PlantedRecord]) -> None:
     """A record without a recorded answer holds no label beyond its text and prompt."""
     for planted in drawn:
         if planted.truth and planted.wire.value[:1] != b"{":
@@ -151,7 +151,7 @@ def test_traffic__ledger_stays_out(drawn: list[Planted]) -> None:
             assert (record.answer is None) == (record.answered_by is AnsweredBy.UNKNOWN)
 
 
-def test_newswire_workload__count_trigger(drawn: list[Planted], newswire: Workload) -> None:
+def test_newswire_workload__count_trigger(drawn: list[PlantedRecord], newswire: Workload) -> None:
     """The count trigger fires once in the demo's phase 1, near its end, and then the training window is about full."""
     originals = [planted for planted in drawn if planted.entry.kind == "original"]
     seen = originals[: newswire.triggers.count]

@@ -74,6 +74,6 @@ def test_cutoff__weighs_records_by_their_propensity():
 
 def test_choice__tells_its_numbers():
     """What stands in `discarded` names the rule, the draw and the chance."""
-    told = Choice(chosen=False, propensity=0.04, reason="explored", draw=0.3121).told()
+    told = Choice(chosen=False, propensity=0.04, reason="explored", draw=0.3121).summary()
 
     assert told == "explored: drew 0.3121, chosen below 0.0400"

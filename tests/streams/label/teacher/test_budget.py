@@ -12,14 +12,14 @@ from pydantic import ValidationError
 
 from schemas.rules.spend import Spend
 from schemas.sections.label import Teacher
-from streams.label.teacher.budget import Budget
+from streams.label.teacher.budget import TeacherBudget
 
 NOW = datetime(2026, 1, 5, 10, 30, tzinfo=UTC)
 PRICE = {"prompt_per_million": 2.0, "completion_per_million": 4.0}
 
 
-def budget(**limits: dict[str, float]) -> Budget:
-    return Budget(Teacher.model_validate({"price": PRICE, "budget": limits}))
+def budget(**limits: dict[str, float]) -> TeacherBudget:
+    return TeacherBudget(Teacher.model_validate({"price": PRICE, "budget": limits}))
 
 
 @pytest.mark.parametrize(

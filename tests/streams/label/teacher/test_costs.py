@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.rules.spend import Spend
 from schemas.sections.label import Teacher
-from streams.label.teacher.budget import Budget
+from streams.label.teacher.budget import TeacherBudget
 from streams.label.teacher.costs import Costs
 from tests.streams.doubles import NAME, label
 
@@ -23,7 +23,7 @@ LIMITED = [Teacher.model_validate({"budget": {period: {"calls": 1}}}) for period
 @given(st.lists(st.tuples(st.integers(0, 100_000), st.integers(1, 5)), min_size=1, max_size=30), st.randoms())
 def test_costs__are_booked_as_they_fell(teacher: Teacher, spent: list[tuple[int, int]], order: random.Random) -> None:
     """Whichever topic is read first, hour, day and total hold what booking call by call at its time would give."""
-    one_by_one, read_back, costs = Budget(teacher), Budget(teacher), Costs()
+    one_by_one, read_back, costs = TeacherBudget(teacher), TeacherBudget(teacher), Costs()
     for minutes, calls in sorted(spent):
         one_by_one.book(Spend(calls), NOW + timedelta(minutes=minutes))
     order.shuffle(spent)

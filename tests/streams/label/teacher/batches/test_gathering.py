@@ -7,14 +7,14 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.label.teacher.batches.gathering import LONGEST_SECONDS, MOST_BYTES, QUIET_SECONDS, Gathering, Request
+from streams.label.teacher.batches.gathering import LONGEST_SECONDS, MOST_BYTES, QUIET_SECONDS, BatchRequest, Gathering
 
 
-def requests(loop: asyncio.AbstractEventLoop, *sizes: int) -> list[Request]:
-    return [Request(str(n), b"x" * size, loop.create_future()) for n, size in enumerate(sizes)]
+def requests(loop: asyncio.AbstractEventLoop, *sizes: int) -> list[BatchRequest]:
+    return [BatchRequest(str(n), b"x" * size, loop.create_future()) for n, size in enumerate(sizes)]
 
 
-def gathered(loop: asyncio.AbstractEventLoop, records: int, *sizes: int) -> tuple[Gathering, list[Request]]:
+def gathered(loop: asyncio.AbstractEventLoop, records: int, *sizes: int) -> tuple[Gathering, list[BatchRequest]]:
     one, made = Gathering(records), requests(loop, *sizes)
     for request in made:
         one.join(request, 0.0)
@@ -26,7 +26,7 @@ def test_take__loses_none_and_keeps_the_order(sizes: list[int], records: int, ro
     """However many fit, batch after batch holds every request once, in order, within count, size and budget."""
     loop = asyncio.new_event_loop()
     one, made = gathered(loop, records, *sizes)
-    taken: list[Request] = []
+    taken: list[BatchRequest] = []
     while batch := one.take(lambda wanted: min(wanted, room)):
         assert len(batch) <= min(records, room)
         taken += batch
@@ -57,7 +57,7 @@ def test_due__when_quiet_or_full_or_long_enough() -> None:
     one.join(second, 11.0)
     assert one.due(11.0) == 0.0
     for second_number in range(100):
-        two.join(Request(str(second_number), b"", loop.create_future()), float(second_number))
+        two.join(BatchRequest(str(second_number), b"", loop.create_future()), float(second_number))
         due = two.due(float(second_number))
         assert due is not None
         assert second_number + due <= LONGEST_SECONDS or second_number > LONGEST_SECONDS
@@ -68,7 +68,7 @@ def test_leave__takes_only_the_request_itself() -> None:
     """A request that is asked by nobody any more is not sent; another with its id stays."""
     loop = asyncio.new_event_loop()
     one, (first, second) = gathered(loop, 10, 1, 1)
-    one.leave(Request("1", b"", loop.create_future()))
+    one.leave(BatchRequest("1", b"", loop.create_future()))
     one.leave(first)
     loop.close()
 

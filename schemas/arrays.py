@@ -1,0 +1,10 @@
+"""The types of numerical arrays, named once. Shapes stand where an array is used."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
