@@ -28,7 +28,7 @@ class Example(NamedTuple):
     label: str
 
 
-class _Row(NamedTuple):
+class _ExampleRow(NamedTuple):
     record_id: str
     cluster_id: str
     example: Example
@@ -38,9 +38,9 @@ class _Row(NamedTuple):
 class _KnownExamples:
     """The rows of one workload in one partition, oldest first: with features, and those that wait for theirs."""
 
-    rows: list[_Row] = field(default_factory=list)
+    rows: list[_ExampleRow] = field(default_factory=list)
     features: Any = None  # (rows, buckets), sparse; None: no rows
-    waiting: deque[_Row] = field(default_factory=lambda: deque(maxlen=KEPT))
+    waiting: deque[_ExampleRow] = field(default_factory=lambda: deque(maxlen=KEPT))
 
 
 class Examples:
@@ -67,7 +67,7 @@ class Examples:
             _take_in(known)
             known.rows = [_corrected(row, record) for row in known.rows]
         elif record.kind is LabelKind.LABEL and record.split is Split.TRAIN and record.provenance in _TAUGHT:
-            known.waiting.append(_Row(record.record_id, record.cluster_id, Example(record.text, record.label)))
+            known.waiting.append(_ExampleRow(record.record_id, record.cluster_id, Example(record.text, record.label)))
 
     def nearest(self, partition: int, workload: Workload, record: CuratedRecord) -> tuple[Example, ...]:
         """Return the most similar labelled texts, at most as many as the workload wants, the most similar last."""
@@ -88,7 +88,7 @@ class Examples:
         return tuple(reversed(found))
 
 
-def _corrected(row: _Row, said: LabelRecord) -> _Row:
+def _corrected(row: _ExampleRow, said: LabelRecord) -> _ExampleRow:
     return row._replace(example=Example(row.example.text, said.label)) if row.record_id == said.record_id else row
 
 

@@ -26,7 +26,7 @@ COMPARED: Final = 500  # newest evaluation rows the cutoff comes from
 LEAST_COMPARED: Final = 50  # below, the cutoff would be a guess
 
 
-class _Row(NamedTuple):
+class _TrainingRow(NamedTuple):
     text: str
     label: str
     propensity: float
@@ -51,10 +51,10 @@ class _SeenLabels:
     """What is known of one workload in one partition."""
 
     next_fit: int  # training labels ever seen when the model is fitted again
-    train: OrderedDict[str, _Row] = field(default_factory=OrderedDict)  # by record id, oldest first
-    compared: OrderedDict[str, _Row] = field(default_factory=OrderedDict)
+    train: OrderedDict[str, _TrainingRow] = field(default_factory=OrderedDict)  # by record id, oldest first
+    compared: OrderedDict[str, _TrainingRow] = field(default_factory=OrderedDict)
     count: int = 0
-    due: tuple[list[_Row], list[_Row]] | None = None  # the rows of a fit that is due
+    due: tuple[list[_TrainingRow], list[_TrainingRow]] | None = None  # the rows of a fit that is due
     model: _Model | None = None
 
 
@@ -120,7 +120,7 @@ def next_fit(count: int) -> int:
 
 
 def _take(seen: _SeenLabels, record: LabelRecord) -> None:
-    row = _Row(record.text, record.label, record.propensity)
+    row = _TrainingRow(record.text, record.label, record.propensity)
     rows, bound = (seen.train, KEPT) if record.split is Split.TRAIN else (seen.compared, COMPARED)
     rows[record.record_id] = row
     if len(rows) > bound:
@@ -133,7 +133,7 @@ def _take(seen: _SeenLabels, record: LabelRecord) -> None:
         seen.due = [*seen.train.values()], [*seen.compared.values()]
 
 
-def _fitted(train: Sequence[_Row], compared: Sequence[_Row], train_share: float) -> _Model | None:
+def _fitted(train: Sequence[_TrainingRow], compared: Sequence[_TrainingRow], train_share: float) -> _Model | None:
     if len(compared) < LEAST_COMPARED:
         return None
     # Here, not above: scikit-learn takes a second to import, and most workers need none.
