@@ -1,6 +1,6 @@
 """The router's admin routes: see the rollouts, and lower them at once, with Kafka and metrics down.
 
-A person can only lower here: abort and hold act in memory, are fsynced, then acknowledged, then told to the controller.
+A person can only lower here: abort and hold act in memory, are fsynced, then acknowledged, then sent to the controller.
 Served on its own port with the probes; on loopback, or with a token.
 """
 
@@ -88,7 +88,7 @@ class Admin:
         self._lines.lower(workload, cap)
         self._changed()
         await asyncio.to_thread(self._lines.save)
-        self.tell(workload)
+        self.report(workload)
         return _answer(200, {"acknowledged": True, "command_id": cap.command_id, "line": self._shown(workload)})
 
     async def resume(self, request: web.Request) -> web.Response:
@@ -109,10 +109,10 @@ class Admin:
         self._capture.offer(ROLLOUT_COMMANDS, workload, command)
         return _answer(200, {"acknowledged": True, "command_id": command.command_id, "line": self._shown(workload)})
 
-    def tell(self, workload: str) -> None:
-        """Tell the controller of a local override that it does not know of yet."""
+    def report(self, workload: str) -> None:
+        """Send the controller a local override that it does not know yet."""
         cap = self._lines.cap(workload)
-        if cap is None or cap.told:
+        if cap is None or cap.acknowledged:
             return
         command = RolloutCommand(
             command_id=cap.command_id, workload=workload, who=cap.who, why=cap.why,
@@ -121,7 +121,7 @@ class Admin:
         loop = asyncio.get_running_loop()
 
         def delivered() -> None:
-            loop.call_soon_threadsafe(self._lines.told, workload, cap.command_id)
+            loop.call_soon_threadsafe(self._lines.acknowledge, workload, cap.command_id)
             loop.call_soon_threadsafe(self._changed)
 
         self._capture.offer(ROLLOUT_COMMANDS, workload, command, delivered)
@@ -139,7 +139,7 @@ class Admin:
             "champion_ready": self._students.ready(view.champion),
             "weight": view.weight,
             "shadow": view.shadow,
-            "cap": {"kind": cap.kind.value, "weight": cap.weight, "told": cap.told} if cap else None,
+            "cap": {"kind": cap.kind.value, "weight": cap.weight, "told": cap.acknowledged} if cap else None,
         }
 
     @web.middleware

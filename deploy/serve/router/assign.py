@@ -47,7 +47,7 @@ class CallPlan:
     """The calls a request leads to."""
 
     assigned: Variant
-    servers: tuple[Served, ...]  # in order: each stands in where the one before it fails
+    servers: tuple[Served, ...]  # in order: each is asked where the one before it fails
     aside: Served = None  # the student that is asked off the hot path
     reference: Reference = Reference.NEVER
     audit: bool = False  # the reference was chosen uniformly at random
@@ -79,8 +79,11 @@ def plan(workload: Workload, view: LineView, sticky: str, request_id: str) -> Ca
     else:
         servers = (view.champion, None)
         aside = view.challenger if challenged and view.shadow else None
-    reference = Reference.ON_DISAGREEMENT if aside is not None else Reference.NEVER
-    reference = Reference.ALWAYS if audit else reference
+    reference = Reference.NEVER
+    if audit:
+        reference = Reference.ALWAYS
+    elif aside is not None:
+        reference = Reference.ON_DISAGREEMENT
     variant = Variant.CHALLENGER if assigned else Variant.CHAMPION
     return CallPlan(variant, servers, aside, reference, audit, workload.audit.share if audit else None)
 

@@ -1,7 +1,7 @@
-"""Carries out the plan of one eligible request: the students on the hot path, shadow and reference calls beside it, and
-what becomes of it all in Kafka: one captured traffic record and one outcome.
+"""Carries out one exchange: students on the hot path, shadow and reference calls beside it, then one captured traffic
+record and one outcome.
 
-Writing HTTP is server.py's; who is asked is assign.py's.
+routes.py writes HTTP; assign.py decides who is asked.
 """
 
 from __future__ import annotations
@@ -115,22 +115,24 @@ class Desk:
         view = self._lines.view(workload)
         return view if self._students.ready(view.challenger) else replace(view, challenger=None)
 
-    async def ask_students(self, job: Exchange) -> ClientReply | None:
+    async def ask_students(self, exchange: Exchange) -> ClientReply | None:
         """Ask the plan's students in order; None: the teacher is next."""
-        for server in job.plan.servers:
+        for server in exchange.plan.servers:
             if server is None:
                 return None
-            judgement = await self._ask(job, server, hot=True)
+            judgement = await self._ask(exchange, server, hot=True)
             if judgement is not None:
-                content = answer_for(job.workload, judgement.label)
-                response = answer.completion(job.request_id, int(job.time.timestamp()), server.version, content)
+                content = answer_for(exchange.workload, judgement.label)
+                response = answer.completion(
+                    exchange.request_id, int(exchange.time.timestamp()), server.version, content
+                )
                 return ClientReply(
                     server, label=judgement.label, judgement=judgement, content=content, response=response,
                     version=server.version,
                 )  # fmt: skip
         return None
 
-    async def ask_teacher(self, job: Exchange) -> ClientReply:
+    async def ask_teacher(self, exchange: Exchange) -> ClientReply:
         """Ask the teacher for a plain answer.
 
         Raises:
@@ -138,31 +140,33 @@ class Desk:
         """
         began = time.monotonic()
         try:
-            raw = await self.teachers[job.workload.name].chat(_plain(job.request))
+            raw = await self.teachers[exchange.workload.name].chat(_plain(exchange.request))
         finally:
-            self.waited(job, "teacher", time.monotonic() - began)
-        return teacher_answer(job.workload, raw)
+            self.waited(exchange, "teacher", time.monotonic() - began)
+        return teacher_answer(exchange.workload, raw)
 
-    def waited(self, job: Exchange, variant: str, seconds: float) -> None:
+    def waited(self, exchange: Exchange, variant: str, seconds: float) -> None:
         """Count the wait for an upstream on the hot path."""
-        job.waited += seconds
-        metrics.UPSTREAM.labels(job.workload.name, variant).observe(seconds)
+        exchange.waited += seconds
+        metrics.UPSTREAM.labels(exchange.workload.name, variant).observe(seconds)
 
-    def settle(self, job: Exchange, given: ClientReply) -> None:
+    def settle(self, exchange: Exchange, given: ClientReply) -> None:
         """Count the request and do the rest off the hot path: shadow, reference, capture, outcome."""
-        took = time.monotonic() - job.started
-        name = job.workload.name
-        metrics.REQUESTS.labels(name, job.plan.assigned.lower(), served_variant(job, given), given.status).inc()
-        metrics.OVERHEAD.labels(name).observe(max(0.0, took - job.waited))
-        if job.fallback:
-            metrics.FALLBACKS.labels(name, job.fallback).inc()
-        if job.plan.aside is None and job.plan.reference is Reference.NEVER:
-            self._record(job, given, took, None, None)
+        took = time.monotonic() - exchange.started
+        name = exchange.workload.name
+        metrics.REQUESTS.labels(
+            name, exchange.plan.assigned.lower(), served_variant(exchange, given), given.status
+        ).inc()
+        metrics.OVERHEAD.labels(name).observe(max(0.0, took - exchange.waited))
+        if exchange.fallback:
+            metrics.FALLBACKS.labels(name, exchange.fallback).inc()
+        if exchange.plan.aside is None and exchange.plan.reference is Reference.NEVER:
+            self._record(exchange, given, took, None, None)
         elif len(self._tasks) >= self._most:
             metrics.SIDE_CALLS.labels(name, "dropped").inc()
-            self._record(job, given, took, None, None)
+            self._record(exchange, given, took, None, None)
         else:
-            task = asyncio.create_task(self._beside(job, given, took))
+            task = asyncio.create_task(self._beside(exchange, given, took))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -171,46 +175,54 @@ class Desk:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
 
-    async def _beside(self, job: Exchange, given: ClientReply, took: float) -> None:
+    async def _beside(self, exchange: Exchange, given: ClientReply, took: float) -> None:
         aside = None
-        if job.plan.aside is not None and job.plan.aside != given.server:
-            aside = await self._ask(job, job.plan.aside, hot=False)
-            metrics.SIDE_CALLS.labels(job.workload.name, "failed" if aside is None else "answered").inc()
+        if exchange.plan.aside is not None and exchange.plan.aside != given.server:
+            aside = await self._ask(exchange, exchange.plan.aside, hot=False)
+            metrics.SIDE_CALLS.labels(exchange.workload.name, "failed" if aside is None else "answered").inc()
         reference = None
-        if given.server is not None and _wants_reference(job, given, aside):
+        if given.server is not None and _wants_reference(exchange, given, aside):
             try:
                 reference = teacher_answer(
-                    job.workload, await self.teachers[job.workload.name].chat(_plain(job.request))
+                    exchange.workload, await self.teachers[exchange.workload.name].chat(_plain(exchange.request))
                 )
             except TeacherUnreachable:
-                metrics.SIDE_CALLS.labels(job.workload.name, "teacher_failed").inc()
-        self._record(job, given, took, aside, reference)
+                metrics.SIDE_CALLS.labels(exchange.workload.name, "teacher_failed").inc()
+        self._record(exchange, given, took, aside, reference)
 
-    async def _ask(self, job: Exchange, server: ServedModel, *, hot: bool) -> Judgement | None:
-        if server.version in job.failed:
+    async def _ask(self, exchange: Exchange, server: ServedModel, *, hot: bool) -> Judgement | None:
+        if server.version in exchange.failed:
             return None
         began = time.monotonic()
         try:
-            return await self._students.classify(server, job.text, job.workload.rollout.student_timeout_seconds)
+            return await self._students.classify(
+                server, exchange.text, exchange.workload.rollout.student_timeout_seconds
+            )
         except StudentFailed as failure:
-            job.failed.add(server.version)
+            exchange.failed.add(server.version)
             if hot:
-                job.fallback = job.fallback or failure.reason
+                exchange.fallback = exchange.fallback or failure.reason
             return None
         finally:
-            job.seconds[server.version] = time.monotonic() - began
+            exchange.seconds[server.version] = time.monotonic() - began
             if hot:
-                variant = "challenger" if server == job.view.challenger else "champion"
-                self.waited(job, variant, job.seconds[server.version])
+                variant = "challenger" if server == exchange.view.challenger else "champion"
+                self.waited(exchange, variant, exchange.seconds[server.version])
 
     def _record(
-        self, job: Exchange, given: ClientReply, took: float, aside: Judgement | None, reference: ClientReply | None
+        self,
+        exchange: Exchange,
+        given: ClientReply,
+        took: float,
+        aside: Judgement | None,
+        reference: ClientReply | None,
     ) -> None:
         teacher = given if given.server is None else reference
-        teacher = teacher if teacher is not None and teacher.status == 200 and teacher.content is not None else None
-        labels = _labels(job, given, aside)
-        self._capture.offer(TRAFFIC, job.workload.name, _captured(job, given, teacher, labels))
-        self._capture.offer(OUTCOMES, job.workload.name, _outcome(job, given, took, labels, teacher))
+        if teacher is not None and (teacher.status != 200 or teacher.content is None):
+            teacher = None
+        labels = _labels(exchange, given, aside)
+        self._capture.offer(TRAFFIC, exchange.workload.name, _captured(exchange, given, teacher, labels))
+        self._capture.offer(OUTCOMES, exchange.workload.name, _outcome(exchange, given, took, labels, teacher))
 
 
 def teacher_answer(workload: Workload, raw: TeacherAnswer) -> ClientReply:
@@ -222,78 +234,126 @@ def teacher_answer(workload: Workload, raw: TeacherAnswer) -> ClientReply:
     return ClientReply(None, raw.status, label, None, content, response, raw, version)
 
 
-def served_variant(job: Exchange, given: ClientReply) -> str:
+def served_variant(exchange: Exchange, given: ClientReply) -> str:
     """Return who answered: champion, challenger, or the teacher standing in."""
-    if given.server is not None and given.server == job.view.challenger:
+    if given.server is not None and given.server == exchange.view.challenger:
         return "challenger"
-    return "champion" if given.server == job.view.champion else "teacher"
+    return "champion" if given.server == exchange.view.champion else "teacher"
 
 
 def _plain(request: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in request.items() if name not in ("stream", "stream_options")}
 
 
-def _wants_reference(job: Exchange, given: ClientReply, aside: Judgement | None) -> bool:
-    if job.plan.reference is Reference.ON_DISAGREEMENT:
+def _wants_reference(exchange: Exchange, given: ClientReply, aside: Judgement | None) -> bool:
+    if exchange.plan.reference is Reference.ON_DISAGREEMENT:
         return aside is not None and aside.label != given.label
-    return job.plan.reference is Reference.ALWAYS
+    return exchange.plan.reference is Reference.ALWAYS
 
 
-def _labels(job: Exchange, given: ClientReply, aside: Judgement | None) -> dict[str, str | None]:
+def _labels(exchange: Exchange, given: ClientReply, aside: Judgement | None) -> dict[str, str | None]:
     """Return what each student that was asked said, by its version."""
     labels: dict[str, str | None] = {}
-    if aside is not None and job.plan.aside is not None:
-        labels[job.plan.aside.version] = aside.label
+    if aside is not None and exchange.plan.aside is not None:
+        labels[exchange.plan.aside.version] = aside.label
     if given.server is not None:
         labels[given.server.version] = given.label
     return labels
 
 
 def _captured(
-    job: Exchange, given: ClientReply, teacher: ClientReply | None, labels: Mapping[str, str | None]
+    exchange: Exchange, given: ClientReply, teacher: ClientReply | None, labels: Mapping[str, str | None]
 ) -> TrafficRecord:
-    """The request with the teacher's answer where there is one, else with the student's: never learnt from."""
+    """Return the request with the teacher's answer where there is one, else with the student's: never learnt from."""
     source = teacher or given
-    student = source.server
-    by = AnsweredBy.TEACHER if student is None else AnsweredBy.STUDENT
-    by = AnsweredBy.UNKNOWN if source.content is None else by
-    whole = source.response is not None and source.status == 200
-    asked = teacher is not None and given.server is not None
-    reason = "audit" if job.plan.audit else "disagreement" if asked else "teacher" if teacher is not None else None
-    champion = job.view.champion if asked or job.plan.audit else None
-    said = labels.get(champion.version) if champion is not None else None
+    view, audit = exchange.view, exchange.plan.audit
+    labelled = teacher is not None or audit  # the propensity is that of a teacher's label
+    paired = teacher is not None and given.server is not None  # teacher and student answered the same request
+    champion = view.champion if paired or audit else None
+    student_label = _said_by(champion, labels)
     return TrafficRecord(
-        workload=job.workload.name, event_time=job.time, id=job.request_id,
-        client=job.caller.client, client_version=job.caller.version, api_key_hash=job.caller.api_key_hash,
-        request=orjson.dumps(job.request).decode(), answer=source.content,
-        response=orjson.dumps(source.response).decode() if whole else None,
-        answered_by=by, model=source.version or None, model_digest=student.manifest_sha256 if student else None,
-        audit=job.plan.audit, selection_reason=reason,
-        propensity=job.plan.propensity if teacher is not None or job.plan.audit else None,
-        rollout_id=job.view.rollout_id if job.view.challenger else None, variant=served_variant(job, given),
-        student_label=said, student_version=champion.version if champion is not None and said is not None else None,
-    )  # fmt: skip
+        workload=exchange.workload.name,
+        event_time=exchange.time,
+        id=exchange.request_id,
+        client=exchange.caller.client,
+        client_version=exchange.caller.version,
+        api_key_hash=exchange.caller.api_key_hash,
+        request=orjson.dumps(exchange.request).decode(),
+        answer=source.content,
+        response=_whole_response(source),
+        answered_by=_answered_by(source),
+        model=source.version or None,
+        model_digest=source.server.manifest_sha256 if source.server else None,
+        audit=audit,
+        selection_reason=_selection_reason(exchange, given, teacher),
+        propensity=exchange.plan.propensity if labelled else None,
+        rollout_id=view.rollout_id if view.challenger else None,
+        variant=served_variant(exchange, given),
+        student_label=student_label,
+        student_version=champion.version if champion is not None and student_label is not None else None,
+    )
+
+
+def _answered_by(source: ClientReply) -> AnsweredBy:
+    if source.content is None:
+        return AnsweredBy.UNKNOWN
+    return AnsweredBy.TEACHER if source.server is None else AnsweredBy.STUDENT
+
+
+def _whole_response(source: ClientReply) -> str | None:
+    if source.response is None or source.status != 200:
+        return None
+    return orjson.dumps(source.response).decode()
+
+
+def _selection_reason(exchange: Exchange, given: ClientReply, teacher: ClientReply | None) -> str | None:
+    """Return why the teacher labels this request."""
+    if exchange.plan.audit:
+        return "audit"
+    if teacher is None:
+        return None
+    return "disagreement" if given.server is not None else "teacher"
+
+
+def _said_by(model: ServedModel | None, labels: Mapping[str, str | None]) -> str | None:
+    return labels.get(model.version) if model is not None else None
+
+
+def _seconds_of(model: ServedModel | None, exchange: Exchange) -> float | None:
+    return exchange.seconds.get(model.version) if model is not None else None
 
 
 def _outcome(
-    job: Exchange, given: ClientReply, took: float, labels: Mapping[str, str | None], teacher: ClientReply | None
+    exchange: Exchange, given: ClientReply, took: float, labels: Mapping[str, str | None], teacher: ClientReply | None
 ) -> Outcome:
-    view, challenger, champion = job.view, job.view.challenger, job.view.champion
+    view, challenger, champion = exchange.view, exchange.view.challenger, exchange.view.champion
     teacher_label = teacher.label if teacher is not None else None
     served = {"champion": Variant.CHAMPION, "challenger": Variant.CHALLENGER}
-    shadowed = challenger is not None and view.shadow and challenger.version in job.seconds
+    shadowed = challenger is not None and view.shadow and challenger.version in exchange.seconds
     return Outcome(
-        request_id=job.request_id, workload=job.workload.name, text_key=job.key, latency_seconds=took, time=job.time,
-        record_id=job.request_id, rollout_id=view.rollout_id if challenger else None, epoch=view.epoch,
-        sequence=view.sequence, mode=OutcomeMode.SHADOW if shadowed else OutcomeMode.LIVE, assigned=job.plan.assigned,
-        served=served.get(served_variant(job, given), Variant.UNKNOWN), served_version=given.version,
-        fallback_reason=job.fallback, label=given.label,
+        request_id=exchange.request_id,
+        workload=exchange.workload.name,
+        text_key=exchange.key,
+        latency_seconds=took,
+        time=exchange.time,
+        record_id=exchange.request_id,
+        rollout_id=view.rollout_id if challenger else None,
+        epoch=view.epoch,
+        sequence=view.sequence,
+        mode=OutcomeMode.SHADOW if shadowed else OutcomeMode.LIVE,
+        assigned=exchange.plan.assigned,
+        served=served.get(served_variant(exchange, given), Variant.UNKNOWN),
+        served_version=given.version,
+        fallback_reason=exchange.fallback,
+        label=given.label,
         confidence=given.judgement.confidence if given.judgement else None,
-        champion_label=labels.get(champion.version) if champion else teacher_label,
-        challenger_label=labels.get(challenger.version) if challenger else None,
+        champion_label=_said_by(champion, labels) if champion else teacher_label,
+        challenger_label=_said_by(challenger, labels),
         teacher_label=teacher_label,
-        champion_seconds=job.seconds.get(champion.version) if champion else None,
-        challenger_seconds=job.seconds.get(challenger.version) if challenger else None,
-        status=given.status, challenger_failed=challenger is not None and challenger.version in job.failed,
-        audit=job.plan.audit, propensity=job.plan.propensity,
-    )  # fmt: skip
+        champion_seconds=_seconds_of(champion, exchange),
+        challenger_seconds=_seconds_of(challenger, exchange),
+        status=given.status,
+        challenger_failed=challenger is not None and challenger.version in exchange.failed,
+        audit=exchange.plan.audit,
+        propensity=exchange.plan.propensity,
+    )

@@ -12,10 +12,11 @@ import fcntl
 import json
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from deploy.serve.router.assign import LineView
 from schemas.codec import decode, encode
@@ -35,7 +36,7 @@ class CapKind(StrEnum):
 
 @dataclass(frozen=True)
 class Cap:
-    """One local override of one rollout, and the command that tells the controller of it."""
+    """One local override of one rollout, and the command that reports it to the controller."""
 
     kind: CapKind
     rollout_id: str
@@ -44,7 +45,7 @@ class Cap:
     who: str
     why: str
     time: str  # ISO 8601, UTC
-    told: bool = False  # the broker has acknowledged the command
+    acknowledged: bool = False  # the broker has the command
 
 
 class Lines:
@@ -60,13 +61,13 @@ class Lines:
         self._load()
 
     def apply(self, state: ModelState) -> bool:
-        """Take over a state if it is newer than what is known; tell whether it was."""
+        """Take over a state if it is newer than what is known; return whether it was."""
         known = self._states.get(state.workload)
         if known is not None and (state.epoch, state.sequence) <= (known.epoch, known.sequence):
             return False
         self._states[state.workload] = state
         cap = self._caps.get(state.workload)
-        if cap is not None and cap.told and state.rollout_id != cap.rollout_id:
+        if cap is not None and cap.acknowledged and state.rollout_id != cap.rollout_id:
             del self._caps[state.workload]
         return True
 
@@ -94,18 +95,18 @@ class Lines:
         self._caps[workload] = cap
 
     def release(self, workload: str) -> bool:
-        """Lift a local hold and tell whether there was one; an abort stays until the controller closed the rollout."""
+        """Lift a local hold, return whether there was one; an abort stays until the controller closed the rollout."""
         cap = self._caps.get(workload)
         if cap is None or cap.kind is not CapKind.HOLD:
             return False
         del self._caps[workload]
         return True
 
-    def told(self, workload: str, command_id: str) -> None:
+    def acknowledge(self, workload: str, command_id: str) -> None:
         """Note that the controller's topic holds the command of a local override."""
         cap = self._caps.get(workload)
         if cap is not None and cap.command_id == command_id:
-            self._caps[workload] = replace(cap, told=True)
+            self._caps[workload] = replace(cap, acknowledged=True)
 
     def view(self, workload: str) -> LineView:
         """Return what the line serves here, before it is known which students are loaded."""
@@ -134,7 +135,7 @@ class Lines:
         values = {
             "format": "millrace-router/1",
             "states": {name: base64.b64encode(encode(state)).decode() for name, state in states.items()},
-            "caps": {name: asdict(cap) for name, cap in caps.items()},
+            "caps": {name: _written(cap) for name, cap in caps.items()},
         }
         fresh = self._file.with_suffix(".new")
         with fresh.open("w") as file:
@@ -149,7 +150,7 @@ class Lines:
             os.close(folder)
 
     def close(self) -> None:
-        """Give the folder free."""
+        """Let another router use the folder."""
         self._lock.close()
 
     def _load(self) -> None:
@@ -158,7 +159,7 @@ class Lines:
         try:
             values = json.loads(self._file.read_text())
             states = [decode(ModelState, base64.b64decode(data)) for data in values["states"].values()]
-            caps = {name: Cap(**cap | {"kind": CapKind(cap["kind"])}) for name, cap in values["caps"].items()}
+            caps = {name: _read(cap) for name, cap in values["caps"].items()}
         except (ValueError, KeyError, TypeError, AttributeError, RecordRejected) as error:
             raise SettingsError(
                 "state_dir",
@@ -167,6 +168,17 @@ class Lines:
             ) from error
         self._states = {state.workload: state for state in states}
         self._caps = caps
+
+
+def _written(cap: Cap) -> dict[str, Any]:
+    """Return a cap as it is in the file, whose key for `acknowledged` every release reads: `told`."""
+    values = asdict(cap)
+    return values | {"told": values.pop("acknowledged")}
+
+
+def _read(values: Mapping[str, Any]) -> Cap:
+    kept = {name: value for name, value in values.items() if name != "told"}
+    return Cap(**kept | {"kind": CapKind(values["kind"]), "acknowledged": values.get("told", False)})
 
 
 def _locked(folder: Path) -> IO[str]:

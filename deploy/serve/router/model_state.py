@@ -52,17 +52,17 @@ async def _read(
         places = [TopicPartition(clients.topic_name(settings, MODEL_STATE), n) for n in range(PARTITIONS)]
         consumer.assign(places)
         ends = await consumer.end_offsets(places)
-        told = False
+        reported = False
         while True:
             batches = await consumer.getmany(timeout_ms=_POLL_MS)
             values = [message.value for messages in batches.values() for message in messages]
             await asyncio.to_thread(framing.learn, values)  # may wait for the registry; answers go on
             apply(_decoded(framing, values))
-            if told:
+            if reported:
                 continue
             reached = [await consumer.position(place) >= ends[place] for place in places]
             if all(reached):
-                told = True
+                reported = True
                 metrics.FOLLOWING.set(1)
                 caught_up()
     finally:

@@ -70,7 +70,7 @@ class Router:
         self._changed.set()
 
     async def upkeep(self) -> None:
-        """Write the lines after a change, tell the controller of local overrides, and show gauges, for ever."""
+        """For ever: write the lines after a change, send local overrides to the controller, set gauges."""
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), _UPKEEP_SECONDS)
@@ -79,7 +79,7 @@ class Router:
                 await asyncio.to_thread(self.lines.save)
             else:
                 for name in self.lines.caps():
-                    self.admin.tell(name)
+                    self.admin.report(name)
             for name in self.workloads:
                 self._gauge(name)
 
@@ -100,7 +100,7 @@ def _wanted(states: Mapping[str, ModelState]) -> list[ServedModel]:
 
 
 async def serve(settings: RouterSettings, workloads: Mapping[str, Workload], stop: asyncio.Event) -> None:
-    """Run one router until told to stop."""
+    """Run one router until `stop` is set."""
     for name, workload in workloads.items():
         guarded_http.check_url(f"{name}: teacher.url", workload.teacher.url, settings.allowed_hosts)
     urls = [

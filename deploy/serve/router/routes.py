@@ -59,18 +59,18 @@ class Public:
         if isinstance(found, Ineligible):
             metrics.INELIGIBLE.labels(workload.name, found.reason).inc()
             return await self._ineligible(request, workload, body, stream=stream)
-        job = self._open(request, workload, body, found)
-        given = await self._desk.ask_students(job)
+        exchange = self._open(request, workload, body, found)
+        given = await self._desk.ask_students(exchange)
         if given is None and stream:
-            return await self._streamed_teacher(request, job)
+            return await self._streamed_teacher(request, exchange)
         if given is None:
             try:
-                given = await self._desk.ask_teacher(job)
+                given = await self._desk.ask_teacher(exchange)
             except TeacherUnreachable:
-                self._desk.settle(job, ClientReply(None, status=502))
+                self._desk.settle(exchange, ClientReply(None, status=502))
                 raise
-        response = _plain_response(job, given) if not stream else await _streamed_student(request, job, given)
-        self._desk.settle(job, given)
+        response = _plain_response(exchange, given) if not stream else await _streamed_student(request, exchange, given)
+        self._desk.settle(exchange, given)
         return response
 
     async def classify(self, request: web.Request) -> web.Response:
@@ -144,22 +144,24 @@ class Public:
         metrics.REQUESTS.labels(workload.name, "none", "teacher", status).inc()
         return response
 
-    async def _streamed_teacher(self, request: web.Request, job: Exchange) -> web.StreamResponse:
+    async def _streamed_teacher(self, request: web.Request, exchange: Exchange) -> web.StreamResponse:
         began = time.monotonic()
         try:
-            async with self._desk.teachers[job.workload.name].stream(job.request) as upstream:
-                self._desk.waited(job, "teacher", time.monotonic() - began)
-                headers = _headers(job, ClientReply(None, version=job.workload.teacher.model))
+            async with self._desk.teachers[exchange.workload.name].stream(exchange.request) as upstream:
+                self._desk.waited(exchange, "teacher", time.monotonic() - began)
+                headers = _headers(exchange, ClientReply(None, version=exchange.workload.teacher.model))
                 response, events = await _pass_on(request, upstream, headers)
         except TeacherUnreachable:
-            self._desk.settle(job, ClientReply(None, status=502))
+            self._desk.settle(exchange, ClientReply(None, status=502))
             raise
         whole = events.rstrip().endswith(b"[DONE]") and response.status == 200
         content, model = answer.streamed_answer(events) if whole else (None, None)
-        job.waited = time.monotonic() - job.started  # a stream lasts as long as the teacher and the reader take
-        label = label_in(job.workload, content) if content is not None else None
-        version = model or job.workload.teacher.model
-        self._desk.settle(job, ClientReply(None, response.status, label, content=content, version=version))
+        exchange.waited = (
+            time.monotonic() - exchange.started
+        )  # a stream lasts as long as the teacher and the reader take
+        label = label_in(exchange.workload, content) if content is not None else None
+        version = model or exchange.workload.teacher.model
+        self._desk.settle(exchange, ClientReply(None, response.status, label, content=content, version=version))
         return response
 
     async def _classify(self, request: web.Request, workload: Workload, text: str, index: int) -> dict[str, Any]:
@@ -167,19 +169,19 @@ class Public:
         found = eligibility(workload, body)
         if isinstance(found, Ineligible):
             raise _Refusal(400, f"input {index} cannot be put into the workload's prompt ({found.reason})", None)
-        job = self._open(request, workload, body, found, f"-{index}" if index else "")
-        given = await self._desk.ask_students(job)
+        exchange = self._open(request, workload, body, found, f"-{index}" if index else "")
+        given = await self._desk.ask_students(exchange)
         if given is None:
             try:
-                given = await self._desk.ask_teacher(job)
+                given = await self._desk.ask_teacher(exchange)
             except TeacherUnreachable:
                 given = ClientReply(None, status=502)
-        self._desk.settle(job, given)
+        self._desk.settle(exchange, given)
         probabilities = given.judgement.probabilities if given.judgement else None
-        variant = served_variant(job, given)
+        variant = served_variant(exchange, given)
         return {
             "status": given.status, "label": given.label, "probabilities": probabilities, "model": given.version,
-            "variant": variant, "request_id": job.request_id,
+            "variant": variant, "request_id": exchange.request_id,
         }  # fmt: skip
 
 
@@ -229,21 +231,21 @@ async def _json(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def _headers(job: Exchange, given: ClientReply) -> dict[str, str]:
+def _headers(exchange: Exchange, given: ClientReply) -> dict[str, str]:
     headers = {
-        answer.VARIANT: served_variant(job, given),
+        answer.VARIANT: served_variant(exchange, given),
         answer.VERSION: given.version,
-        answer.REQUEST_ID: job.request_id,
+        answer.REQUEST_ID: exchange.request_id,
     }
-    if job.view.rollout_id and job.view.challenger:
-        headers[answer.ROLLOUT] = job.view.rollout_id
-    if job.fallback:
-        headers[answer.FALLBACK] = job.fallback
+    if exchange.view.rollout_id and exchange.view.challenger:
+        headers[answer.ROLLOUT] = exchange.view.rollout_id
+    if exchange.fallback:
+        headers[answer.FALLBACK] = exchange.fallback
     return headers
 
 
-def _plain_response(job: Exchange, given: ClientReply) -> web.Response:
-    headers = _headers(job, given)
+def _plain_response(exchange: Exchange, given: ClientReply) -> web.Response:
+    headers = _headers(exchange, given)
     if given.raw is None:
         return web.Response(body=orjson.dumps(given.response), content_type="application/json", headers=headers)
     body = given.raw.body
@@ -252,10 +254,12 @@ def _plain_response(job: Exchange, given: ClientReply) -> web.Response:
     return web.Response(body=body, status=given.status, headers=given.raw.headers | headers)
 
 
-async def _streamed_student(request: web.Request, job: Exchange, given: ClientReply) -> web.StreamResponse:
-    usage = bool((job.request.get("stream_options") or {}).get("include_usage"))
-    events = answer.stream(job.request_id, int(job.time.timestamp()), given.version, given.content or "", usage=usage)
-    response = web.StreamResponse(headers=_STREAM | _headers(job, given))
+async def _streamed_student(request: web.Request, exchange: Exchange, given: ClientReply) -> web.StreamResponse:
+    usage = bool((exchange.request.get("stream_options") or {}).get("include_usage"))
+    events = answer.stream(
+        exchange.request_id, int(exchange.time.timestamp()), given.version, given.content or "", usage=usage
+    )
+    response = web.StreamResponse(headers=_STREAM | _headers(exchange, given))
     await response.prepare(request)
     await response.write(events)
     await response.write_eof()

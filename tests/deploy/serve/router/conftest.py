@@ -80,7 +80,7 @@ class Kept:
 
 @dataclass
 class ScriptedTeacher:
-    """Answers what it is told to, and remembers what it was asked."""
+    """Answers as configured, and remembers what it was asked."""
 
     label: str = "up"
     statuses: list[int] = field(default_factory=list)  # to answer with first, one call each
@@ -135,7 +135,7 @@ class ScriptedTeacher:
 
 @dataclass
 class StudentServer:
-    """vLLM's routes for adapters, answering what it is told to."""
+    """vLLM's routes for adapters, answering as configured."""
 
     label: str = "down"
     labels: dict[str, str] = field(default_factory=dict)  # by model

@@ -159,8 +159,8 @@ async def test_student_champion__only_disagreements_reach_the_teacher(house: Hou
         await house.chat(f"other {i}")
     differing = (await house.outcomes(40))[20:]
 
-    told = {(r.student_label, r.student_version) for r in house.kept.traffic if r.selection_reason is not None}
-    assert told == {("flat", "news-1")}  # the champion's, also where the challenger answered
+    kept = {(r.student_label, r.student_version) for r in house.kept.traffic if r.selection_reason is not None}
+    assert kept == {("flat", "news-1")}  # the champion's, also where the challenger answered
     assert {said for audit, said in same if not audit} == {None}
     assert {o.teacher_label for o in differing} == {"up"}
     assert {(o.champion_label, o.challenger_label, o.label) for o in differing} == {("flat", "down", "down")}
@@ -287,8 +287,8 @@ async def test_other_route__passed_on(house: House) -> None:
         (b"x" * 950_000, 413, "large"),
     ],
 )
-async def test_bad_request__told(house: House, body: bytes, status: int, words: str) -> None:
-    """A mistake in a request is told in OpenAI's error form, naming the mistake."""
+async def test_bad_request__is_named(house: House, body: bytes, status: int, words: str) -> None:
+    """A mistake in a request is answered in OpenAI's error form, naming the mistake."""
     async with house.http.post(f"{house.url}/v1/chat/completions", data=body) as response:
         said = await response.json()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,26 @@ def test_cold_start__without_kafka(tmp_path: Path) -> None:
     assert cold.view("news").challenger is None
 
 
+def test_snapshot__of_release_0_1(tmp_path: Path) -> None:
+    """A cap that release 0.1 wrote is read, and written under the same keys: a release rolled back finds it too."""
+    written = {
+        "kind": "hold", "rollout_id": "r", "weight": 0.25, "command_id": "c", "who": "ada", "why": "",
+        "time": "2026-11-28T12:00:00+00:00", "told": True,
+    }  # fmt: skip
+    file = tmp_path / "lines.json"
+    file.write_text(json.dumps({"format": "millrace-router/1", "states": {}, "caps": {"news": written}}))
+    lines = Lines(tmp_path)
+    kept = lines.cap("news")
+    lines.save()
+    lines.close()
+
+    assert kept is not None
+    assert kept.acknowledged
+    assert json.loads(file.read_text())["caps"] == {"news": written}
+
+
 def test_folder__in_use(tmp_path: Path) -> None:
-    """A second router on the same folder is told so."""
+    """A second router on the same folder is refused with the reason."""
     lines = Lines(tmp_path)
     with pytest.raises(SettingsError, match="another router"):
         Lines(tmp_path)
@@ -118,7 +137,7 @@ def test_snapshot__damaged(tmp_path: Path) -> None:
 
 
 async def test_admin__abort(house: House, student: ServedModel) -> None:
-    """Abort acts on the very next request, is on disk when acknowledged, and the controller is told who and why."""
+    """Abort acts on the very next request, is on disk when acknowledged, and the controller hears who and why."""
     await house.serve(**canary(student))
     before = (await house.chat())[1][answer.VARIANT]
     body = {"who": "ada", "why": "wrong labels"}
