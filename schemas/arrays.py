@@ -1,4 +1,4 @@
-"""The types of numerical arrays, named once. Shapes stand where an array is used."""
+"""The types of numerical arrays, named once. Shapes are given where an array is used."""
 
 from __future__ import annotations
 

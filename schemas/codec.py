@@ -51,7 +51,7 @@ def _once(function: F) -> F:
 
 @dataclass(frozen=True)
 class WriterSchema:
-    """A parsed schema with the bytes that stand before a body written in it."""
+    """A parsed schema with the bytes that precede a body written in it."""
 
     parsed: dict[str, Any]
     source: str  # as in the file: what goes into an `avro.schema` header
@@ -94,7 +94,7 @@ def decode(record: type[R], data: bytes, schema_of_id: SchemaOfId | None = None)
 
 
 def confluent_header(schema_id: int) -> bytes:
-    """Return the bytes that stand before a body in Confluent framing."""
+    """Return the bytes that precede a body in Confluent framing."""
     return CONFLUENT + struct.pack(">I", schema_id)
 
 
@@ -176,7 +176,7 @@ def _landed(record: type[Record]) -> dict[bytes, WriterSchema]:
 @cache
 def _parse(source: str) -> WriterSchema:
     schema = json.loads(source)
-    # fastavro returns the fingerprint's bytes in the order in which they stand in the header.
+    # fastavro returns the fingerprint's bytes in the order of the header.
     crc = bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
     return WriterSchema(cast("dict[str, Any]", fastavro.parse_schema(schema)), source, SINGLE_OBJECT + crc)
 

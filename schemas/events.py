@@ -42,7 +42,7 @@ class RetrainRequest(Record):
 
 
 class RunState(StrEnum):
-    """Where a retrain job stands."""
+    """How far a retrain job is."""
 
     UNKNOWN = "UNKNOWN"
     QUEUED = "QUEUED"
@@ -297,7 +297,7 @@ class ModelPromotion(Record):
 
 
 class RolloutState(StrEnum):
-    """Where a rollout stands."""
+    """How far a rollout is."""
 
     UNKNOWN = "UNKNOWN"
     IDLE = "IDLE"

@@ -108,7 +108,7 @@ class FileDigest:
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterManifest:
-    """What an adapter is, on which base it stands, and what its files must hash to."""
+    """What an adapter is, on which base it rests, and what its files must hash to."""
 
     model_version: str
     workload: str

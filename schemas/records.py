@@ -1,7 +1,7 @@
 """The records of the stream topics, as frozen typed classes: one class for each schema in avsc/.
 
 Field names, types and defaults equal the `.avsc` file of the same name; a test compares them.
-Times are aware datetimes in UTC. Control events stand in events.py. Nothing here does I/O.
+Times are aware datetimes in UTC. Control events are in events.py. Nothing here does I/O.
 """
 
 from __future__ import annotations

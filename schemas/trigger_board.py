@@ -1,4 +1,4 @@
-"""How a workload's triggers stand now: what the worker writes to a file and `millrace triggers explain` shows.
+"""The state of a workload's triggers now: what the worker writes to a file and `millrace triggers explain` shows.
 
 Plain classes, standard library only. The file is a view: nothing is decided by it.
 """

@@ -1,6 +1,6 @@
 """The workload file as types: one task of one application, parsed from TOML bytes.
 
-A mistake in the file is told by key, value and what is allowed; nothing falls back silently.
+A mistake in the file is reported with its key, its value and what is allowed; nothing falls back silently.
 """
 
 from __future__ import annotations

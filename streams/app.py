@@ -4,7 +4,7 @@
     model-promotion, outcomes, rollout-commands -> rollout -> model-state, rollout-status
 
 Each stage has a source (source.py: Kafka batches in, one transaction a batch out) and an agent here, which hands the
-source's batches to the stage. What a stage decides stands in its own folder. Run all stages, or some:
+source's batches to the stage. What a stage decides is in its own folder. Run all stages, or some:
 
     python -m streams.app --stages curate,label,window,rollout
 """

@@ -58,7 +58,7 @@ class StageProgress:
         self._lag = records
 
     def stalled(self) -> str | None:
-        """Say what stands still, or None."""
+        """Return what makes no progress, or None."""
         if self._read is not None and (read := self._read()) != self._seen:
             self._seen, self._last = read, time.monotonic()
         still = time.monotonic() - self._last
@@ -68,7 +68,7 @@ class StageProgress:
 
 
 def healthy(progress: Sequence[StageProgress]) -> str | None:
-    """Return what stands still, for /healthz."""
+    """Return what makes no progress, for /healthz."""
     return next((wrong for one in progress if (wrong := one.stalled())), None)
 
 

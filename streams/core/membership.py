@@ -161,7 +161,7 @@ class Membership:
         return found
 
     def ends_of(self, messages: Sequence[Message]) -> dict[SourcePartition, int]:
-        """Return, for each partition, the offset after its last message: `position` would tell what is prefetched."""
+        """Return, for each partition, the offset after its last message: `position` would give what is prefetched."""
         return {place: last.offset + 1 for place, last in self.last_of_each(messages).items()}
 
     def ready(self) -> bool:
@@ -216,7 +216,7 @@ class Membership:
         try:
             for (name, number), offset in offsets.items():
                 low, _ = self._consumer.get_watermark_offsets(TopicPartition(name, number), timeout=_ANSWER_SECONDS)
-                if offset < low:  # the client would tell too, but not of a partition that it fetched while paused
+                if offset < low:  # the client would report it too, but not for a partition that it fetched while paused
                     raise self._behind_retention(name, number)
                 self._consumer.seek(TopicPartition(name, number, offset))
         except KafkaException as error:

@@ -47,7 +47,7 @@ BREAKER = Gauge(
 )  # fmt: skip
 
 
-def tell_settled(stage: str, outputs: Sequence[Output], consumed: int) -> None:
+def show_settled(stage: str, outputs: Sequence[Output], consumed: int) -> None:
     """Count what a transaction settled."""
     if consumed:
         CONSUMED.labels(stage).inc(consumed)
@@ -63,7 +63,7 @@ def tell_settled(stage: str, outputs: Sequence[Output], consumed: int) -> None:
                 DEAD_LETTERS.labels(stage, output.record.reason).inc()
 
 
-def tell_lag(stage: str, place: tuple[str, int], records: int, seconds: float) -> None:
+def show_lag(stage: str, place: tuple[str, int], records: int, seconds: float) -> None:
     """Show how far a stage is behind in one partition."""
     LAG_RECORDS.labels(stage, *map(str, place)).set(records)
     LAG_SECONDS.labels(stage, *map(str, place)).set(seconds)

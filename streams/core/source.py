@@ -9,7 +9,7 @@ The life of a batch:
   5 let the stage merge its overlay; after an abort, drop it. Only then the next batch is processed; what the stage left
     of this one is its head
 
-A batch that fails is tried again, then bisected, until the poison record stands alone and becomes a dead letter in
+A batch that fails is tried again, then bisected, until the poison record is alone and becomes a dead letter in
 the same kind of transaction. `Unavailable` is not poison: the same batch waits for as long as it takes. A partition
 most of whose records become dead letters pauses (breaker.py). Partitions go on only after their state is rebuilt
 (rebuild.py). It does not know what a stage does.
@@ -105,7 +105,7 @@ class Source:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Work until told to stop.
+        """Work until asked to stop.
 
         Raises:
             ContractError: a topic or a start offset is not what it must be.
@@ -122,7 +122,7 @@ class Source:
                     await self._tick()
                     ticked = time.monotonic()
                 if time.monotonic() - looked >= _LAG_SECONDS:
-                    self._tell_lag(await self._on(self._consuming, self._members.lag))
+                    self._show_lag(await self._on(self._consuming, self._members.lag))
                     looked = time.monotonic()
         except asyncio.CancelledError:
             if not self._stopping.is_set():
@@ -154,7 +154,7 @@ class Source:
             for place in self._members.places(number):
                 self._next.pop(place, None)
                 self._appended.pop(place, None)
-                metrics.tell_lag(self.stage.name, place, 0, 0.0)  # another worker tells it now
+                metrics.show_lag(self.stage.name, place, 0, 0.0)  # another worker reports it now
             self._breakers.forget(number)
         for number in self._members.fresh():
             if not self._stopping.is_set():
@@ -215,7 +215,7 @@ class Source:
             self._ahead = taken if taken.messages else None
 
     async def _put_through(self, taken: Taken) -> None:
-        """Process and settle a batch; what fails for good is parted until the poison record stands alone."""
+        """Process and settle a batch; what fails for good is parted until the poison record is alone."""
         if not taken.messages:
             return
         self.progress.working()
@@ -230,7 +230,7 @@ class Source:
             try:
                 left = await self._try_again_and_again(messages, metadata, epochs)
                 if left and self._stopping.is_set():
-                    return  # it comes again, with what stands behind it
+                    return  # it comes again, with what follows it
                 if left and stack:  # later messages wait: these go first, and rebalances are heard of meanwhile
                     metadata = await self._on(self._consuming, self._members.hear_of_rebalance)
                     stack.append(left)
@@ -342,7 +342,7 @@ class Source:
         self._next |= ends
         self.progress.made()
         metrics.SETTLE_SECONDS.labels(self.stage.name).observe(time.perf_counter() - started)
-        metrics.tell_settled(self.stage.name, settlement.outputs, len(messages))
+        metrics.show_settled(self.stage.name, settlement.outputs, len(messages))
         if self.stage.name in ACCOUNTED:
             metrics.RESIDUAL.labels(self.stage.name).inc(residual(messages, settlement.outputs))
         if messages:
@@ -409,17 +409,17 @@ class Source:
                 await self._on(self._consuming, self._members.resume)
 
     async def _wait(self, seconds: float) -> None:
-        """Pause for a while, polling; end the batch where the worker is told to stop."""
+        """Pause for a while, polling; end the batch where the worker is asked to stop."""
         stopped = asyncio.create_task(self._stopping.wait())
         await self._while_polling(asyncio.wait({stopped}, timeout=seconds))
         stopped.cancel()
         if self._stopping.is_set():
             raise asyncio.CancelledError
 
-    def _tell_lag(self, lag: dict[SourcePartition, int]) -> None:
+    def _show_lag(self, lag: dict[SourcePartition, int]) -> None:
         for place, records in lag.items():
             age = (datetime.now(UTC) - self._appended[place]).total_seconds() if place in self._appended else 0.0
-            metrics.tell_lag(self.stage.name, place, records, age if records else 0.0)
+            metrics.show_lag(self.stage.name, place, records, age if records else 0.0)
         self.progress.lag(sum(lag.values()))
 
     async def _on(self, thread: ThreadPoolExecutor, call: Callable[[], T]) -> T:

@@ -103,7 +103,7 @@ class Stage(Protocol):
 
         Raises:
             Unavailable: something outside does not answer: the source pauses and tries the same batch again, for ever.
-            Exception: anything else is retried, then bisected until the poison record stands alone.
+            Exception: anything else is retried, then bisected until the poison record is alone.
         """
         ...
 

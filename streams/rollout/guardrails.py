@@ -77,7 +77,7 @@ class Tally:
         self.witnessed += seen and in_step
 
     def _pair(self, outcome: Outcome) -> bool:
-        """Count the outcome's pair, if it holds one; tell whether it did."""
+        """Count the outcome's pair, if it holds one; return whether it did."""
         value = self._value(outcome)
         if value is None:
             return False

@@ -1,6 +1,6 @@
 """The controller's metrics: what the lines prove and how they move.
 
-Weight and step stand in streams/model_state_gauges.py.
+Weight and step are in streams/model_state_gauges.py.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TRANSITIONS: Final = Counter(
 
 
 def show(workload: str, state: RolloutState, bounds: Iterable[Bound]) -> None:
-    """Show where a line stands."""
+    """Show the state of a line."""
     for value in RolloutState:
         STATE.labels(workload, value.value.lower()).set(value is state)
     for bound in bounds:

@@ -4,7 +4,7 @@
     curated = labels + discarded (label) + dead letters (label)
 
 each input by its place exactly once, each duplicate naming a record in `curated`, no text or id in `curated` twice
-within its workload's duplicate horizon. What is still on its way is told apart. A replayed record is an input of its
+within its workload's duplicate horizon. What is still on its way is counted apart. A replayed record is an input of its
 own, and no second ending of what it replays. It shares no code with the worker, and it reads at most what the topics
 still keep: where retention took endings, the inputs from before are not counted.
 """

@@ -70,7 +70,7 @@ def account(
 
     Args:
         stage: its name.
-        inputs: every input that still stands in the topic, with its workload where that can be told.
+        inputs: every input that the topic still keeps, with its workload where that is known.
         endings: every output that names an input of this stage.
         committed: the group's offset by partition; inputs at or above it are still in flight.
         begins: where the input topic begins to be countable: retention took inputs, or endings, from before.

@@ -30,7 +30,7 @@ class Repeats:
 
     def __init__(self, horizons: Mapping[str, int]) -> None:
         """Take each workload's horizon as its file says it now; where it was raised, the records from before may be
-        told as repeated.
+        reported as repeated.
         """
         self._horizons = horizons
         self._lines: dict[tuple[int, str], _WorkloadRecords] = {}

@@ -1,7 +1,7 @@
 """Reads topics for `millrace verify`: fastavro and the `.avsc` files only, nothing of what the worker writes with.
 
 Committed group offsets come first, then each output topic up to the read_uncommitted mark taken after them, read
-read_committed: whatever was committed for an input below its offset stands below that mark.
+read_committed: whatever was committed for an input below its offset lies below that mark.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Raw:
-    """One record as it stands in a topic."""
+    """One record as a topic holds it."""
 
     partition: int
     offset: int

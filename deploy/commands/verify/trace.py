@@ -56,7 +56,7 @@ class RecordWay:
 
 
 class _TracedTopics:
-    """The topics as they stand now: read through once for what belongs together, then place by place."""
+    """The topics as they are now: read through once for what belongs together, then place by place."""
 
     def __init__(self, settings: Settings) -> None:
         self._cluster = PrefixedTopics(settings)
@@ -74,7 +74,7 @@ class _TracedTopics:
                 self.outputs.append(SeenOutput(place, origin_of(record), record.get("record_id")))
 
     def at(self, place: TopicOffset) -> tuple[Raw, dict[str, Any]] | None:
-        """Return what stands at a place, where it is kept; of `traffic` the bytes only."""
+        """Return what is at a place, where it is kept; of `traffic` the bytes only."""
         topic, partition, offset = place
         if topic not in self._marks:
             return None

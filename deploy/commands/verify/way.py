@@ -1,6 +1,6 @@
 """The way of one record through the topics, put together from what names it. Pure.
 
-A record stands in `traffic` at one place, or at several where it was sent on or replayed, and ends at each; what is in
+A record is in `traffic` at one place, or at several where it was sent on or replayed, and ends at each; what is in
 `curated` ends once more in the label stage. Nothing here holds a text: neither the raw one nor the redacted one.
 """
 
@@ -27,7 +27,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SeenOutput:
-    """What is remembered of every output while the topics are read: enough to tell whether it is part of the way."""
+    """What is remembered of every output while the topics are read: enough to know whether it is part of the way."""
 
     place: TopicOffset
     origin: TopicOffset
@@ -93,8 +93,8 @@ def ending(topic: str, record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     else:
         what = f"dead letter of {record['stage']}: {record['reason']}"
         names = ("detail", "attempts", "payload_bytes", "code_version")
-    told = {name: record.get(name) for name in names if record.get(name) not in (None, "", {}, False)}
-    return what, {"record_id": record.get("record_id"), "workload": record.get("workload")} | told
+    shown = {name: record.get(name) for name in names if record.get(name) not in (None, "", {}, False)}
+    return what, {"record_id": record.get("record_id"), "workload": record.get("workload")} | shown
 
 
 def in_order(steps: Iterable[Step]) -> list[Step]:

@@ -1,7 +1,7 @@
 """Names of persons in texts, found by a model: Presidio over an installed spaCy pipeline, the extra `privacy`.
 
 Wanted only where a workload file says `names = "redact"`. A model misses names and takes firms for persons; rules for
-everything else stand in schemas/rules/privacy/redact.py and need none of this.
+everything else are in schemas/rules/privacy/redact.py and need none of this.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Names(Protocol):
     """Finds the names of persons."""
 
     def find(self, texts: Sequence[str]) -> list[list[Span]]:
-        """Return where names stand in each text."""
+        """Return where the names are in each text."""
         ...
 
 
@@ -28,7 +28,7 @@ class PresidioNames:
     """Presidio's analyzer, asked for persons only."""
 
     def __init__(self, field: str, model: str) -> None:
-        """Load the model; it is never fetched: what is not installed is told.
+        """Load the model; it is never fetched: what is not installed is an error.
 
         Args:
             field: of the workload file, for errors.
@@ -50,7 +50,7 @@ class PresidioNames:
         self._analyzer: Any = presidio.BatchAnalyzerEngine(analyzer)
 
     def find(self, texts: Sequence[str]) -> list[list[Span]]:
-        """Return where names stand in each text."""
+        """Return where the names are in each text."""
         found = self._analyzer.analyze_iterator(
             list(texts), language=self._language, batch_size=_BATCH, entities=["PERSON"]
         )

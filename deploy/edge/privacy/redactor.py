@@ -95,7 +95,7 @@ def _key(field: str, privacy: Privacy, environment: Mapping[str, str]) -> bytes 
         raise SettingsError(
             f"{field}.token_key_env", variable, "is not set; put the tokens' key in it, the same for worker and router"
         )
-    if len(key) < LEAST_KEY_BYTES:  # neither the key nor its length is told
+    if len(key) < LEAST_KEY_BYTES:  # neither the key nor its length is shown
         raise SettingsError(
             f"{field}.token_key_env", variable, f"holds less than {LEAST_KEY_BYTES} bytes; draw a longer key at random"
         )

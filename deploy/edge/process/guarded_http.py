@@ -56,7 +56,7 @@ def _check(url: URL, allowed: frozenset[str]) -> None:
 
 
 def check_url(field: str, url: str, allowed: Collection[str]) -> str:
-    """Return the URL without its trailing slash, or tell at start-up that it can never be reached.
+    """Return the URL without its trailing slash, or fail at start-up because it can never be reached.
 
     Raises:
         SettingsError: no http(s) URL, or its host is not allowed.

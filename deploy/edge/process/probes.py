@@ -1,4 +1,4 @@
-"""`/metrics`, `/healthz` and `/readyz` of a process, on loopback unless told otherwise.
+"""`/metrics`, `/healthz` and `/readyz` of a process, on loopback by default.
 
 Healthy: the process makes progress; a supervisor restarts one that is not. Ready: it can do its work now.
 """

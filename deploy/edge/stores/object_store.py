@@ -1,7 +1,7 @@
 """Snapshots in an object store, by fsspec: a folder each, its manifest put last, so that a reader sees all or nothing.
 
 Keys and endpoints are the store's own business (its environment variables, fsspec's configuration files). A URL holds
-none, for it stands in events.
+none, for events name it.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class NotYetKnown(Unavailable):
 
 
 class Framing:
-    """Encodes and decodes what stands on our topics."""
+    """Encodes and decodes the records on our topics."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         """Use the registry that the settings name; without settings or registry: single objects.

@@ -54,7 +54,7 @@ class Registry:
             return None
 
     def register(self, topic: str, record: type[Record]) -> int:
-        """Return the id under which a record's current schema stands for a topic, registering it where it is new.
+        """Return the id under which a record's schema is registered for a topic; registers it where it is new.
 
         Raises:
             Unavailable: the registry does not answer.

@@ -1,8 +1,8 @@
-"""`millrace teacher`: an OpenAI-compatible practice teacher. A stand-in for a teacher LLM, named so wherever it shows.
+"""`millrace teacher`: an OpenAI-compatible practice teacher. A stand-in for a teacher LLM, and everywhere named so.
 
 It knows the planted truth of simulated traffic (`--truth`) and errs like a good teacher: 95 % right, calibrated, the
 same answer for near duplicates. For other text it can be fitted on labelled rows that are kept out of the traffic
-(`--fitted`). It can be told to be slow, to fail, or to answer nonsense. It says nothing about how good a real LLM is.
+(`--fitted`). It can be set to be slow, to fail, or to answer nonsense. It says nothing about how good a real LLM is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class TeacherSettings(Settings):
-    """What the practice teacher is told besides."""
+    """Settings of the practice teacher, besides the shared ones."""
 
     teacher_port: int = Field(default=8001, ge=0, le=65535)
     teacher_truth: Path | None = None

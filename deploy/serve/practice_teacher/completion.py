@@ -1,6 +1,6 @@
 """A chat completion in OpenAI's form, whole or streamed, with log-probabilities and usage counts. Pure.
 
-The answer is one token, with every allowed answer among its alternatives; what stands around it is certain.
+The answer is one token, with every allowed answer among its alternatives; what surrounds it is certain.
 Tokens of the prompt are counted by words and signs: near enough for a budget, not what any real tokenizer counts.
 """
 

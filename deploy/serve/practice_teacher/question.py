@@ -1,6 +1,6 @@
 """What a chat request asks the practice teacher: which text, of which workload, and in which words it may answer.
 
-Two prompts are understood: the workload's own request, and the label stage's, whose text stands between the lines
+Two prompts are understood: the workload's own request, and the label stage's, whose text is between the lines
 `<text>` and `</text>`. A table of lines `CODE = label` makes the codes the answers; else the answers are labels. Pure.
 It understands nothing else: it is a stand-in, not a language model.
 """
@@ -30,7 +30,7 @@ class AskedQuestion:
     workload: Workload
     text: str  # redacted and normalised
     answers: Mapping[str, str]  # answer -> label
-    before: str = ""  # what stands around the answer where the application asks in its own words
+    before: str = ""  # what surrounds the answer where the application asks in its own words
     after: str = ""
 
     @property

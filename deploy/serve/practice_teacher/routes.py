@@ -70,7 +70,7 @@ class PracticeTeacher:
         """Return the answer's pieces.
 
         Raises:
-            BadInput: the question is not understood, or nobody told it the truth of this text.
+            BadInput: the question is not understood, or the truth of this text is not known.
         """
         questions = questions_in(self._workloads, request)
         if not questions:
