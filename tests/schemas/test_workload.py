@@ -59,7 +59,7 @@ def test_typo_under_a_source__is_named_with_a_suggestion():
         (b'[triggers]\nmode = "manual"\n', "triggers.mode", "'suggest' or 'auto'"),
         (b"[triggers]\nlabel_mix = -0.1\n", "triggers.label_mix", "greater than 0"),
         (b"[triggers.cost]\nrun = 5.0\n", "triggers.cost", "give all three or none"),
-        (b'[privacy]\nkinds = ["mail"]\n', "privacy.kinds.0", "'email', 'phone'"),
+        (b'[privacy]\nkinds = ["mail"]\n', "privacy.kinds.0", "'email'"),
         (b'[privacy]\nkinds = ["name"]\n', "privacy.kinds", 'say names = "redact"'),
         (b"[select]\ntrain_share = 0.3\n", "select", 'say policy = "uniform"'),
         (b'[select]\npolicy = "active"\n', "select", "needs a train_share below 1"),

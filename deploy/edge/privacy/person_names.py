@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from schemas.errors import SettingsError
-from schemas.rules.privacy.kinds import Span
+from schemas.rules.privacy.rule import Span
 
 _BATCH: Final = 256  # texts that go through the pipeline together
 

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 
-from schemas.rules.privacy.kinds import Find, found_by
+from schemas.rules.privacy.kinds import Kind
+from schemas.rules.privacy.rule import Rule, found_by
+from schemas.rules.privacy.signs import Sign
 
 _EMAIL = re.compile(r"(?<![\w.%+'-])[\w.%+'-]++@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_][\w-]{1,62}")
 
@@ -110,16 +112,6 @@ def _is_ipv6(match: re.Match[str]) -> bool:
     return any(character.isdigit() for character in match[0]) and (len(groups) >= 3 or (known and "::" in match[0]))
 
 
-EMAILS: Final = found_by(_EMAIL)
-PHONES: Final[tuple[Find, ...]] = (
-    *(found_by(pattern, _is_plain_phone) for pattern in (_INTERNATIONAL, _INTERNATIONAL_00, _NORTH_AMERICA, _NATIONAL)),
-    found_by(_AREA, _is_area_phone),
-    found_by(_TOLD, _is_told_phone),
-)
-IPV4: Final = found_by(_IPV4, _is_ipv4)
-IPV6: Final = found_by(_IPV6, _is_ipv6)
-
-
 def one_phone(number: str) -> str:
     """Return a phone number's digits, without the ways to dial out: +44 20…, 0044 20… and +44 (0)20… are one."""
     number = re.split(r" ?[xe]", number, maxsplit=1)[0].replace("(0)", "")  # without its extension
@@ -136,3 +128,21 @@ def one_ip(address: str) -> str:
 def one_name(name: str) -> str:
     """Return a name in small letters, without the ending of a genitive."""
     return re.sub(r"['\u2019]s?$", "", name.casefold())
+
+
+RULES: Final = (
+    Rule(Kind.EMAIL, frozenset({Sign.AT}), found_by(_EMAIL), str.casefold),
+    Rule(Kind.IP, frozenset({Sign.COLONS}), found_by(_IPV6, _is_ipv6), one_ip),
+    Rule(Kind.IP, frozenset({Sign.DOTS}), found_by(_IPV4, _is_ipv4), one_ip),
+    *(
+        Rule(Kind.PHONE, frozenset({Sign.DIGITS}), find, one_phone)
+        for find in (
+            found_by(_INTERNATIONAL, _is_plain_phone),
+            found_by(_INTERNATIONAL_00, _is_plain_phone),
+            found_by(_NORTH_AMERICA, _is_plain_phone),
+            found_by(_NATIONAL, _is_plain_phone),
+            found_by(_AREA, _is_area_phone),
+            found_by(_TOLD, _is_told_phone),
+        )
+    ),
+)

@@ -13,7 +13,9 @@ from typing import Final
 from stdnum import iban, luhn
 
 from schemas.rules.privacy.contacts import DATE, YEARS
-from schemas.rules.privacy.kinds import Span, found_by
+from schemas.rules.privacy.kinds import Kind
+from schemas.rules.privacy.rule import Rule, Span, found_by
+from schemas.rules.privacy.signs import Sign
 
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}")
 _DIGITS = re.compile(r"\d(?:[ .\-]?\d){11,}")
@@ -117,11 +119,18 @@ def _no_time(value: str) -> bool:
     return not (DATE.search(value) or YEARS.fullmatch(value) or _DAY.fullmatch(value))
 
 
-SSNS: Final = (found_by(_SSN), found_by(_TOLD_SSN))
-ACCOUNTS: Final = found_by(_ACCOUNT, _is_account)
-DOCUMENTS: Final = found_by(_DOCUMENT, _is_document)
-
-
 def one_number(value: str) -> str:
     """Return a number's letters and digits, in capitals and ASCII digits."""
     return "".join(str(int(one)) if one.isdecimal() else one for one in value.upper() if one.isalnum())
+
+
+_DIGITS_SIGN: Final = frozenset({Sign.DIGITS})
+
+RULES: Final = (
+    Rule(Kind.IBAN, _DIGITS_SIGN, ibans, one_number),
+    Rule(Kind.CARD, _DIGITS_SIGN, cards, one_number),
+    Rule(Kind.SSN, _DIGITS_SIGN, found_by(_SSN), one_number),
+    Rule(Kind.SSN, _DIGITS_SIGN, found_by(_TOLD_SSN), one_number),
+    Rule(Kind.ACCOUNT, _DIGITS_SIGN, found_by(_ACCOUNT, _is_account), one_number),
+    Rule(Kind.PASSPORT, _DIGITS_SIGN | {Sign.DOCUMENT}, found_by(_DOCUMENT, _is_document), one_number),
+)

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from schemas.rules.normalise import normalise, normalise_all
-from schemas.rules.privacy.contacts import EMAILS, IPV4, IPV6, PHONES, one_ip, one_name, one_phone
-from schemas.rules.privacy.kinds import PLACEHOLDER, RULED, Find, Kind, Span, placeholder
-from schemas.rules.privacy.numbers import ACCOUNTS, DOCUMENTS, SSNS, cards, ibans, one_number
-from schemas.rules.privacy.secrets import IN_URLS, SECRETS
+from schemas.rules.privacy import contacts, numbers, secrets
+from schemas.rules.privacy.kinds import PLACEHOLDER, RULED, Kind, placeholder
+from schemas.rules.privacy.rule import Span
 from schemas.rules.privacy.signs import Sign, signs, suspects
 from schemas.sections.intake import Privacy
 
@@ -46,26 +45,13 @@ EMAIL: Final = placeholder(Kind.EMAIL, "", None)
 PHONE: Final = placeholder(Kind.PHONE, "", None)
 SECRET: Final = placeholder(Kind.SECRET, "", None)
 
-# The most certain first: what an earlier rule claims, no later one sees.
-_RULES: Final[tuple[tuple[Kind, frozenset[Sign], Find], ...]] = (
-    (Kind.SECRET, frozenset({Sign.AT}), IN_URLS),
-    *((Kind.SECRET, frozenset({Sign.SECRET}), find) for find in SECRETS),
-    (Kind.EMAIL, frozenset({Sign.AT}), EMAILS),
-    (Kind.IBAN, frozenset({Sign.DIGITS}), ibans),
-    (Kind.CARD, frozenset({Sign.DIGITS}), cards),
-    *((Kind.SSN, frozenset({Sign.DIGITS}), find) for find in SSNS),
-    (Kind.IP, frozenset({Sign.COLONS}), IPV6),
-    (Kind.IP, frozenset({Sign.DOTS}), IPV4),
-    (Kind.ACCOUNT, frozenset({Sign.DIGITS}), ACCOUNTS),
-    (Kind.PASSPORT, frozenset({Sign.DIGITS, Sign.DOCUMENT}), DOCUMENTS),
-    *((Kind.PHONE, frozenset({Sign.DIGITS}), find) for find in PHONES),
+_ORDER: Final = list(Kind)
+_RULES: Final = tuple(
+    sorted((*secrets.RULES, *contacts.RULES, *numbers.RULES), key=lambda rule: _ORDER.index(rule.kind))
 )
-
-_CANONICAL: Final[dict[Kind, Callable[[str], str]]] = {
-    Kind.EMAIL: str.casefold, Kind.PHONE: one_phone, Kind.IP: one_ip, Kind.SECRET: str, Kind.NAME: one_name,
-    Kind.CARD: one_number, Kind.IBAN: one_number, Kind.SSN: one_number, Kind.PASSPORT: one_number,
-    Kind.ACCOUNT: one_number,
-}  # fmt: skip
+_CANONICAL: Final[dict[Kind, Callable[[str], str]]] = {rule.kind: rule.canonical for rule in _RULES} | {
+    Kind.NAME: contacts.one_name
+}
 
 
 def policies(privacy: Privacy, key: bytes | None) -> dict[str, Policy]:
@@ -153,9 +139,9 @@ class _Draft:
     def take(self, carried: set[Sign]) -> bool:
         """Run every rule whose signs the text carries, once; tell whether one found something."""
         found = False
-        for kind, needed, find in _RULES:
-            if carried & needed and (spans := list(find(self.text))):
-                self._hide(kind, spans)
+        for rule in _RULES:
+            if carried & rule.signs and (spans := list(rule.find(self.text))):
+                self._hide(rule.kind, spans)
                 found = True
         return found
 

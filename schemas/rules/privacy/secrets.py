@@ -10,7 +10,9 @@ import re
 from collections import Counter
 from typing import Final
 
-from schemas.rules.privacy.kinds import Find, found_by
+from schemas.rules.privacy.kinds import Kind
+from schemas.rules.privacy.rule import Rule, found_by
+from schemas.rules.privacy.signs import Sign
 
 _PEM = re.compile(
     r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----"
@@ -79,11 +81,16 @@ def _has_digit(match: re.Match[str]) -> bool:
     return any(character.isdecimal() for character in match["value"])
 
 
-SECRETS: Final[tuple[Find, ...]] = (
-    found_by(_PEM),
-    found_by(_KNOWN),
-    found_by(_BEARER, _has_digit),
-    found_by(_TOLD, _is_random),
-    found_by(_PASSWORD, _is_password),
+RULES: Final = (
+    Rule(Kind.SECRET, frozenset({Sign.AT}), found_by(_IN_URL)),
+    *(
+        Rule(Kind.SECRET, frozenset({Sign.SECRET}), find)
+        for find in (
+            found_by(_PEM),
+            found_by(_KNOWN),
+            found_by(_BEARER, _has_digit),
+            found_by(_TOLD, _is_random),
+            found_by(_PASSWORD, _is_password),
+        )
+    ),
 )
-IN_URLS: Final = found_by(_IN_URL)

@@ -10,8 +10,9 @@ import pytest
 from deploy.edge.privacy import redactor as redactor_module
 from deploy.edge.privacy.redactor import Redactor, redactors
 from schemas.errors import SettingsError
-from schemas.rules.privacy.kinds import RULED, Kind, Span
+from schemas.rules.privacy.kinds import RULED, Kind
 from schemas.rules.privacy.redact import Policy
+from schemas.rules.privacy.rule import Span
 from schemas.sections.intake import Privacy, SourcePrivacy
 from schemas.workload import Workload
 
