@@ -20,10 +20,8 @@ from tests.streams.triggers.samples import watching
 
 NOW = datetime(2026, 12, 26, 12, tzinfo=UTC)
 NAMES = get_args(Asking)
-ON = {
-    "age_hours": 1.0, "class_counts": {"a": 1}, "label_mix": 0.1, "input_drift": 0.1, "confidence": 0.1,
-    "disagreement": 0.1, "teacher_drift": 0.1,
-}  # fmt: skip
+UNUSUAL: dict[str, tuple[str, object]] = {"age": ("age_hours", 1.0), "class-count": ("class_counts", {"a": 1})}
+ON: dict[str, object] = dict(UNUSUAL.get(name, (name.replace("-", "_"), 0.1)) for name in NAMES if name != "count")
 FIRED = st.sets(st.sampled_from([*NAMES, "doubt", "enough"]))
 
 
