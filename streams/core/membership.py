@@ -111,7 +111,8 @@ class Membership:
         if first is None:
             self._busy = False
             return Taken([], None, {})
-        more = self._consumer.consume(most - 1, _FILL_SECONDS if self._busy else 0.0) if most > 1 else []
+        fill_seconds = _FILL_SECONDS if self._busy else 0.0
+        more = self._consumer.consume(most - 1, fill_seconds) if most > 1 else []
         self._busy = len(more) >= _BUSY_RECORDS
         return self._taken([first, *more], before)
 

@@ -215,6 +215,8 @@ def _check_number(body: Mapping[str, Any], field: str, least: int, most: int) ->
 
 
 def _error(status: int, message: str, headers: Mapping[str, str]) -> web.Response:
-    kind = "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
+    kind = "rate_limit_error" if status == 429 else "invalid_request_error"
+    if status >= 500:
+        kind = "server_error"
     body = {"error": {"message": message, "type": kind, "param": None, "code": status}}
     return web.json_response(body, status=status, headers=headers)

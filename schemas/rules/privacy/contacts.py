@@ -63,8 +63,8 @@ def _is_phone(number: str, *, told: bool = False, sure: bool = False) -> bool:
     groups = re.findall(r"\d+", number)
     digits = sum(map(len, groups))
     international = number.lstrip("( ").startswith(("+", "00"))
-    least = 7 if told else 8 if international else 9
-    if not least <= digits <= 15 or DATE.search(number) or YEARS.fullmatch(number.strip()):
+    least = 8 if international else 9
+    if not (7 if told else least) <= digits <= 15 or DATE.search(number) or YEARS.fullmatch(number.strip()):
         return False
     if "." in number and (len(groups) < 3 or set(re.sub(r"[\d+()]", "", number)) != {"."}):
         return len(groups) >= 4 and international and " " not in number  # "+1.5 20" is a list of figures
