@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check faults bench clean
+.PHONY: help setup demo test check format faults bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -34,10 +34,14 @@ check: $(STAMP) ## format, lint, types, import rules
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+format: $(STAMP) ## put the code into the form that check wants
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
 faults: $(STAMP) ## kill real processes while work is in flight
 	$(BIN)/python -m pytest -m faults
 
-bench: $(STAMP) ## print the figures the README quotes (about an hour); DATA=file.csv compares students on your own labelled text too
+bench: $(STAMP) ## print the figures of docs/figures.md (about an hour); DATA=file.csv compares students on your own labelled text too
 	$(BIN)/python -m benchmarks.guardrail_simulation
 	$(BIN)/python -m benchmarks.newswire_difficulty
 	$(BIN)/python -m benchmarks.redaction

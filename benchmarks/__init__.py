@@ -1,1 +1,1 @@
-"""Programs that print every figure the README quotes."""
+"""Programs that print every figure of docs/figures.md."""

@@ -15,7 +15,8 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def versions(record: type[Record]) -> list[str]:
     """Return the versions under which a record has golden bytes, oldest first."""
-    return sorted(folder.name for folder in GOLDEN.iterdir() if (folder / f"{record.__name__}.hex").is_file())
+    found = [folder.name for folder in GOLDEN.iterdir() if (folder / f"{record.__name__}.hex").is_file()]
+    return sorted(found, key=lambda version: int(version[1:]))
 
 
 def golden_pair(record: type[Record], version: str) -> tuple[bytes, Any]:
@@ -31,18 +32,19 @@ def golden(record: type[Record]) -> Any:
 
 
 def to_json(record: Record) -> Any:
-    return _plain(to_datum(record))
+    return plain(to_datum(record))
 
 
 def from_json(kind: type[Record], value: Any) -> Record:
     return from_datum(kind, _typed(kind, value))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a datum as JSON can hold it."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, datetime):
         return value.isoformat()
     return value.hex() if isinstance(value, bytes) else value
