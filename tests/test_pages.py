@@ -44,6 +44,18 @@ def test_readme__is_read_in_a_few_minutes():
     assert len(README.read_text().split()) <= 1200
 
 
+def test_readme__quotes_the_figures_of_their_page():
+    """Each number and each command in the README's table of figures is on docs/figures.md."""
+    table = README.read_text().split("## Six figures", 1)[1].split("\n## ", 1)[0]
+    rows = [row.split("|") for row in table.splitlines() if row.startswith("| ")][1:]
+    page = (ROOT / "docs/figures.md").read_text()
+    quoted = {number for row in rows for number in re.findall(r"\d+(?:\.\d+)?", row[2])}
+
+    assert len(rows) == 6
+    assert {number for number in quoted if not re.search(rf"(?<![\d.]){re.escape(number)}(?![\d.]*\d)", page)} == set()
+    assert all(row[3].strip() in page for row in rows)
+
+
 def test_pages__name_only_make_targets_that_exist():
     """Every `make …` in a page is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
