@@ -6,11 +6,18 @@ import ast
 import io
 import re
 import tokenize
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from schemas.rules.privacy.kinds import Kind
+from schemas.sections.rollout import Audit, Rollout
+from schemas.sections.trainers import Gate, Student
+from schemas.sections.triggers import Asking
+from streams.triggers.audits import DOUBT
 from tests.generated import PARTS, ROOT, tree
 
 FOLDERS = ("schemas", "streams", "trainers", "deploy", "benchmarks", "tests", "docs", ".github")
@@ -62,6 +69,32 @@ def test_pages__name_only_make_targets_that_exist():
     code = "\n".join(part for page in PAGES for part in re.findall(r"```.*?```|`[^`]*`", page.read_text(), re.DOTALL))
 
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", code, re.MULTILINE)) <= targets
+
+
+def test_privacy__lists_every_kind():
+    """The table of what is found has a row for each kind, with its placeholder."""
+    rows = re.findall(r"^\| `(\w+)` \| `<(\w+)>` \|", (ROOT / "docs/privacy.md").read_text(), re.MULTILINE)
+
+    assert sorted(rows) == sorted((kind.value, kind.name) for kind in Kind)
+
+
+def test_triggers__are_all_on_their_page():
+    """The table of triggers has a row for each that may ask for a retrain, and for the alarm."""
+    table = (ROOT / "docs/triggers.md").read_text().split("## The triggers", 1)[1].split("\n#", 1)[0]
+
+    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == {*get_args(Asking), DOUBT}
+
+
+@pytest.mark.parametrize(
+    ("page", "sections"),
+    [("training", {"student": Student(), "gate": Gate()}), ("rollout", {"rollout": Rollout(), "audit": Audit()})],
+)
+def test_sections__shown_on_their_page__are_whole(page, sections):
+    """A page that shows sections of the workload file shows all their keys, at their defaults."""
+    shown = re.search(r"```toml\n(.*?)```", (ROOT / f"docs/{page}.md").read_text(), re.DOTALL)
+
+    assert shown
+    assert tomllib.loads(shown[1]) == {name: section.model_dump() for name, section in sections.items()}
 
 
 def test_pages__every_relative_link_leads_somewhere():

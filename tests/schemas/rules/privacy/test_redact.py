@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from stdnum import luhn
 
+from benchmarks.planted_privacy import FORMS
 from schemas.rules.normalise import normalise
 from schemas.rules.privacy.kinds import RULED, Kind
 from schemas.rules.privacy.redact import Policy, policies, redact, redact_all, replace_spans, without_tokens
@@ -44,6 +45,14 @@ def test_redact__secrets__become_a_placeholder(text: str, expected: str) -> None
 def test_redact__figures_that_are_not_personal__stay(text: str) -> None:
     """Order numbers, prices, volumes, dates, versions, tickers and identifiers of securities come back as they were."""
     assert redact(text) == (text, {})
+
+
+def test_redact__every_kind_with_rules__is_tried_and_measured():
+    """Each kind has a text that must go, and forms in which the benchmark of redaction plants it."""
+    gone = " ".join(expected for _, expected in (*PERSONAL, *SECRETS))
+
+    assert {kind for kind in RULED if f"<{kind.name}>" not in gone} == set()
+    assert set(FORMS) == {kind.value for kind in RULED}
 
 
 @given(_CHARACTERS | _MIXED, st.sampled_from([Policy(), KEYED]))
