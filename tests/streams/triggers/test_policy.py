@@ -13,7 +13,8 @@ from schemas.events import TriggerVerdict
 from schemas.records import LabelKind
 from schemas.rules.statistics.sequences import Counts, lower_bound
 from schemas.sections.triggers import Asking, Cost, Triggers
-from streams.triggers import cost
+from schemas.workload import Workload
+from streams.triggers import cost, policy
 from streams.triggers.policy import ASKING, Standing, asking, held_back, looks_in_time, looks_now, waits_for
 from tests.streams.doubles import label
 from tests.streams.triggers.samples import watching
@@ -27,6 +28,13 @@ FIRED = st.sets(st.sampled_from([*NAMES, "doubt", "enough"]))
 
 def verdicts(fired: set[str]) -> list[TriggerVerdict]:
     return [TriggerVerdict(trigger=name, fired=name in fired) for name in [*NAMES, "doubt", "enough"]]
+
+
+def test_verdicts__every_trigger_that_is_on_has_one():
+    """A trigger that may ask and is turned on is looked at: none is a key that nobody reads."""
+    workload = Workload(name="w", labels=["a", "b"], triggers=Triggers.model_validate(ON))
+
+    assert {one.trigger for one in policy.verdicts(Standing(), workload, NOW)} == set(NAMES)
 
 
 @given(FIRED)
