@@ -1,8 +1,8 @@
 """The rows of the window in one DuckDB file: a view of `labels`, which may be thrown away and made again at any time.
 
 The rows of a batch, the partition's next `labels` offset and the topic's id are written in one DuckDB transaction. It
-may run ahead of Kafka's commit: rows are told by their offset, so a batch that comes again adds nothing, and every
-question names the offset below which it asks. One process only may hold the file.
+may run ahead of Kafka's commit: rows are identified by their offset, so a batch that comes again adds nothing,
+and every question names the offset below which it asks. One process only may hold the file.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ DELETE FROM rows WHERE partition = $partition AND workload = $workload AND event
 )
 """
 
-# Of a partition, what is erased below an offset; `rows` and `erased` stand for both sides of each deletion.
-_ERASED: Final = """
-FROM erased WHERE erased.partition = rows.partition AND erased.workload = rows.workload
-    AND erased.record_id = rows.record_id AND rows.label_offset < erased.label_offset AND erased.label_offset < $below
+_ERASE: Final = """
+DELETE FROM rows WHERE partition = $partition AND EXISTS (
+    FROM erased WHERE erased.partition = rows.partition AND erased.workload = rows.workload
+        AND erased.record_id = rows.record_id
+        AND rows.label_offset < erased.label_offset AND erased.label_offset < $below
+)
 """
-NOT_ERASED: Final = f"NOT EXISTS (SELECT 1 {_ERASED})"
-_ERASE: Final = f"DELETE FROM rows WHERE partition = $partition AND EXISTS (SELECT 1 {_ERASED})"  # noqa: S608 - both parts stand here
 
 _ROWS: Final = (LabelKind.LABEL, LabelKind.VOTE)
 
@@ -104,7 +104,7 @@ class Store:
         self._connection = _open(file)
         self._counts: dict[int, Counter[HeldStratum]] = {}  # by partition, once asked for
         self._positions: dict[int, Position | None] = {}  # as the file has them, once asked for
-        self.tables: object = None  # whose the temporary tables are; None: nobody's, or older than the rows
+        self.tables: object = None  # stands for the temporary tables; None: there are none, or older than the rows
 
     def close(self) -> None:
         """Close the file."""
@@ -170,8 +170,8 @@ class Store:
     def erase(self, partition: int, below: int) -> None:
         """Delete the rows that were erased below an offset; below it all must be settled.
 
-        Until then they are in the file, and in no answer that keeps to `NOT_ERASED`: a batch brings the store ahead of
-        where a trigger fires, and what is erased later belongs to the snapshot of an earlier offset.
+        Until then they are in the file, and every question leaves them out: a batch brings the store ahead of where a
+        trigger fires, and what is erased later belongs to the snapshot of an earlier offset.
         """
         settled = {"partition": partition, "below": below}
         if not self.query("SELECT 1 FROM erased WHERE partition = $partition AND label_offset < $below", settled):
