@@ -124,7 +124,7 @@ _NO_CAP: Final = 2**62  # rows of a source
 class StratumLimits(dict[str, int]):
     """How many training rows of each class a snapshot holds."""
 
-    tables: object = None  # stands for the tables they were counted in; None: a bound, nothing was read
+    tables: object = None  # marks the tables they were counted in; None: a bound, nothing was read
 
 
 def training_limits(store: Store, workload: Workload, partition: int, below: int) -> StratumLimits:
