@@ -25,7 +25,7 @@ class Why(StrEnum):
     GONE = "not on `labels` (erased, too old, or a paraphrase)"
     NOT_TRAINING = "no training label"
     ASKED = "asked in these words before"
-    CHANGED = "has another label by now"
+    CHANGED = "has another label now"
 
 
 class Wording(NamedTuple):
