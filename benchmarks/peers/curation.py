@@ -61,7 +61,7 @@ class _Clean:
     redacted: Redacted
     text: str
     text_key: str
-    told: Enrichment
+    enrichment: Enrichment
 
 
 class Curation:
@@ -122,13 +122,13 @@ def _id_of(message: Message, record: TrafficRecord) -> str:
 def _clean(message: Message, record: TrafficRecord, found: chat.FoundText, rules: _Rules) -> _Clean:
     redacted = redact(found.text, rules.redactor.policy(record.source))
     text = normalise(redacted.text)
-    told = enrich(text, language.languages_of([text])[0] if rules.wants_language else None)
+    enrichment = enrich(text, language.languages_of([text])[0] if rules.wants_language else None)
     key = text_key(record.workload, text, found.template)
-    return _Clean(_id_of(message, record), found.template, redacted, text, key, told)
+    return _Clean(_id_of(message, record), found.template, redacted, text, key, enrichment)
 
 
 def _decided(message: Message, record: TrafficRecord, clean: _Clean, rules: _Rules) -> Output:
-    """Filter a record, or tell it from those before."""
+    """Filter a record, or find what it duplicates."""
     if not clean.text:
         curated = _record(message, record, clean, rules)
         return discards.filtered(message, curated, EMPTY, "nothing is left of the text once it is normalised")
@@ -136,7 +136,7 @@ def _decided(message: Message, record: TrafficRecord, clean: _Clean, rules: _Rul
     if isinstance(found, Repeated):
         return _repeated(message, record, clean, found, rules)
     curated = _record(message, record, clean, rules)
-    refused = rules.quality.refusal(clean.text, clean.told)
+    refused = rules.quality.refusal(clean.text, clean.enrichment)
     if refused is None and not blend.stays(clean.text_key, curated.source, rules.workload.blend, audit=curated.audit):
         refused = blend.RULE
     refused = refused or rules.caps.admit(curated)
@@ -153,8 +153,8 @@ def _repeated(message: Message, record: TrafficRecord, clean: _Clean, found: Rep
     another = curated.answer is not None and (curated.answer != found.answer or contested)
     is_vote = curated.audit or (another and curated.answered_by != AnsweredBy.STUDENT)
     if found.reason == DiscardReason.DUPLICATE_ID or not is_vote:
-        told = Duplicate(found.reason, found.record_id, found.cluster_id, another_answer=another)
-        return discards.duplicate(message, curated, told)
+        repeated = Duplicate(found.reason, found.record_id, found.cluster_id, another_answer=another)
+        return discards.duplicate(message, curated, repeated)
     refused = rules.caps.admit(curated)
     if refused is not None:
         return discards.filtered(message, curated, refused, "one vote too many")
@@ -165,7 +165,8 @@ def _repeated(message: Message, record: TrafficRecord, clean: _Clean, found: Rep
 def _record(
     message: Message, record: TrafficRecord, clean: _Clean, rules: _Rules, vote_on: Repeated | None = None
 ) -> CuratedRecord:
-    policy, told = rules.redactor.policy(record.source), clean.told
+    policy = rules.redactor.policy(record.source)
+    enrichment = clean.enrichment
     source, propensity = cleaned(record.source, policy) or "", record.propensity
     if vote_on is None:
         propensity = blend.propensity(propensity, source, rules.workload.blend, audit=record.audit)
@@ -185,12 +186,12 @@ def _record(
         cluster_id=clean.record_id if vote_on is None else vote_on.cluster_id,
         duplicate_of=None if vote_on is None else vote_on.record_id,
         redactions=clean.redacted.counts,
-        language=told.language,
-        tickers=told.tickers,
-        words=told.words,
-        characters=told.characters,
-        numbers=told.numbers,
-        currencies=told.currencies,
+        language=enrichment.language,
+        tickers=enrichment.tickers,
+        words=enrichment.words,
+        characters=enrichment.characters,
+        numbers=enrichment.numbers,
+        currencies=enrichment.currencies,
         template=clean.template,
         answer=None if record.answer is None else normalise(redact(record.answer, policy).text),
         answered_by=record.answered_by,

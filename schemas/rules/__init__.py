@@ -1,1 +1,1 @@
-"""Pure rules that several processes share to the letter."""
+"""Pure rules that several processes share exactly."""

@@ -28,7 +28,7 @@ def bucket(salt: str, key: str) -> float:
 
 
 def sticky_key(session_id: str | None, user: str | None, text: str) -> str:
-    """Return what a request sticks by: its session, else its user, else its normalised text.
+    """Return the key of a request's bucket: its session, else its user, else its normalised text.
 
     Never random: the retries of one document must reach one model. The prefix keeps the three kinds apart.
     """

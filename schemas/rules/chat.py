@@ -1,6 +1,6 @@
 """Text in, label out: how a workload's text is found in a chat request and its label in an answer, and the way back.
 
-Shared to the letter by curate, the label agent and the router, so that a student can stand where the teacher stood.
+Shared by curate, the label stage and the router, so that a student can replace the teacher.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from schemas.ids import digest
 from schemas.sections.intake import LABEL, TEXT
 from schemas.workload import Workload
 
-# Request parameters under which a student's single label could not stand for the teacher's answer.
+# Request parameters under which a student's single label could not replace the teacher's answer.
 _NOT_FOR_STUDENTS: Final = ("tools", "functions", "response_format", "audio", "modalities", "prediction")
 
 
@@ -90,7 +90,7 @@ def answer_for(workload: Workload, label: str) -> str:
 def label_in(workload: Workload, answer: str) -> str | None:
     """Return the label an answer says, or None where it says none of the set (or more than the answer form allows).
 
-    A label's own spelling wins; case aside, quotes, stars and full stops around it are forgiven while it stays unique.
+    A label's own spelling wins; else case, quotes, stars and full stops around it are ignored while it stays unique.
     """
     names = [(label, label) for label in workload.labels] + list(workload.aliases.items())
     for said in _readings(workload, answer.strip()):
@@ -106,7 +106,9 @@ def _readings(workload: Workload, said: str) -> list[str]:
     """Return what may be the label: the part that the answer form leaves, then the whole."""
     before, after = (part.strip() for part in workload.request.answer.split(LABEL))
     fits = said.startswith(before) and said.endswith(after) and len(said) >= len(before) + len(after)
-    return [said[len(before) : len(said) - len(after)], said] if fits and (before or after) else [said]
+    if not fits or not (before or after):
+        return [said]
+    return [said[len(before) : len(said) - len(after)], said]
 
 
 def _folded(name: str) -> str:

@@ -16,11 +16,13 @@ class Days:
 
     first: date
     last: date
-    weekday: int | None = None  # 0 is Monday; then the dates say nothing
+    weekday: int | None = None  # 0 is Monday; then the dates do not count
 
     def hold(self, day: date) -> bool:
-        """Tell whether the day is one of them."""
-        return day.weekday() == self.weekday if self.weekday is not None else self.first <= day <= self.last
+        """Return whether the day is one of them."""
+        if self.weekday is not None:
+            return day.weekday() == self.weekday
+        return self.first <= day <= self.last
 
 
 def days(entry: str) -> Days:

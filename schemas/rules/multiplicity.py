@@ -1,4 +1,4 @@
-"""How many requests a near-duplicate cluster stands for, as far as our topics still know them. Pure."""
+"""How many requests a near-duplicate cluster represents, as far as our topics still hold them. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One spelling of a text for storage, and a coarser one for telling exact duplicates."""
+"""One spelling of a text for storage, and a coarser one for finding exact duplicates."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def normalise(text: str) -> str:
     if text.isascii() and text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " ":
         return text  # most texts
     if not text.isprintable():
-        text = _CONTROL.sub("", text)  # first of all: an accent may only then stand beside its letter
+        text = _CONTROL.sub("", text)  # first of all: only then may an accent be beside its letter
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
 def normalise_all(texts: Sequence[str]) -> list[str]:
-    """Normalise each text; the test for those that are as they should be is spelt out here to save its calls."""
+    """Normalise each text; the test for texts that need nothing is repeated here to save its calls."""
     return [
         text
         if text.isascii() and text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " "
@@ -30,7 +30,7 @@ def normalise_all(texts: Sequence[str]) -> list[str]:
 
 
 def text_key(workload: str, normalised: str, template: str | None = None) -> str:
-    """Return the hash under which exact duplicates meet: case and the workload's other prompts set aside.
+    """Return the hash under which exact duplicates meet: case is ignored, other prompts are not.
 
     Args:
         workload: the workload's name; texts of two workloads are never duplicates of each other.

@@ -1,9 +1,9 @@
-"""Where a record stood before: Millrace writes some records again, and names in a header the place each came from.
+"""Where a record was before: Millrace writes some records again, and names in a header the place each came from.
 
 A record that was sent on to its workload's partition names the place it was sent from, a replayed one the place it was
-read from; each adds its header behind those that are there. So the first header names where the record stood at first,
-and the last one how this copy of it came about. Headers are believed as `traffic` is: whoever may write there may also
-choose a record's id.
+read from; each adds its header behind those that are there. So the first header names the record's first place, and the
+last one how this copy was made. Headers are trusted as `traffic` is: whoever may write there may also choose a record's
+id.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def passages(headers: Headers) -> list[tuple[str, PartitionOffset]]:
 
 
 def first_place(headers: Headers, partition: int, offset: int) -> PartitionOffset:
-    """Return where a record that stands at a place stood at first: its id, where it has none of its own, goes by that.
+    """Return a record's first place: a record without an id of its own gets its id from it.
 
     Args:
         headers: of the record.
-        partition: where it stands now.
-        offset: where it stands now.
+        partition: where it is now.
+        offset: where it is now.
     """
     found = passages(headers) if headers else ()
     return found[0][1] if found else (partition, offset)

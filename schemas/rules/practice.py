@@ -1,6 +1,6 @@
 """How the practice teacher errs: the planted truth through a seeded confusion matrix, with honest probabilities.
 
-One rule for the teacher stand-in and for the answers recorded in simulated traffic, so that both say the same.
+One rule for the practice teacher and for the answers recorded in simulated traffic, so that both say the same.
 Every draw comes from a keyed hash: no state, no order, the same answer for every member of a cluster.
 
 Calibration: each cluster draws a doubt from a few levels. With probability `doubt` the answer is wrong, and whatever
@@ -27,7 +27,7 @@ def practice_probabilities(labels: Sequence[str], true_label: str, cluster_key: 
     """Return the practice teacher's probability of each label, in the order of `labels`.
 
     Args:
-        labels: the workload's label set; a label that stands early is a likelier mistake.
+        labels: the workload's label set; an early label is a likelier mistake.
         true_label: the planted truth, one of `labels`.
         cluster_key: what near duplicates share, so that they share the answer.
         seed: another seed is another teacher.
@@ -75,7 +75,7 @@ def _confusions(labels: tuple[str, ...], label: int, seed: int) -> dict[int, flo
     def weight(other: int) -> float:
         theirs = _trigrams(labels[other])
         likeness = len(own & theirs) / len(own | theirs)
-        familiar = 1.0 / (1.0 + other)  # in doubt a model falls back on what it was told first
+        familiar = 1.0 / (1.0 + other)  # in doubt a model falls back on the first options
         return (0.1 + likeness + familiar) * (0.5 + _uniform(seed, "pair", f"{labels[label]}\x00{labels[other]}"))
 
     weights = {other: weight(other) for other in range(len(labels)) if other != label}

@@ -1,4 +1,4 @@
-"""What calls to a teacher come to: their number, the tokens it counted, and money at the workload's price."""
+"""What calls to a teacher cost: their number, the tokens it counted, and money at the workload's price."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Spend:
 
     @classmethod
     def of_calls(cls, calls: int, prompt_tokens: int, completion_tokens: int, *, batched: bool) -> Spend:
-        """Return what calls of one way come to."""
+        """Return what calls cost, all of them batched or none."""
         counts = (calls, prompt_tokens, completion_tokens)
         return cls(*counts, *counts) if batched else cls(*counts)
 
@@ -40,7 +40,7 @@ class Spend:
         )
 
     def money(self, price: Price) -> float:
-        """Return what it costs, in the price's currency; what went in batches at their share of the price."""
+        """Return what it costs, in the price's currency; batched calls at their share of the price."""
         saved = 1.0 - price.batch_share
         prompt = self.prompt_tokens - saved * self.batched_prompt_tokens
         completion = self.completion_tokens - saved * self.batched_completion_tokens
@@ -55,7 +55,7 @@ class Spend:
 
 
 def cost_of(record: Record) -> Spend | None:
-    """Return what a record of `labels`, `dead-letters` or `ceilings` says its teacher was asked; None: nothing.
+    """Return what a record of `labels`, `dead-letters` or `ceilings` says its teacher cost; None: nothing.
 
     A dead letter of the label stage knows its calls, not their tokens.
     """

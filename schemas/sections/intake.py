@@ -14,10 +14,8 @@ TEXT: Final = "{text}"
 LABEL: Final = "{label}"
 # What the detector chooses from: languages that financial news is commonly written in. More of them make it less sure:
 # among 8 it is sure of 83 % of short headlines, among these 27 of 78 % (streams/curate/language.py).
-LANGUAGES: Final = (
-    "ar", "cs", "da", "de", "el", "en", "es", "fi", "fr", "he", "hi", "hu", "id", "it", "ja", "ko", "nl", "no", "pl",
-    "pt", "ro", "ru", "sv", "tr", "uk", "vi", "zh",
-)  # fmt: skip
+_LANGUAGES: Final = "ar cs da de el en es fi fr he hi hu id it ja ko nl no pl pt ro ru sv tr uk vi zh"
+LANGUAGES: Final = tuple(_LANGUAGES.split())
 
 
 def _only_ruled(kinds: list[Kind] | None) -> list[Kind] | None:
@@ -30,8 +28,8 @@ class Request(Section):
     """How the text is found in a request, and how a label is written into an answer."""
 
     system: str | None = None  # the fixed system message; None: none is expected
-    prompt: str = TEXT  # the last user message, with {text} where the text stands
-    answer: str = LABEL  # the assistant's message, with {label} where the label stands
+    prompt: str = TEXT  # the last user message, with {text} in place of the text
+    answer: str = LABEL  # the assistant's message, with {label} in place of the label
 
     @field_validator("prompt")
     @classmethod
@@ -60,7 +58,7 @@ class Limits(Section):
 
 
 class SourcePrivacy(Section):
-    """What is redacted otherwise in the texts of one source; what is left out is as for all others."""
+    """What is redacted differently in the texts of one source; a missing key is as for all others."""
 
     kinds: list[Kind] | None = None
     names: Literal["keep", "redact"] | None = None
@@ -95,7 +93,7 @@ class Quality(Section):
     least_characters: Positive = 2
     most_characters: Positive | None = None  # beyond limits.characters a record is a dead letter anyway
     symbols: Share = 0.5  # of the characters, how many may be neither letter, digit, space nor common punctuation
-    repeated_words: Share = 0.6  # of the three-word sequences, how many may have stood in the text before
+    repeated_words: Share = 0.6  # of the three-word sequences, how many may have come before in the text
     repeated_characters: Annotated[int, Field(ge=2)] = 40  # longest run of one character
     boilerplate: list[str] = []  # phrases; a text that is mostly made of them goes
     deny: list[str] = []  # words, phrases or /regular expressions/; a text with one of them goes
@@ -133,10 +131,10 @@ class Quality(Section):
 
     @field_validator("languages")
     @classmethod
-    def _are_told_apart(cls, value: list[str]) -> list[str]:
+    def _are_known(cls, value: list[str]) -> list[str]:
         unknown = [name for name in value if name not in LANGUAGES]
         if unknown:
-            raise ValueError(f"{unknown[0]!r} is not told; choose from {', '.join(LANGUAGES)}")
+            raise ValueError(f"{unknown[0]!r} is no language the detector knows; choose from {', '.join(LANGUAGES)}")
         return value
 
 
@@ -158,13 +156,13 @@ class Caps(Section):
 
 
 class Enrich(Section):
-    """What is told of a text besides what costs next to nothing."""
+    """Facts of a text beyond those that cost next to nothing."""
 
-    language: bool = False  # 35 to 90 microseconds a record; quality.languages turns it on too
+    language: bool = False  # 35 to 90 microseconds per record; quality.languages turns it on too
 
 
 def is_expression(entry: str) -> bool:
-    """Tell whether an entry of a list is a regular expression: it stands between slashes."""
+    """Return whether an entry of a list is a regular expression: it is written between slashes."""
     return len(entry) > 1 and entry.startswith("/") and entry.endswith("/")
 
 

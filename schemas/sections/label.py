@@ -27,7 +27,7 @@ class Allowance(Section):
 
 
 class Budget(Section):
-    """What the teacher may cost; beyond it labelling pauses until the hour or day (UTC) turns, or for good."""
+    """What the teacher may cost; beyond it labelling pauses until the hour or day (UTC) ends, or for good."""
 
     hour: Allowance = Allowance()
     day: Allowance = Allowance()
@@ -37,7 +37,7 @@ class Budget(Section):
 class Batches(Section):
     """Old records are asked about through the endpoint's batches."""
 
-    after_hours: Annotated[float, Field(gt=0)] | None = None  # a record so old when it arrived is backfill; None: never
+    after_hours: Annotated[float, Field(gt=0)] | None = None  # records this old on arrival are backfill; None: none
     records: Annotated[int, Field(gt=0, le=20_000)] = 5_000  # requests in one batch at most; as many wait in work
 
 
@@ -48,13 +48,13 @@ class Teacher(Section):
     model: str = "teacher"
     api_key_env: str | None = None  # name of the environment variable that holds the key
     may_train: bool = False  # the teacher's terms allow to train on its answers; false: nothing is trained
-    concurrency: Positive = 32  # calls at a time at most; what the endpoint takes below that is found by itself
+    concurrency: Positive = 32  # most calls at a time; a lower limit of the endpoint is found by itself
     timeout_seconds: Seconds = 30.0  # of one call
     deadline_seconds: Seconds = 120.0  # of one record's calls together
     attempts: Positive = 5  # failures on one record, before it is a dead letter while others are answered
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 20
     votes: Positive = 1  # answers asked for where one comes without usable log-probabilities; odd
-    reasoning_tokens: Annotated[int, Field(ge=0)] = 0  # a reasoning teacher may think so long; 0: it does not
+    reasoning_tokens: Annotated[int, Field(ge=0)] = 0  # the most that a reasoning teacher may think; 0: it does not
     examples: Annotated[int, Field(ge=0, le=20)] = 0  # most similar labelled training texts shown in the prompt
     price: Price = Price()
     budget: Budget = Budget()

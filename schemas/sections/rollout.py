@@ -20,9 +20,7 @@ class Rollout(Section):
     error_limit: Share = 0.05
     slow_seconds: Seconds = 2.0  # an answer slower than this is slow
     slow_limit: Share = 0.10
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = (
-        0.05  # false alarms over the whole rollout, split over the guardrails
-    )
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05  # false alarms of the whole rollout, over all guardrails
     paired_share: Share = 0.5  # of the challenger's requests in a first rollout, how many the teacher answers too
     student_timeout_seconds: Seconds = 5.0
     soak_requests: Annotated[int, Field(ge=0)] = 0

@@ -1,4 +1,4 @@
-"""The section of the workload file that says when a retrain is asked for."""
+"""The section of the workload file that says when a retrain is requested."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Asking = Literal[
 class Cost(Section):
     """What a retrain costs and what an answer is worth, in one currency; given, a request must pay for itself."""
 
-    run: Annotated[float, Field(ge=0)] | None = None  # one run: GPU and work; None: cost is not asked about
+    run: Annotated[float, Field(ge=0)] | None = None  # one run: GPU and work; None: cost does not count
     label: Annotated[float, Field(ge=0)] = 0.0  # one new label
     answer: Annotated[float, Field(gt=0)] | None = None  # worth of one more answer that agrees with the teacher
     requests_per_day: Positive | None = None
@@ -32,7 +32,7 @@ class Cost(Section):
 
 
 class Triggers(Section):
-    """When a retrain is asked for. What is None or empty is off."""
+    """When a retrain is requested. What is None or empty is off."""
 
     count: Positive = 3_000  # new labels since the last request
     class_counts: dict[str, Positive] = {}  # label -> new labels of this class
@@ -45,12 +45,10 @@ class Triggers(Section):
     input_drift: Annotated[float, Field(gt=0, lt=1)] | None = None  # a word's share of the texts, up or down
     confidence: Annotated[float, Field(gt=0, lt=1)] | None = None  # the teacher's mean confidence, up or down
     disagreement: Annotated[float, Field(gt=0, lt=1)] | None = None  # share of the audit that the student may miss
-    doubt: Annotated[float, Field(gt=0, lt=1)] | None = (
-        None  # share of labels the teacher is in doubt about: alarm only
-    )
-    teacher_drift: Annotated[float, Field(gt=0, lt=1)] | None = None  # share of the anchors answered otherwise
-    anchor_hours: Annotated[float, Field(gt=0, le=720)] = 24.0  # a round of anchors; curated tells rounds for 90 days
-    anchors: Annotated[int, Field(ge=20, le=10_000)] = 100  # asked in a round, at most; below 20 nothing is told
+    doubt: Annotated[float, Field(gt=0, lt=1)] | None = None  # share of labels the teacher doubts: alarm only
+    teacher_drift: Annotated[float, Field(gt=0, lt=1)] | None = None  # share of the anchors that got another answer
+    anchor_hours: Annotated[float, Field(gt=0, le=720)] = 24.0  # between rounds; `curated` holds them for 90 days
+    anchors: Annotated[int, Field(ge=20, le=10_000)] = 100  # most per round; below 20 the test cannot fire
     mode: Literal["observe", "suggest", "auto"] = "auto"
     rule: Literal["any", "all", "weighted"] = "any"
     weights: dict[Asking, Annotated[float, Field(gt=0)]] = {}  # weighted: those that fire must add up to 1
@@ -77,6 +75,6 @@ class Triggers(Section):
         return self
 
     def is_on(self, name: Asking) -> bool:
-        """Tell whether a trigger is looked at."""
+        """Return whether a trigger is on."""
         key = {"age": "age_hours", "class-count": "class_counts"}.get(name, name.replace("-", "_"))
         return bool(getattr(self, key))

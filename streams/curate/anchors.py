@@ -1,8 +1,8 @@
 """Anchors asked again: when a round of them begins, which gold texts they are, and what goes on `curated`. Pure.
 
 A round is a stretch of `anchor_hours`, counted from 1970 on, so that it is the same in every worker. An anchor keeps
-its record id in all rounds, by which its answers are told together, and has a cluster of its own in each: no answer of
-an earlier round stands in for a new one.
+its record id in all rounds, which links its answers, and has a new cluster in each: an answer of an earlier round is
+never reused for a new one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class GoldText(NamedTuple):
-    """A text that people labelled, and a place in `gold` where it stands."""
+    """A text that people labelled, and a place in `gold` where it is."""
 
     text_key: str
     text: str
@@ -30,7 +30,7 @@ class GoldText(NamedTuple):
 
 
 def due(triggers: Triggers, now: datetime, last: datetime | None) -> datetime | None:
-    """Return when the round of now began, where its anchors are still to be asked; else None.
+    """Return when the current round began, if its anchors are still to be asked; else None.
 
     A clock that jumps back is in a round that was asked, or in an earlier one: nothing is due.
     """

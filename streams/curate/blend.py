@@ -1,12 +1,12 @@
 """How much of each source is kept: a keyed hash of the text decides, so that a replay decides alike. Pure.
 
-By text and not by record id: a text that a source repeats gets one draw, where one draw a copy would keep a text of k
-copies with probability 1 - (1 - w)^k, and let a sender who repeats himself past the weight.
+By text and not by record id: a text that a source repeats gets one draw. One draw per copy would keep a text of k
+copies with probability 1 - (1 - w)^k, so a sender could pass the weight by repeating a text.
 
-Records drawn for audit are never blended away: they are a uniform sample of the traffic. Any other that stays stands
-for 1 / w of its like, so its propensity is multiplied by w, and figures weighted by the inverse propensity still speak
-of the traffic as it came. What a weight of 0 takes out, no weighting brings back: of such a source figures know the
-audited records only.
+Records drawn for audit are never blended away: they are a uniform sample of the traffic. Any other that stays
+represents 1 / w records, so its propensity is multiplied by w, and figures weighted by the inverse propensity still
+describe the traffic as it came. What a weight of 0 takes out, no weighting brings back: such a source appears in
+figures with its audited records only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def weight_of(source: str, blend: Blend) -> float:
 
 
 def stays(text_key: str, source: str, blend: Blend, *, audit: bool) -> bool:
-    """Tell whether a record is kept.
+    """Return whether a record is kept.
 
     A higher weight keeps what a lower one kept, and more; two sources of one weight keep the same texts.
 
@@ -46,4 +46,6 @@ def stays(text_key: str, source: str, blend: Blend, *, audit: bool) -> bool:
 def propensity(given: float | None, source: str, blend: Blend, *, audit: bool) -> float | None:
     """Return the propensity of a record that stays: what it came with, times its source's weight."""
     weight = weight_of(source, blend)
-    return given if audit or weight >= 1 else weight * (1.0 if given is None else given)
+    if audit or weight >= 1:
+        return given
+    return weight if given is None else weight * given

@@ -9,7 +9,7 @@ Two stretches are remembered, so that a broker's clock that steps back a little 
 from before both counts in the older. A stretch remembers a bounded number of parties; those met later share the cap of
 the nameless, so a sender who takes a new name for each record costs no memory and soon has no room.
 
-A cap says nothing of propensity: what is above it is missing from every figure.
+A cap does not change propensities: what is above it is missing from every figure.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from schemas.records import CuratedKind, CuratedRecord
 from schemas.sections.intake import Caps
 
 _REMEMBERED: Final = 2  # stretches
-_PARTIES: Final = 50_000  # of a stretch, about 10 MB
+_PARTIES: Final = 50_000  # per stretch, about 10 MB
 
 Key = tuple[str, str]  # the rule, and the party
 
@@ -39,7 +39,7 @@ class CapCounts:
         return CapOverlay(self)
 
     def add(self, record: CuratedRecord) -> None:
-        """Count a record that stands in `curated`; records come in their order there."""
+        """Count a record of `curated`; records come in their order there."""
         overlay = self.overlay()
         overlay.count(record)
         overlay.merge()
@@ -72,7 +72,7 @@ class CapOverlay:
             self._count(self._stretch(record), parties)
 
     def merge(self) -> None:
-        """Let the counts have what the batch added, and forget all but the newest stretches."""
+        """Add the batch's counts, and forget all but the newest stretches."""
         counts = self._base.by_stretch
         for stretch, added in self._added.items():
             counts.setdefault(stretch, Counter()).update(added)

@@ -5,7 +5,7 @@ this metadata, each a string of digits:
 
     format      "millrace-linear-1"
     shortest, longest   characters of an n-gram, 1 to 8
-    threshold   the score from which a text stays, 0 to 1
+    threshold   the score from which a text is kept, 0 to 1
 
 score = 1 / (1 + exp(-(bias + mean weight of the text's n-grams))); schemas/rules/ngrams.py says which n-grams.
 `python -m trainers.quality_classifier` fits such a file on labelled rows. Nothing in it can run.
@@ -30,10 +30,12 @@ _LENGTHS: Final = range(1, 9)
 
 
 class QualityClassifier:
-    """A model and the score from which a text stays."""
+    """A model and the score from which a text is kept."""
 
     def __init__(self, form: NgramForm, weights: NDArray[np.float32], bias: float, threshold: float) -> None:
-        self._form, self._weights, self._bias = form, weights, bias
+        self._form = form
+        self._weights = weights
+        self._bias = bias
         self.threshold = threshold
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -60,21 +62,20 @@ def load(file: Path, threshold: float | None = None) -> QualityClassifier:
         raise WorkloadError("quality.classifier", str(file), "is no file; the path is relative to the workloads folder")
     try:
         with safe_open(file, framework="numpy") as opened:
-            told = opened.metadata() or {}
+            metadata = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no dict
     except (SafetensorError, OSError) as error:
         raise WorkloadError("quality.classifier", str(file), f"is no safetensors file: {error}") from error
     _check_tensors(file, tensors)
-    if told.get("format") != FORMAT:
+    if metadata.get("format") != FORMAT:
         raise WorkloadError("quality.classifier", str(file), f"its metadata must say format = {FORMAT!r}")
-    shortest, longest = (int(_number(file, told, name, 1, _LENGTHS[-1])) for name in ("shortest", "longest"))
+    shortest, longest = (int(_number(file, metadata, name, 1, _LENGTHS[-1])) for name in ("shortest", "longest"))
     if shortest > longest:
         raise WorkloadError("quality.classifier", str(file), f"shortest = {shortest} is above longest = {longest}")
     form = NgramForm(shortest, longest, len(tensors["weights"]).bit_length() - 1)
-    own = _number(file, told, "threshold", 0, 1)
-    return QualityClassifier(
-        form, tensors["weights"], float(tensors["bias"][0]), own if threshold is None else threshold
-    )
+    own = _number(file, metadata, "threshold", 0, 1)  # checked even where it is replaced
+    stays_from = own if threshold is None else threshold
+    return QualityClassifier(form, tensors["weights"], float(tensors["bias"][0]), stays_from)
 
 
 def _check_tensors(file: Path, tensors: Mapping[str, NDArray[np.float32]]) -> None:
@@ -91,13 +92,15 @@ def _check_tensors(file: Path, tensors: Mapping[str, NDArray[np.float32]]) -> No
             raise WorkloadError("quality.classifier", str(file), f"tensor {name!r} holds numbers that are not finite")
 
 
-def _number(file: Path, told: Mapping[str, str], name: str, least: float, most: float) -> float:
+def _number(file: Path, metadata: Mapping[str, str], name: str, least: float, most: float) -> float:
     try:
-        value = float(told.get(name, ""))
+        value = float(metadata.get(name, ""))
     except ValueError:
         value = float("nan")
     if not least <= value <= most:
         raise WorkloadError(
-            "quality.classifier", str(file), f"its metadata must say {name}, {least} to {most}; says {told.get(name)!r}"
+            "quality.classifier",
+            str(file),
+            f"its metadata must say {name}, {least} to {most}; says {metadata.get(name)!r}",
         )
     return value

@@ -1,10 +1,10 @@
 """Which currencies a text names, by symbol, code or name, as ISO 4217 codes. Pure rules.
 
-Decided where a name is shared: `$` and `dollar` alone are the US dollar's, `¥` the yen's, `Rs` and `rupee` the Indian
-rupee's: the most traded of each. `$` counts before a figure only, so a cash tag ($AAPL) is no dollar.
+Where several currencies share a name, the most traded one counts: `$` and `dollar` alone are the US dollar's, `¥` the
+yen's, `Rs` and `rupee` the Indian rupee's. `$` counts before a figure only, so a cash tag ($AAPL) is no dollar.
 
-Not told: historical currencies; `pound` alone, which is a weight as often; `krona`, `krone`, `crown`, `peso`, `franc`,
-`lira`, `won`, `real` and `rand` without their country; `kr`, which names four currencies; cents.
+Not recognised: historical currencies; `pound` alone, which is a weight as often; `krona`, `krone`, `crown`, `peso`,
+`franc`, `lira`, `won`, `real` and `rand` without their country; `kr`, which names four currencies; cents.
 """
 
 from __future__ import annotations
@@ -13,37 +13,36 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-_CODES: Final = (
-    "USD", "EUR", "GBP", "JPY", "CHF", "CNY", "CAD", "AUD", "NZD", "SEK", "DKK", "HKD", "SGD", "INR", "KRW", "BRL",
-    "MXN", "ZAR", "RUB", "PLN", "CZK", "HUF", "THB", "IDR", "MYR", "PHP", "TWD", "ILS", "SAR", "AED", "QAR", "KWD",
-    "EGP", "NGN", "KES", "PKR", "LKR", "BDT", "VND", "CLP", "ARS", "UAH", "KZT",
-)  # fmt: skip
+_CODE_TABLE: Final = """
+USD EUR GBP JPY CHF CNY CAD AUD NZD SEK DKK HKD SGD INR KRW BRL MXN ZAR RUB PLN CZK HUF THB IDR MYR PHP TWD ILS SAR AED
+QAR KWD EGP NGN KES PKR LKR BDT VND CLP ARS UAH KZT
+"""
+_SIGN_TABLE: Final = """
+€ EUR, £ GBP, ¥ JPY, ￥ JPY, ₹ INR, ₩ KRW, ₽ RUB, ₺ TRY, ₪ ILS, ฿ THB, ₫ VND, ₱ PHP, ₴ UAH, ₦ NGN,
+US$ USD, C$ CAD, CA$ CAD, A$ AUD, AU$ AUD, NZ$ NZD, HK$ HKD, S$ SGD, R$ BRL, MX$ MXN, NT$ TWD
+"""
+_NAME_TABLE: Final = """
+dollar USD, euro EUR, sterling GBP, pence GBP, yen JPY, yuan CNY, renminbi CNY, rmb CNY, rupee INR, ruble RUB,
+rouble RUB, zloty PLN, zł PLN, forint HUF
+"""
+_COUNTRY_TABLE: Final = """
+canadian dollar CAD, australian dollar AUD, aussie dollar AUD, zealand dollar NZD, kiwi dollar NZD, kong dollar HKD,
+singapore dollar SGD, taiwan dollar TWD, swiss franc CHF, swedish krona SEK, swedish crown SEK, norwegian krone NOK,
+norwegian crown NOK, danish krone DKK, danish crown DKK, czech crown CZK, british pound GBP, egyptian pound EGP,
+mexican peso MXN, argentine peso ARS, chilean peso CLP, colombian peso COP, philippine peso PHP, turkish lira TRY,
+korean won KRW, brazilian real BRL, african rand ZAR, pakistani rupee PKR, lankan rupee LKR
+"""
+_CODES: Final = tuple(_CODE_TABLE.split())
 _TICKERS_TOO: Final = ("NOK", "TRY", "RON", "COP", "PEN", "MAD")  # or English words: counted beside a figure only
-_SIGNS: Final = {
-    "€": "EUR", "£": "GBP", "¥": "JPY", "￥": "JPY", "₹": "INR", "₩": "KRW", "₽": "RUB", "₺": "TRY", "₪": "ILS",
-    "฿": "THB", "₫": "VND", "₱": "PHP", "₴": "UAH", "₦": "NGN",
-    "US$": "USD", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "AU$": "AUD", "NZ$": "NZD", "HK$": "HKD", "S$": "SGD",
-    "R$": "BRL", "MX$": "MXN", "NT$": "TWD",
-}  # fmt: skip
+_SIGNS: Final = dict(entry.split() for entry in _SIGN_TABLE.split(","))
 _BEFORE_A_FIGURE: Final = {"$": "USD", "Rs": "INR"} | {code: code for code in _TICKERS_TOO}
-_NAMES: Final = {
-    "dollar": "USD", "euro": "EUR", "sterling": "GBP", "pence": "GBP", "yen": "JPY", "yuan": "CNY", "renminbi": "CNY",
-    "rmb": "CNY", "rupee": "INR", "ruble": "RUB", "rouble": "RUB", "zloty": "PLN", "zł": "PLN", "forint": "HUF",
-}  # fmt: skip
+_NAMES: Final = dict(entry.split() for entry in _NAME_TABLE.split(","))
 _OF_A_COUNTRY: Final = {  # the last word of the country, and the currency
-    ("canadian", "dollar"): "CAD", ("australian", "dollar"): "AUD", ("aussie", "dollar"): "AUD",
-    ("zealand", "dollar"): "NZD", ("kiwi", "dollar"): "NZD", ("kong", "dollar"): "HKD", ("singapore", "dollar"): "SGD",
-    ("taiwan", "dollar"): "TWD", ("swiss", "franc"): "CHF", ("swedish", "krona"): "SEK", ("swedish", "crown"): "SEK",
-    ("norwegian", "krone"): "NOK", ("norwegian", "crown"): "NOK", ("danish", "krone"): "DKK",
-    ("danish", "crown"): "DKK", ("czech", "crown"): "CZK", ("british", "pound"): "GBP", ("egyptian", "pound"): "EGP",
-    ("mexican", "peso"): "MXN", ("argentine", "peso"): "ARS", ("chilean", "peso"): "CLP", ("colombian", "peso"): "COP",
-    ("philippine", "peso"): "PHP", ("turkish", "lira"): "TRY", ("korean", "won"): "KRW", ("brazilian", "real"): "BRL",
-    ("african", "rand"): "ZAR", ("pakistani", "rupee"): "PKR", ("lankan", "rupee"): "LKR",
-}  # fmt: skip
-_SINGULAR: Final = {f"{name}s": name for name in (*_NAMES, *(name for _, name in _OF_A_COUNTRY))} | {
-    "kronor": "krona", "kroner": "krone", "reais": "real",
-}  # fmt: skip
-_PLAIN: Final[dict[str, tuple[str, ...]]] = {  # pieces that say it without their neighbours
+    (country, name): code for country, name, code in map(str.split, _COUNTRY_TABLE.split(","))
+}
+_PLURALS: Final = {"kronor": "krona", "kroner": "krone", "reais": "real"}
+_SINGULAR: Final = {f"{name}s": name for name in (*_NAMES, *(name for _, name in _OF_A_COUNTRY))} | _PLURALS
+_PLAIN: Final[dict[str, tuple[str, ...]]] = {  # pieces that name a currency without their neighbours
     **{code: (code,) for code in _CODES},
     **{one + two: (one, two) for one in _CODES for two in _CODES if one != two},  # EURUSD
     **{sign: (code,) for sign, code in _SIGNS.items()},
@@ -59,8 +58,8 @@ _NAMED: Final = {
     for spell in _SPELLINGS
     for said, name in [*((name, name) for name in (*_NAMES, *(name for _, name in _OF_A_COUNTRY))), *_SINGULAR.items()]
 }
-# A text with no word of these names no currency: most are done with after one look into a set. `real` and `won` are
-# words first, so there it is their country that is looked for.
+# A text with none of these words names no currency: most texts need one look into a set. `real` and `won` are also
+# English words, so their country is looked for instead.
 _HINTS: Final = frozenset(
     {*_CODES, *_TICKERS_TOO, *(pair for pair in _PLAIN if len(pair) == 6)}
     | {said for said, name in _NAMED.items() if name in _NAMES}
@@ -73,7 +72,7 @@ def currencies(text: str, words: Sequence[str]) -> list[str]:
 
     Args:
         text: the text.
-        words: its words; most texts are done with after they were looked up in one set.
+        words: its words; for most texts one look-up of them in a set is enough.
     """
     if (
         _HINTS.isdisjoint(words)

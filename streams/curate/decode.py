@@ -2,7 +2,7 @@
 
 Fields this version does not know are kept as JSON text in `attributes`. Anything else is rejected with a reason.
 
-What the JSON forms have no field for may stand in headers of the Kafka record: `workload` (a bare exchange needs it),
+What the JSON forms have no field for may come in headers of the Kafka record: `workload` (a bare exchange needs it),
 `client` (where there is no `client_id`), `client-version`, `source` and `api-key-hash`. A key itself is never kept:
 whatever does not look like a digest is hashed here, as the router does it.
 """
@@ -29,8 +29,11 @@ from streams.core.stage import Message
 WORKLOAD_HEADER: Final = "workload"
 API_KEY_HEADER: Final = "api-key-hash"
 _FIELD_HEADERS: Final = {
-    "client": "client", "client-version": "client_version", "source": "source", API_KEY_HEADER: "api_key_hash",
-}  # fmt: skip
+    "client": "client",
+    "client-version": "client_version",
+    "source": "source",
+    API_KEY_HEADER: "api_key_hash",
+}
 _DIGEST = re.compile(r"(?:sha256:)?(?:[0-9a-f]{32}|[0-9a-f]{64}|[0-9a-f]{128})")  # of the router; SHA-256; SHA-512
 _NVIDIA_FIELDS: Final = frozenset({"timestamp", "workload_id", "client_id", "request", "response"})
 _MILLISECONDS_FROM: Final = 1e11  # as seconds that is the year 5138
@@ -55,7 +58,7 @@ def decode_traffic(message: Message, framing: Framing = SINGLE_OBJECTS) -> Traff
 
 
 def key_hash(given: str) -> str:
-    """Return what tells an API key apart: a digest as it is, anything else hashed, since it may be the key itself."""
+    """Return what identifies an API key: a digest as it is, anything else hashed, since it may be the key itself."""
     return given if _DIGEST.fullmatch(given) else digest("api-key", given)
 
 
@@ -119,7 +122,7 @@ def _from_json(value: bytes, message: Message) -> TrafficRecord:
 
 
 def _fields_of_headers(message: Message) -> dict[str, Any]:
-    """Return the fields that headers name; of repeated headers the first counts, empty ones say nothing."""
+    """Return the fields that headers name; of repeated headers the first counts, empty ones are ignored."""
     fields: dict[str, Any] = {}
     for name, value in message.headers:
         field = _FIELD_HEADERS.get(name.lower())
@@ -142,14 +145,14 @@ def _from_nvidia(found: Mapping[str, Any], headers: dict[str, Any]) -> TrafficRe
 
 
 def _from_openai(found: Mapping[str, Any], message: Message, headers: dict[str, Any]) -> TrafficRecord:
-    """Read `{"request": …, "response": …}` or a request body alone; the workload stands in a header."""
+    """Read `{"request": …, "response": …}` or a request body alone; the workload is in a header."""
     workload = next((value for name, value in message.headers if name.lower() == WORKLOAD_HEADER and value), None)
     if workload is None:
         raise RecordRejected(
             DeadLetterReason.BAD_FIELD, "JSON without workload_id needs a `workload` header on the Kafka record"
         )
-    bare = "messages" in found
-    request, response = (found, None) if bare else (found.get("request"), found.get("response"))
+    exchange = {"request": found} if "messages" in found else found
+    request, response = exchange.get("request"), exchange.get("response")
     created = response.get("created") if isinstance(response, dict) else None
     return TrafficRecord(
         id=_own_id(response),
@@ -157,13 +160,13 @@ def _from_openai(found: Mapping[str, Any], message: Message, headers: dict[str, 
         event_time=message.appended if created is None else _time("response.created", created),
         request=_object("request", request),
         response=_object("response", response),
-        attributes={} if bare else _rest(found, frozenset({"request", "response"})),
+        attributes=_rest(exchange, frozenset({"request", "response"})),
         **headers,
     )
 
 
 def _own_id(response: Any) -> str | None:
-    """Return the completion's id: the one name that a JSON exchange has for itself."""
+    """Return the completion's id: the only identifier that a JSON exchange carries."""
     own = response.get("id") if isinstance(response, dict) else None
     return own if isinstance(own, str) and own else None
 
@@ -172,12 +175,12 @@ def _with_answer(record: TrafficRecord) -> TrafficRecord:
     if record.response is None:
         return record
     response = parsed("response", record.response)
-    model = response.get("model")
-    return replace(
-        record,
-        answer=record.answer if record.answer is not None else chat.answer_in(response),
-        model=record.model if record.model is not None or not isinstance(model, str) else model,
-    )
+    answer, model = record.answer, record.model
+    if answer is None:
+        answer = chat.answer_in(response)
+    if model is None and isinstance(response.get("model"), str):
+        model = response["model"]
+    return replace(record, answer=answer, model=model)
 
 
 def _string(found: Mapping[str, Any], field: str) -> str:

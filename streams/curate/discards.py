@@ -15,26 +15,42 @@ from streams.curate.quality import ELIGIBILITY
 def ineligible(message: Message, record_id: str, record: TrafficRecord, reason: str) -> Output:
     """End a request that only the teacher can answer."""
     return _discarded(
-        message, record_id=record_id, workload=record.workload, event_time=record.event_time,
-        reason=DiscardReason.FILTERED, rule=ELIGIBILITY, detail=f"only the teacher can answer: {reason}",
-    )  # fmt: skip
+        message,
+        record_id=record_id,
+        workload=record.workload,
+        event_time=record.event_time,
+        reason=DiscardReason.FILTERED,
+        rule=ELIGIBILITY,
+        detail=f"only the teacher can answer: {reason}",
+    )
 
 
 def duplicate(message: Message, curated: CuratedRecord, found: Duplicate) -> Output:
     """End a record that says nothing new."""
     return _discarded(
-        message, record_id=curated.record_id, workload=curated.workload, event_time=curated.event_time,
-        reason=found.reason, duplicate_of=found.record_id, cluster_id=found.cluster_id,
-    )  # fmt: skip
+        message,
+        record_id=curated.record_id,
+        workload=curated.workload,
+        event_time=curated.event_time,
+        reason=found.reason,
+        duplicate_of=found.record_id,
+        cluster_id=found.cluster_id,
+    )
 
 
 def filtered(message: Message, curated: CuratedRecord, rule: str, detail: str = "") -> Output:
     """End a record, or a vote, that a rule refuses."""
     return _discarded(
-        message, record_id=curated.record_id, workload=curated.workload, event_time=curated.event_time,
-        reason=DiscardReason.FILTERED, rule=rule, detail=detail, duplicate_of=curated.duplicate_of,
+        message,
+        record_id=curated.record_id,
+        workload=curated.workload,
+        event_time=curated.event_time,
+        reason=DiscardReason.FILTERED,
+        rule=rule,
+        detail=detail,
+        duplicate_of=curated.duplicate_of,
         cluster_id=curated.cluster_id if curated.duplicate_of else None,
-    )  # fmt: skip
+    )
 
 
 def _discarded(message: Message, **fields: Any) -> Output:

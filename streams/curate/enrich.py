@@ -1,7 +1,7 @@
-"""What can be told of a redacted, normalised text at next to no cost: words, length, figures, currencies, tickers.
+"""Facts of a redacted, normalised text at next to no cost: words, length, figures, currencies, tickers.
 
-Pure rules, 5 to 8 microseconds a headline and 20 a post full of tags and links (`python -m benchmarks.quality`). They
-say what stands in the text, not what it means; figures in words are not counted. The language is told by language.py,
+Pure rules, 5 to 8 microseconds per headline and 20 per post full of tags and links (`python -m benchmarks.quality`).
+They say what is in the text, not what it means; figures in words are not counted. The language comes from language.py,
 which costs seven times as much, and is handed in where it is wanted.
 """
 
@@ -17,12 +17,12 @@ _WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
 _CASH_TAG = re.compile(r"(?<![\w$])\$([A-Z]{1,5}(?:\.[A-Z])?)(?![\w])")
 _LISTED = re.compile(r"\((?:NYSE|NASDAQ|Nasdaq|AMEX|LSE|TSX|OTC)[ :]+([A-Z]{1,5}(?:\.[A-Z])?)\)")
 # Separators keep a figure one: 1,234.5 and 10:30 and 2026-03-02 and 10-15. Q3, B2B and COVID-19 are words; 5m is not.
-# The look back stands behind the first digit: a search that begins with one is three times as fast.
+# The look-behind comes after the first digit: a search that begins with one is three times as fast.
 _FIGURE = re.compile(r"\d(?<!\w\d)(?<!\w-\d)\d*(?:[.,:/'\u2019-]\d+)*")
 
 
 class Enrichment(NamedTuple):
-    """What is told of a text; the fields have the names that they have in a curated record."""
+    """The facts of a text; the fields have the names that they have in a curated record."""
 
     words: int
     characters: int
@@ -33,13 +33,13 @@ class Enrichment(NamedTuple):
 
 
 def enrich(text: str, language: str | None = None) -> Enrichment:
-    """Return what a text tells of itself."""
+    """Return the facts of a text."""
     words = _WORD.findall(text)
     return Enrichment(len(words), len(text), numbers(text), currencies(text, words), tickers(text), language)
 
 
 def enrich_all(texts: Sequence[str], languages: Sequence[str | None] | None = None) -> list[Enrichment]:
-    """Return what each text tells of itself; languages as language.py told them, in the order of the texts."""
+    """Return the facts of each text; languages as language.py found them, in the order of the texts."""
     if languages is None:
         return [enrich(text) for text in texts]
     return [enrich(text, language) for text, language in zip(texts, languages, strict=True)]
@@ -53,5 +53,5 @@ def tickers(text: str) -> list[str]:
 
 
 def numbers(text: str) -> int:
-    """Return how many figures stand in a text."""
+    """Return how many figures a text has."""
     return len(_FIGURE.findall(text))

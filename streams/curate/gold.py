@@ -1,7 +1,7 @@
-"""Reads the texts of `gold` as they stand now, once a round of anchors.
+"""Reads the texts that are on `gold` now, once per round of anchors.
 
-It is no source of the stage: `millrace erase` deletes below what it writes anew, and a group whose offset lies there
-refuses to go on. Read each time, an erased text is asked no more, and none is held in memory.
+`gold` is no source of the stage: `millrace erase` deletes below what it writes anew, and a group whose offset lies
+there refuses to go on. Since it is read each time, an erased text is not asked again, and none is held in memory.
 """
 
 from __future__ import annotations

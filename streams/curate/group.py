@@ -1,9 +1,9 @@
 """A batch's candidates of one workload, step by step and each step over all of them: the work of curate.
 
-    normalise -> redact -> text keys -> enrich -> quality -> sketches, and then one by one, for each decision rests on
-    those before it: duplicate or vote -> blend -> caps -> remember
+    normalise -> redact -> text keys -> enrich -> quality -> sketches, and then one by one, for each decision depends
+    on those before it: duplicate or vote -> blend -> caps -> remember
 
-A record that is filtered is not remembered: a duplicate names a record that stands in `curated`.
+A record that is filtered is not remembered: a duplicate names a record that is in `curated`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Clean(NamedTuple):
     text_key: str
     redactions: dict[str, int]
     answer: str | None  # redacted and normalised, where one was recorded
-    told: Enrichment
+    enrichment: Enrichment
     refused: str | None  # the name of the quality rule that refuses the text
 
 
@@ -46,7 +46,7 @@ class GroupCurator:
         """Prepare the workload's rules.
 
         Args:
-            workload: theirs.
+            workload: the candidates'.
             redactor: its own.
             folder: that a classifier's path is relative to.
 
@@ -55,7 +55,9 @@ class GroupCurator:
         """
         rules = workload.quality
         model = None if rules.classifier is None else load(folder / rules.classifier, rules.classifier_threshold)
-        self._workload, self._redactor, self._quality = workload, redactor, QualityFilter(rules, model)
+        self._workload = workload
+        self._redactor = redactor
+        self._quality = QualityFilter(rules, model)
         self._wants_language = language.is_wanted(workload)
         if self._wants_language:
             language.load()
@@ -75,10 +77,11 @@ class GroupCurator:
             text_key(self._workload.name, text, candidate.template)
             for candidate, text in zip(candidates, texts, strict=True)
         ]
-        told = enrich_all(texts, language.languages_of(texts) if self._wants_language else None)
-        refused = self._quality.refusals(texts, told)
+        languages = language.languages_of(texts) if self._wants_language else None
+        enrichments = enrich_all(texts, languages)
+        refused = self._quality.refusals(texts, enrichments)
         answers = [self._answer(candidate.record) for candidate in candidates]
-        return list(map(Clean, texts, keys, [one.counts for one in redacted], answers, told, refused))
+        return list(map(Clean, texts, keys, [one.counts for one in redacted], answers, enrichments, refused))
 
     def _decide(self, candidate: Candidate, clean: Clean, view: WorkloadOverlay) -> Output:
         message = candidate.message
@@ -110,34 +113,40 @@ class GroupCurator:
         return Output(CURATED, candidate.message.partition, curated.workload, curated)
 
     def _record(self, candidate: Candidate, clean: Clean, vote_on: Duplicate | None = None) -> CuratedRecord:
-        record, message, told = candidate.record, candidate.message, clean.told
+        record = candidate.record
+        enrichment = clean.enrichment
         policy = self._redactor.policy(record.source)
         source = cleaned(record.source, policy) or ""
+        kind, cluster_id = CuratedKind.RECORD, candidate.record_id
         propensity = record.propensity
+        duplicate_of: str | None = None
         if vote_on is None:
             propensity = blend.propensity(propensity, source, self._workload.blend, audit=record.audit)
+        else:
+            kind, cluster_id = CuratedKind.VOTE, vote_on.cluster_id
+            duplicate_of = vote_on.record_id
         return CuratedRecord.unchecked(
             record_id=candidate.record_id,
-            kind=CuratedKind.RECORD if vote_on is None else CuratedKind.VOTE,
+            kind=kind,
             workload=record.workload,
             client=cleaned(record.client, policy) or "",
             client_version=cleaned(record.client_version, policy),
             source=source,
             api_key_hash=record.api_key_hash,
-            origin=origin_of(message),
+            origin=origin_of(candidate.message),
             event_time=record.event_time,
-            arrival_time=message.appended,
+            arrival_time=candidate.message.appended,
             text=clean.text,
             text_key=clean.text_key,
-            cluster_id=candidate.record_id if vote_on is None else vote_on.cluster_id,
-            duplicate_of=None if vote_on is None else vote_on.record_id,
+            cluster_id=cluster_id,
+            duplicate_of=duplicate_of,
             redactions=clean.redactions,
-            language=told.language,
-            tickers=told.tickers,
-            words=told.words,
-            characters=told.characters,
-            numbers=told.numbers,
-            currencies=told.currencies,
+            language=enrichment.language,
+            tickers=enrichment.tickers,
+            words=enrichment.words,
+            characters=enrichment.characters,
+            numbers=enrichment.numbers,
+            currencies=enrichment.currencies,
             template=candidate.template,
             answer=clean.answer,
             answered_by=record.answered_by,
@@ -150,15 +159,17 @@ class GroupCurator:
             variant=cleaned(record.variant, policy),
             student_label=cleaned(record.student_label, policy),
             student_version=cleaned(record.student_version, policy),
-            attributes=cleaned_attributes(record.attributes, policy) if record.attributes else {},
+            attributes=cleaned_attributes(record.attributes, policy),
         )
 
     def _answer(self, record: TrafficRecord) -> str | None:
-        return None if record.answer is None else self._redactor.redact(normalise(record.answer), record.source).text
+        if record.answer is None:
+            return None
+        return self._redactor.redact(normalise(record.answer), record.source).text
 
 
 def _is_vote(curated: CuratedRecord, found: Duplicate) -> bool:
-    """Tell whether a duplicate has a say: another answer was heard and no student gave it; or an audit drew it."""
+    """Return whether a duplicate counts as a vote: it has another answer, not of a student, or an audit drew it."""
     if found.reason == DiscardReason.DUPLICATE_ID:
         return False  # the same record, sent again
     return curated.audit or (found.another_answer and curated.answered_by != AnsweredBy.STUDENT)

@@ -33,7 +33,7 @@ class Candidate:
 
 
 class Intake:
-    """Tells what each message is; what cannot be curated ends here."""
+    """Sorts messages: a candidate goes on; what cannot be curated ends here."""
 
     def __init__(self, workloads: Mapping[str, Workload], framing: Framing) -> None:
         self._workloads, self._framing = workloads, framing

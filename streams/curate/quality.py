@@ -28,8 +28,8 @@ from schemas.sections.intake import Quality, expression, is_expression
 from streams.curate.classifier import QualityClassifier
 from streams.curate.enrich import Enrichment
 
-EMPTY: Final = "quality.empty"  # nothing is left of the text once it is normalised; told by the stage
-ELIGIBILITY: Final = "eligibility"  # only the teacher can answer the request; told by the stage
+EMPTY: Final = "quality.empty"  # nothing is left of the text once it is normalised; decided by the stage
+ELIGIBILITY: Final = "eligibility"  # only the teacher can answer the request; decided by the stage
 
 Rule = Callable[[str, Enrichment], bool]  # whether it refuses the text
 
@@ -66,27 +66,27 @@ class QualityFilter:
         if quality.languages:
             self._rules.append(("quality.language", _foreign(quality.languages)))
 
-    def refusals(self, texts: Sequence[str], told: Sequence[Enrichment]) -> list[str | None]:
+    def refusals(self, texts: Sequence[str], enrichments: Sequence[Enrichment]) -> list[str | None]:
         """Return for each text the name of the first rule that refuses it, or None; the classifier scores all at once.
 
         Args:
             texts: redacted and normalised.
-            told: what enrich.py tells of each.
+            enrichments: of each, by enrich.py.
         """
-        names = [self._refused(text, facts) for text, facts in zip(texts, told, strict=True)]
+        names = [self._refused(text, enrichment) for text, enrichment in zip(texts, enrichments, strict=True)]
         if self._classifier is not None:
             left = [number for number, name in enumerate(names) if name is None]
             for number, stays in zip(left, self._classifier.stays([texts[number] for number in left]), strict=True):
                 names[number] = None if stays else "quality.classifier"
         return names
 
-    def refusal(self, text: str, told: Enrichment) -> str | None:
+    def refusal(self, text: str, enrichment: Enrichment) -> str | None:
         """Return the name of the first rule that refuses a text, or None."""
-        return self.refusals([text], [told])[0]
+        return self.refusals([text], [enrichment])[0]
 
-    def _refused(self, text: str, told: Enrichment) -> str | None:
+    def _refused(self, text: str, enrichment: Enrichment) -> str | None:
         for name, refuses in self._rules:
-            if refuses(text, told):
+            if refuses(text, enrichment):
                 return name
         return None
 
@@ -95,8 +95,8 @@ def _length(quality: Quality) -> Rule:
     fewest, shortest = quality.least_words, quality.least_characters
     most, longest = quality.most_words or float("inf"), quality.most_characters or float("inf")
 
-    def refuses(_: str, told: Enrichment) -> bool:
-        return not (fewest <= told.words <= most and shortest <= told.characters <= longest)
+    def refuses(_: str, enrichment: Enrichment) -> bool:
+        return not (fewest <= enrichment.words <= most and shortest <= enrichment.characters <= longest)
 
     return refuses
 
@@ -124,7 +124,7 @@ def _repetition(share: float, run: int) -> Rule:
         words = text.casefold().split()
         sequences = len(words) - _SEQUENCE + 1
         if sequences < _SEQUENCES or len(words) - len(set(words)) <= share * sequences:
-            return False  # a sequence that repeats repeats its first word: so few repeated words are no need to look
+            return False  # a repeated sequence repeats its first word: too few repeated words to be worth a look
         return sequences - len(set(zip(words, words[1:], words[2:], strict=False))) > share * sequences
 
     return refuses
@@ -152,11 +152,13 @@ def _not_allowed(entries: Sequence[str]) -> Rule:
 
 def _foreign(languages: Sequence[str]) -> Rule:
     wanted = frozenset(languages)
-    return lambda _, told: told.language is not None and told.language not in wanted
+    return lambda _, enrichment: enrichment.language is not None and enrichment.language not in wanted
 
 
 def _patterns(entries: Sequence[str]) -> list[re.Pattern[str]]:
-    """Compile words together and each expression alone: joined, one's groups and flags would be another's."""
+    """Compile words together and each expression alone: joined, they would share groups and flags."""
     alone = [expression(entry) for entry in entries if is_expression(entry)]
     words = [expression(normalise(entry)) for entry in entries if not is_expression(entry)]
-    return [re.compile(source, re.IGNORECASE) for source in (["|".join(words)] if words else []) + alone]
+    if words:
+        alone.insert(0, "|".join(words))
+    return [re.compile(source, re.IGNORECASE) for source in alone]

@@ -1,6 +1,6 @@
 """The curate stage: `traffic` -> `curated`, `discarded` or `dead-letters`; every traffic record ends in exactly one.
 
-In order: decode, check (intake.py), redact, normalise, tell duplicates, filter, blend, cap, enrich (group.py). Nothing
+In order: decode, check (intake.py), redact, normalise, find duplicates, filter, blend, cap, enrich (group.py). Nothing
 but `traffic` ever holds personal data, so redaction comes before anything is stored, sent or logged. A record on
 another workload's partition is sent on, once. A duplicate goes on as a vote where it carries another recorded answer
 than the first or comes with any after such a one, or where it was drawn for audit.
@@ -56,7 +56,7 @@ class CurateStage:
             settings: the worker's settings: the folder that a workload's classifier lies in.
             workloads: by name.
             framing: reads values.
-            gold: returns the texts of a workload's human labels as they stand now; None: read from Kafka.
+            gold: returns the texts of a workload's current human labels; None: read from Kafka.
 
         Raises:
             SettingsError: the key or the model that a workload's redaction wants is not there.
@@ -85,12 +85,13 @@ class CurateStage:
 
     def poison(self, message: Message, error: Exception, attempts: int) -> Settlement:
         """Return the dead letter of a message that our own code fails on."""
-        detail, reason = f"{type(error).__name__}: {error}", DeadLetterReason.PROCESSING_FAILED
+        detail = f"{type(error).__name__}: {error}"
+        reason = DeadLetterReason.PROCESSING_FAILED
         own = self._intake.readable_id(message)
         return Settlement([dead_letter(message, reason, detail, None, attempts, self._framing, own)])
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:
-        """Ask the anchors again of the workloads whose next round has begun.
+        """Ask the anchors of each workload again whose next round has begun.
 
         Raises:
             ContractError: `gold` is missing.
@@ -106,7 +107,7 @@ class CurateStage:
         return {partition: await self._rounds(partition, begun) for partition, begun in due.items()}
 
     async def _rounds(self, partition: int, begun: Mapping[str, datetime]) -> Settlement:
-        """Return the anchors of the rounds (by workload) that have begun; none, where people labelled none."""
+        """Return the anchors of the rounds (by workload) that have begun; none where people labelled no text."""
         state = self._states[partition]
         outputs = [
             Output(CURATED, partition, name, anchors.asked(name, anchor, at))
@@ -120,7 +121,7 @@ class CurateStage:
 
     def _process(self, messages: Sequence[Message]) -> Settlement:
         taken: list[Candidate | Output] = [self._intake.take(message) for message in messages]
-        groups: dict[str, list[int]] = {}  # a workload has one partition: its order is its messages' order
+        groups: dict[str, list[int]] = {}  # a workload has one partition, whose order its messages keep
         for place, one in enumerate(taken):
             if isinstance(one, Candidate):
                 groups.setdefault(one.record.workload, []).append(place)

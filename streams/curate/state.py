@@ -24,7 +24,7 @@ class WorkloadOverlay:
     caps: CapOverlay
 
     def merge(self) -> None:
-        """Let the state have what the batch added."""
+        """Add what the batch added to the state."""
         self.duplicates.merge()
         self.caps.merge()
 
@@ -36,7 +36,7 @@ class PartitionState:
         self._workloads = workloads
         self._indexes: dict[str, DuplicateIndex] = {}
         self._counts: dict[str, CapCounts] = {}
-        self.rounds: dict[str, datetime] = {}  # when the last round of anchors began that was asked
+        self.rounds: dict[str, datetime] = {}  # by workload: when the last round of anchors that was asked began
 
     @classmethod
     def rebuilt(
@@ -77,6 +77,10 @@ def _index(workload: Workload, recalled: Recalled | None = None) -> DuplicateInd
 
 def _kept(record: CuratedRecord) -> Kept:
     return Kept(
-        record.record_id, record.cluster_id, record.text_key, record.text, record.answer,
+        record.record_id,
+        record.cluster_id,
+        record.text_key,
+        record.text,
+        record.answer,
         record.kind == CuratedKind.VOTE,
-    )  # fmt: skip
+    )

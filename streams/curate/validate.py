@@ -17,12 +17,12 @@ _NO_QUESTION: Final = frozenset({"messages"})  # reasons that leave nothing to j
 
 
 def find_text(record: TrafficRecord, workload: Workload, template: str) -> chat.FoundText | chat.Ineligible:
-    """Return the text to judge, or why no student could be asked about it.
+    """Return the text to judge, or why no student could answer it.
 
     Args:
         record: as sent, within the limits of its exchange.
         workload: whose limits and prompt count.
-        template: the fingerprint of the workload's prompt, under which a bare text stands.
+        template: the fingerprint of the workload's prompt, that a bare text counts under.
 
     Raises:
         RecordRejected: there is none, or it is too long.
@@ -39,7 +39,7 @@ def find_text(record: TrafficRecord, workload: Workload, template: str) -> chat.
 
 
 def check_exchange(record: TrafficRecord, size: int, limits: Limits) -> None:
-    """Hold a record's size, and the nesting and strings of its request and response, against the limits.
+    """Check a record's size, and the nesting and strings of its request and response, against the limits.
 
     Args:
         record: as sent.
@@ -60,7 +60,7 @@ def check_exchange(record: TrafficRecord, size: int, limits: Limits) -> None:
 
 
 def check_time(event: datetime, arrival: datetime, limits: Limits) -> None:
-    """Hold the event time against the broker's clock at arrival, so that a replay decides alike.
+    """Check the event time against the broker's clock at arrival, so that a replay decides alike.
 
     Raises:
         RecordRejected: too old, or in the future.

@@ -24,7 +24,7 @@ from streams.label.teacher.costs import Costs
 
 
 def read_asked(settings: Settings, reader: str, workload: str, costs: Costs) -> Iterator[Placed[Record]]:
-    """Yield a workload's dead letters, ceilings and labels, each in offset order; their costs are added on the way.
+    """Yield a workload's dead letters, ceilings and labels, each in offset order, and add their costs to `costs`.
 
     Raises:
         ContractError: a topic is missing, or holds something else.
@@ -46,20 +46,20 @@ async def ask_again(
 ) -> list[LabelRecord | DeadLetter | None]:
     """Return what the label stage makes of each record and text the second time: a label, or a dead letter.
 
-    The codes stand in another order than the first time. None: the budget was spent before an answer came.
+    The codes come in another order than the first time. None: the budget was spent before an answer came.
 
     Args:
         settings: the hosts that may be asked.
         workload: whose teacher is asked, and what.
         asked: record ids and texts.
-        costs: what the budget has borne before.
+        costs: what was spent before.
         examples: what the prompts show, where they show any.
 
     Raises:
         BadInput: the budget is spent already.
         Unavailable: the teacher does not answer. WorkerFailed: its key, model or address is wrong.
     """
-    workload = workload.model_copy(update={"augment": Augment()})  # a second question is for a label alone
+    workload = workload.model_copy(update={"augment": Augment()})  # a second question asks for a label alone
     stage = LabelStage(settings, {workload.name: workload}, examples=examples)
     teacher = stage.teacher(workload.name)
     costs.book({workload.name: teacher.budget})
@@ -100,11 +100,19 @@ def _check_budget(workload: Workload, teacher: TeacherClient) -> None:
 
 
 def _message(workload: Workload, number: int, record_id: str, text: str) -> Message:
-    """Return a record as the label stage consumes it: audited, so that it is asked; of another id and cluster."""
-    other, partition, now = digest("again", record_id), partition_of(workload.name, PARTITIONS), datetime.now(UTC)
+    """Return a record as the label stage consumes it: audited, so that it is asked; with another id and cluster."""
+    other = digest("again", record_id)
+    partition = partition_of(workload.name, PARTITIONS)
+    now = datetime.now(UTC)
     curated = CuratedRecord(
-        record_id=other, workload=workload.name,
-        origin=Origin(topic=CURATED.name, partition=partition, offset=number), event_time=now, arrival_time=now,
-        text=text, text_key=other, cluster_id=other, audit=True,
-    )  # fmt: skip
+        record_id=other,
+        workload=workload.name,
+        origin=Origin(topic=CURATED.name, partition=partition, offset=number),
+        event_time=now,
+        arrival_time=now,
+        text=text,
+        text_key=other,
+        cluster_id=other,
+        audit=True,
+    )
     return Message(CURATED, partition, number, workload.name.encode(), encode(curated), (), now)

@@ -1,8 +1,8 @@
-"""`millrace ceiling`: asks a workload's teacher a second time, and so learns how far a student can agree with it.
+"""`millrace ceiling`: asks a workload's teacher a second time, to learn how far a student can agree with it.
 
 Test records that the teacher labelled are put through the label stage once more, as the worker would: the same
-question, but the codes in another order, for a student cannot know the order either. What it says goes nowhere; what it
-comes to stands on `ceilings`. Exit codes: 0 done, 2 a mistake, no answer, or a target that no student can reach.
+question, but the codes in another order, for a student cannot know the order either. The answers are not kept; the
+measurement is written to `ceilings`. Exit codes: 0 done, 2 a mistake, no answer, or a target that no student can reach.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ class Pair:
 
     @property
     def same(self) -> bool:
-        """Tell whether both answers are one label."""
+        """Return whether both answers are the same label."""
         return self.first.label == self.second.label
 
 
 def drawn(labels: Iterable[LabelRecord], rows: int = ROWS) -> list[LabelRecord]:
-    """Return test records, one of a cluster, that the teacher of now labelled: those with the least hashes.
+    """Return test records, one per cluster, that the current teacher labelled: those with the least hashes.
 
     Args:
-        labels: of one workload, in offset order; the teacher and prompt of the last of them are those of now.
-        rows: at most so many.
+        labels: of one workload, in offset order; the teacher and prompt of the last of them are the current ones.
+        rows: at most this many.
     """
     found: dict[Version, dict[str, LabelRecord]] = {}
     now: Version = (None, None)
@@ -79,7 +79,7 @@ def drawn(labels: Iterable[LabelRecord], rows: int = ROWS) -> list[LabelRecord]:
 
 
 def learnt(examples: Examples, labels: Iterable[LabelRecord]) -> Iterator[LabelRecord]:
-    """Yield labels in offset order while the examples take them in: the second question shows some as the first did."""
+    """Yield labels in offset order and add them to the examples: the second question shows some as the first did."""
     for record in labels:
         examples.learn(partition_of(record.workload, PARTITIONS), record)
         yield record
@@ -98,26 +98,29 @@ def paired(records: Sequence[LabelRecord], again: Sequence[Record | None], workl
     pairs = [Pair(one, other) for one, other in zip(records, again, strict=True) if isinstance(other, LabelRecord)]
     if not pairs:
         raise BadInput(
-            f"{workload.name}: teacher.model", workload.teacher.model, "gave no label when it was asked again; look at "
-            "what it answers",
-        )  # fmt: skip
+            f"{workload.name}: teacher.model",
+            workload.teacher.model,
+            "gave no label when it was asked again; look at what it answers",
+        )
     for pair in pairs:
         for what in ("teacher_model", "prompt_sha256"):
             before, after = getattr(pair.first, what), getattr(pair.second, what)
             if before != after:
                 raise BadInput(
-                    f"{workload.name}: {what}", after, f"is not {before!r}, which labelled the records: the teacher or "
+                    f"{workload.name}: {what}",
+                    after,
+                    f"is not {before!r}, which labelled the records: the teacher or "
                     "its question changed since; wait for labels of the new one",
-                )  # fmt: skip
+                )
     return pairs
 
 
 def measured(pairs: Sequence[Pair], again: Sequence[Record | None], labels: int, time: datetime) -> Ceiling:
-    """Return what the pairs say; a row counts by the inverse of its propensity.
+    """Return the ceiling that the pairs show; a row counts by the inverse of its propensity.
 
     Args:
         pairs: at least one.
-        again: what came of all that were to be asked again; None: the budget was spent before.
+        again: the answers to all that were to be asked again; None: the budget was spent before.
         labels: size of the label set.
         time: of the measurement.
     """
@@ -125,7 +128,8 @@ def measured(pairs: Sequence[Pair], again: Sequence[Record | None], labels: int,
     same = np.array([pair.same for pair in pairs], dtype=np.float64)
     effective = effective_n(weights)
     found = wilson(float(np.average(same, weights=weights)), effective)
-    one, asked = pairs[0].first, [record for record in again if record is not None]
+    one = pairs[0].first
+    asked = [record for record in again if record is not None]
     spend = sum((cost for cost in map(cost_of, asked) if cost is not None), Spend())
     return Ceiling(
         workload=one.workload,
@@ -158,7 +162,7 @@ def write(settings: Settings, found: Ceiling) -> None:
         put(CEILINGS, partition, found.workload.encode(), framing.encode(CEILINGS, found), ())
 
 
-def told(found: Ceiling, pairs: Sequence[Pair], labels: int) -> str:
+def summary(found: Ceiling, pairs: Sequence[Pair], labels: int) -> str:
     """Return the measurement in words."""
     most = f"{highest_agreement(found.self_agreement, labels):.3f}"
     bounds = f"{highest_agreement(found.low, labels):.3f} to {found.ceiling:.3f}"
@@ -197,7 +201,7 @@ def main(name: str | None, bootstrap_servers: str | None) -> None:
     pairs = paired(records, again, workload)
     found = measured(pairs, again, len(workload.labels), datetime.now(UTC))
     write(settings, found)
-    click.echo(told(found, pairs, len(workload.labels)))
+    click.echo(summary(found, pairs, len(workload.labels)))
     if None in again:
         click.echo(f"{again.count(None)} were not asked: the budget is spent")
     check_target(f"{workload.name}: gate.agreement_floor", workload.gate.agreement_floor, found)

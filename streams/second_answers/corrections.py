@@ -1,6 +1,6 @@
-"""Second answers about labels: which suspects are asked about, and what is written of an answer. Pure.
+"""Second answers about labels: which suspects are asked about, and what is written for an answer. Pure.
 
-A correction names the place of the label it corrects and repeats nothing of its text. One is written for every answer,
+A correction names the offset of the label it corrects and repeats nothing of its text. One is written for every answer,
 also where it repeats the label: it carries what it cost, and the label is not asked about in the same words again.
 """
 
@@ -25,17 +25,17 @@ class Why(StrEnum):
     GONE = "not on `labels` (erased, too old, or a paraphrase)"
     NOT_TRAINING = "no training label"
     ASKED = "asked in these words before"
-    CHANGED = "has another label by now"
+    CHANGED = "has another label now"
 
 
 class Wording(NamedTuple):
-    """What tells one question from another: its prompt, and the teacher's name as the workload has it."""
+    """What distinguishes one question from another: its prompt, and the teacher's name as the workload has it."""
 
     prompt_sha256: str | None
     teacher: str
 
     def is_of(self, said: LabelRecord) -> bool:
-        """Tell whether an answer is to this question: endpoints add dates and sizes to the names they are asked for."""
+        """Return whether an answer is to this question: endpoints add dates and sizes to a model's name."""
         return said.prompt_sha256 == self.prompt_sha256 and (said.teacher_model or "").startswith(self.teacher)
 
     def headers(self) -> list[Header]:
@@ -45,7 +45,7 @@ class Wording(NamedTuple):
 
 @dataclass(slots=True)
 class LabelHistory:
-    """A record's last label, and what was said of it since."""
+    """A record's last label, and the second answers since."""
 
     offset: int
     record: LabelRecord
@@ -58,8 +58,8 @@ class LabelHistory:
         return self.again[-1].label if self.again else None
 
 
-def standing(asked: Iterable[Placed[Record]], record_ids: Container[str]) -> dict[str, LabelHistory]:
-    """Return by record what stands on `labels`; dead letters come first, labels in offset order, of one workload."""
+def histories(asked: Iterable[Placed[Record]], record_ids: Container[str]) -> dict[str, LabelHistory]:
+    """Return each record's history on `labels`; dead letters come first, labels in offset order, of one workload."""
     found: dict[str, LabelHistory] = {}
     refused: defaultdict[tuple[str, int], list[list[Header]]] = defaultdict(list)
     for offset, _, record in asked:
@@ -85,8 +85,8 @@ def sifted(
 
     Args:
         suspects: rows of a run's list.
-        found: what stands of them.
-        wording: of the question of now.
+        found: their histories.
+        wording: of the current question.
     """
     asked: list[LabelHistory] = []
     passed: Counter[Why] = Counter()
@@ -112,10 +112,10 @@ def _why_not(row: Mapping[str, Any], one: LabelHistory | None, wording: Wording)
 def written(
     one: LabelHistory, partition: int, wording: Wording, answer: LabelRecord | DeadLetter | None
 ) -> LabelRecord | DeadLetter | None:
-    """Return what is written of an answer; None: nothing was asked, or nothing that a ledger counts.
+    """Return what is written for an answer; None: nothing was asked, or nothing that a ledger counts.
 
-    Of a refused question a dead letter stands for its calls. It ends no record, holds nothing of the text, and names
-    the question, so that it is not asked again.
+    The calls of a refused question are on a dead letter. It ends no record, holds nothing of the text, and names the
+    question, so that it is not asked again.
     """
     origin = Origin(topic=LABELS.name, partition=partition, offset=one.offset)
     if isinstance(answer, LabelRecord):
@@ -135,7 +135,7 @@ def written(
 
 
 def correction(record: LabelRecord, origin: Origin, said: LabelRecord) -> LabelRecord:
-    """Return the correction of the label at a place on `labels`."""
+    """Return the correction of the label at an offset of `labels`."""
     return LabelRecord(
         record_id=record.record_id,
         workload=record.workload,

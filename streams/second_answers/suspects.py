@@ -3,10 +3,10 @@
 The run's `suspects.parquet` says which. The second question leaves the application's own prompt out and asks only which
 label fits best. Steps:
 
-  1 `labels` is read: a label that is erased, is another by now, or was asked about in these words is passed over
+  1 `labels` is read: a label that is erased, has changed, or was asked about in these words is passed over
   2 the teacher is asked, within the workload's budget
   3 a correction is written to `labels` for each answer, all or none: later snapshots learn from it
-  4 the answers stand beside the list
+  4 the answers are written beside the list
 
 Exit codes: 0 done, 2 a mistake, a spent budget, or no answer.
 """
@@ -38,7 +38,7 @@ from schemas.workload import Workload
 from streams.label.prompting.prompt import prompt_sha256
 from streams.label.teacher.costs import Costs
 from streams.second_answers.asking import ask_again, read_asked
-from streams.second_answers.corrections import LabelHistory, Why, Wording, sifted, standing, written
+from streams.second_answers.corrections import LabelHistory, Why, Wording, histories, sifted, written
 
 ANSWERS: Final = "suspects-again.parquet"
 _COLUMNS: Final = ("record_id", "text", "teacher", "likelier")
@@ -60,16 +60,16 @@ def verdict(row: Mapping[str, Any], answer: SecondAnswer) -> str:
     return {row["teacher"]: "the same label", row["likelier"]: "the likelier label"}.get(answer.label, "a third label")
 
 
-def told(answers: Sequence[tuple[Mapping[str, Any], SecondAnswer]], passed: Mapping[Why, int]) -> str:
-    """Return in words how many labels stood, and what the answers cost."""
+def summary(answers: Sequence[tuple[Mapping[str, Any], SecondAnswer]], passed: Mapping[Why, int]) -> str:
+    """Return in words how many labels were confirmed, and what the answers cost."""
     counts = Counter(verdict(row, answer) for row, answer in answers)
     costs = (cost_of(answer) for _, answer in answers if answer is not None)
     spend = sum((cost for cost in costs if cost is not None), Spend())
     asked = sum(answer is not None for _, answer in answers)
     tokens = spend.prompt_tokens + spend.completion_tokens
     shown = ", ".join(f"{count} {what}" for what, count in counts.most_common())
-    summary = f"{asked} suspects asked again, {spend.calls} calls, {tokens} tokens{': ' if shown else ''}{shown}"
-    return "\n".join([summary, *(f"{count} passed over: {why}" for why, count in passed.items())])
+    first = f"{asked} suspects asked again, {spend.calls} calls, {tokens} tokens{': ' if shown else ''}{shown}"
+    return "\n".join([first, *(f"{count} passed over: {why}" for why, count in passed.items())])
 
 
 def write(settings: Settings, workload: str, records: Iterable[LabelRecord | DeadLetter]) -> None:
@@ -122,7 +122,7 @@ def _answered(
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--workload", "name", help="Whose run it is.  [default: the only one there is]")
 @click.option(
-    "--first", type=click.IntRange(min=1), help="Ask about so many, the least probable first.  [default: all]"
+    "--first", type=click.IntRange(min=1), help="Ask about this many, the least probable first.  [default: all]"
 )
 @click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
 @told_in_one_line
@@ -137,12 +137,12 @@ def main(file: Path, name: str | None, first: int | None, bootstrap_servers: str
     rows: list[dict[str, Any]] = table.to_pylist()
     again, costs = in_other_words(workload), Costs()
     wording = Wording(prompt_sha256(again), workload.teacher.model)
-    found = standing(read_asked(settings, "suspects", workload.name, costs), {row["record_id"] for row in rows})
+    found = histories(read_asked(settings, "suspects", workload.name, costs), {row["record_id"] for row in rows})
     asked, passed = sifted(rows, found, wording)
     asked = asked[:first]
     answers = _answered(settings, again, costs, asked, wording)
     by_id = {one.record.record_id: answer for one, answer in zip(asked, answers, strict=True)}
-    click.echo(told([(row, by_id[row["record_id"]]) for row in rows if row["record_id"] in by_id], passed))
+    click.echo(summary([(row, by_id[row["record_id"]]) for row in rows if row["record_id"] in by_id], passed))
     second = [_second(found.get(row["record_id"]), by_id.get(row["record_id"])) for row in rows]
     click.echo(str(_beside(file, table.append_column("second", pa.array(second, pa.string())))))
 
@@ -152,15 +152,15 @@ def _beside(file: Path, answered: pa.Table) -> Path:
     try:
         parquet.write_table(answered, answers)
     except OSError as error:
-        raise BadInput(
-            "FILE", str(answers), f"cannot be written: {error}; the corrections stand on `labels`"
-        ) from error
+        raise BadInput("FILE", str(answers), f"cannot be written: {error}; the corrections are on `labels`") from error
     return answers
 
 
 def _second(one: LabelHistory | None, answer: SecondAnswer) -> str | None:
-    """Return the second answer of now, else the last that `labels` has."""
-    return answer.label if isinstance(answer, LabelRecord) else one.second if one is not None else None
+    """Return the new second answer, else the last on `labels`."""
+    if isinstance(answer, LabelRecord):
+        return answer.label
+    return None if one is None else one.second
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""When a retrain is due: one pure module a trigger, and the policy."""
+"""When a retrain is due: one pure module per trigger, and the policy."""

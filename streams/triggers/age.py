@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from schemas.events import TriggerVerdict
+from streams.triggers.verdicts import waiting
 
 NAME = "age"
 
@@ -14,13 +15,14 @@ def verdict(since: datetime | None, now: datetime, limit_hours: float | None, ne
 
     Args:
         since: the last request, or the first label where none was made; None: no label came yet.
-        now: the same clock's present.
+        now: of the same clock.
         limit_hours: None: no limit.
-        new_labels: labels since; without any, the same rows would be learnt again.
+        new_labels: labels since; without any, a student would learn the same rows again.
     """
-    if limit_hours is None or since is None:
-        why = "No age limit is set." if limit_hours is None else "No label has come yet."
-        return TriggerVerdict(trigger=NAME, fired=False, explanation=why)
+    if limit_hours is None:
+        return waiting(NAME, "No age limit is set.")
+    if since is None:
+        return waiting(NAME, "No label has come yet.")
     hours = (now - since).total_seconds() / 3600
     fired = hours >= limit_hours and new_labels > 0
     if hours < limit_hours:

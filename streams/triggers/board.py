@@ -1,7 +1,7 @@
-"""Shows how the triggers stand: gauges, one file a workload, and a line in the log when a retrain is suggested.
+"""Shows the triggers' verdicts: gauges, one file per workload, and a line in the log when a retrain is suggested.
 
-Told about once a second; a workload's verdicts are made again where its standing changed, else every half minute, since
-ages and cooldowns change by themselves.
+Updated about once a second; a workload's verdicts are made again where its standing changed, else every half minute,
+since ages and cooldowns change by themselves.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Board:
         self._gauges: dict[WorkloadKey, set[str]] = {}
         self._suggested: dict[WorkloadKey, int] = {}  # the epoch a suggestion came after
 
-    def tell(self, standings: Mapping[WorkloadKey, Standing], now: datetime) -> None:
+    def update(self, standings: Mapping[WorkloadKey, Standing], now: datetime) -> None:
         """Bring gauges and files up to date."""
         for place, standing in list(standings.items()):
             shown = self._shown.get(place)
@@ -43,7 +43,7 @@ class Board:
                 self._show(place, standing, now)
 
     def forget(self, partition: int) -> None:
-        """Show a partition's workloads no more: another worker does."""
+        """Stop showing a partition's workloads: another worker does."""
         for place in [place for place in self._shown if place[0] == partition]:
             del self._shown[place]
             self._suggested.pop(place, None)
@@ -79,19 +79,25 @@ class Board:
 
 
 def board_of(standing: Standing, workload: Workload, now: datetime) -> TriggerBoard:
-    """Return how a workload's triggers stand. Pure."""
-    verdicts, triggers = policy.verdicts(standing, workload, now), workload.triggers
+    """Return the board of a workload's triggers. Pure."""
+    triggers = workload.triggers
+    verdicts = policy.verdicts(standing, workload, now)
     asks = policy.asking(verdicts, triggers)
     return TriggerBoard(
-        workload=workload.name, time=now, epoch=standing.epoch, new_labels=standing.new_labels, mode=triggers.mode,
-        rule=triggers.rule, asks=asks.trigger if asks else None,
+        workload=workload.name,
+        time=now,
+        epoch=standing.epoch,
+        new_labels=standing.new_labels,
+        mode=triggers.mode,
+        rule=triggers.rule,
+        asks=asks.trigger if asks else None,
         held_back=policy.held_back(standing, now, triggers, may_train=workload.teacher.may_train),
         verdicts=verdicts,
-    )  # fmt: skip
+    )
 
 
 def _write(file: Path, text: str) -> None:
-    """Replace the file as a whole; a disk that takes nothing costs people a view, and the stream nothing."""
+    """Replace the file as a whole; if the disk takes nothing, people lose a view and the stream goes on."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         fresh = file.with_suffix(".new")

@@ -3,8 +3,8 @@
 The share of audited answers that the student in production misses, d, is expected to fall as a power of the rows it
 learns from (Hestness et al., "Deep Learning Scaling is Predictable, Empirically", 2017: exponents of 0.07 to 0.35 over
 their tasks): a window that had `rows` and gains `new` is expected to mend d (1 - (rows / (rows + new))^0.2). What is
-proven of d beyond its limit (the lower end of its confidence sequence, so that luck of a few audits asks for nothing)
-is expected to go, if that is more. Worth: mended share x requests x answer.
+proven of d beyond its limit (the lower end of its confidence sequence, so that a few unlucky audits ask for nothing)
+is expected to be mended, if that is more. Worth: mended share x requests x answer.
 It is a forecast, not a promise: the gate measures what the new student is really worth.
 """
 
@@ -23,11 +23,11 @@ _EXPONENT: Final = 0.2  # the middle of the published range
 def verdict(
     cost: Cost, audits: Counts, *, limit: float | None, alpha: float, rows: int, new_labels: int
 ) -> TriggerVerdict | None:
-    """Return whether a retrain pays, or None where nothing can be said: it then holds nothing back.
+    """Return whether a retrain pays, or None where that is unknown: nothing is then held back.
 
     Args:
-        cost: the workload's prices; without them nothing can be said.
-        audits: audited answers, `ones` being those the student missed; without any nothing can be said.
+        cost: the workload's prices; without them the answer is None.
+        audits: audited answers, `ones` being those the student missed; without any the answer is None.
         limit: the share it may miss, where that is limited.
         alpha: the chance at which an excess over the limit counts as proven.
         rows: training rows the snapshot would hold.
@@ -38,16 +38,21 @@ def verdict(
     missed = audits.mean
     old = max(rows - new_labels, 1)
     by_rows = missed * (1 - (old / (old + new_labels)) ** _EXPONENT)
-    mended = max(by_rows, lower_bound(audits, alpha) - limit if limit is not None else 0.0)
+    proven = 0.0 if limit is None else lower_bound(audits, alpha) - limit
+    mended = max(by_rows, proven)
     worth = mended * cost.requests_per_day * cost.days * cost.answer
     price = cost.run + cost.label * new_labels
     pays = worth >= price
     numbers = {
-        "statistic": worth, "threshold": price, "mended": mended, "missed": missed, "n": float(audits.n),
+        "statistic": worth,
+        "threshold": price,
+        "mended": mended,
+        "missed": missed,
+        "n": float(audits.n),
         "labels": float(new_labels),
-    }  # fmt: skip
-    told = (
+    }
+    why = (
         f"A new student is expected to mend {mended:.2%} of answers, worth {worth:,.2f} in {cost.days} days: "
         f"{'no less than' if pays else 'less than'} its price of {price:,.2f}."
     )
-    return TriggerVerdict(trigger=NAME, fired=pays, numbers=numbers, explanation=told)
+    return TriggerVerdict(trigger=NAME, fired=pays, numbers=numbers, explanation=why)

@@ -1,4 +1,4 @@
-"""The count triggers: so many new labels since the last request, in all or of one class. Pure."""
+"""The count triggers: enough new labels since the last request, in all or of one class. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def verdict(new_labels: int, threshold: int) -> TriggerVerdict:
 
 
 def class_verdict(new_labels: Mapping[str, int], thresholds: Mapping[str, int]) -> TriggerVerdict:
-    """Return whether some class has its new labels; the verdict is of the class nearest to its threshold, or beyond.
+    """Return whether some class has its new labels; the verdict is of the class nearest to its threshold or beyond.
 
     Raises:
         ValueError: no class has a threshold.
@@ -38,7 +38,7 @@ def _verdict(trigger: str, count: int, threshold: int, what: str) -> TriggerVerd
 
 
 def due(new_labels: int, threshold: int) -> bool:
-    """Tell whether a count is looked at with this label: at the threshold, then at every tenth of it more.
+    """Return whether a count is looked at with this label: at the threshold, then at every tenth of it more.
 
     It depends on the count alone, never on batches or restarts, so that a replay asks at the same label.
     """

@@ -4,9 +4,9 @@ Words are hashed into buckets; a text holds a bucket or not, so the text (the fi
 bucket's share is compared by the deviance of its 2 x 2 table, with Yates' correction (without it, of 1,000 calm streams
 1.4 % alarmed, where 1 % may), against chi-squared with 1 degree of freedom, at alpha over the number of buckets tested
 (Bonferroni: words of one text depend on each other, which this bound allows). The effect is the change of the share. It
-sees new words and names; it sees neither words in a new order nor a change spread thinly over all of them. Why not a
-classifier or a kernel test: their sums do not fit a state of bounded size that is folded label by label, and a new word
-in one text of ten is diluted in them.
+sees new words and names, but neither words in a new order nor a change spread thinly over all of them. Why not
+a classifier or a kernel test: they need more than a state of bounded size that is folded label by label, and they
+dilute a new word in one text of ten.
 """
 
 from __future__ import annotations
@@ -42,10 +42,15 @@ def verdict(reference: Sample, recent: Sample, *, alpha: float, look: int, floor
         statistic=float(statistics[place]),
         threshold=float(chdtri(1, spends(alpha, look) / tested)),
         effect=float(effects[place]),
-        floor=floor, nominal=alpha, n=float(sizes[1]), reference_n=float(sizes[0]), look=look,
-    )  # fmt: skip
-    return test.verdict(NAME, f"One word's share of the texts went from {shares[0, place]:.1%} to "
-                              f"{shares[1, place]:.1%}, which")  # fmt: skip
+        floor=floor,
+        nominal=alpha,
+        n=float(sizes[1]),
+        reference_n=float(sizes[0]),
+        look=look,
+    )
+    return test.verdict(
+        NAME, f"One word's share of the texts went from {shares[0, place]:.1%} to {shares[1, place]:.1%}, which"
+    )
 
 
 def _deviances(shares: Floats, sizes: Floats) -> Floats:
@@ -53,7 +58,7 @@ def _deviances(shares: Floats, sizes: Floats) -> Floats:
     held = shares * sizes[:, None]
     common = held.sum(axis=0) / sizes.sum()
     off = held[1] - common * sizes[1]
-    nearer = np.sign(off) * np.minimum(0.5, np.abs(off))  # Yates (1934): half a text nearer to what is expected
+    nearer = np.sign(off) * np.minimum(0.5, np.abs(off))  # Yates (1934): half a text nearer to the expected count
     held += np.stack([nearer, -nearer])
     shares = held / sizes[:, None]
     own = xlogy(held, shares).sum(axis=0) + xlogy(sizes[:, None] - held, 1 - shares).sum(axis=0)

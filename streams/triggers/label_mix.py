@@ -32,8 +32,8 @@ def verdict(reference: Sample, recent: Sample, *, alpha: float, look: int, floor
     Args:
         reference: the labels of the epoch before.
         recent: those since the last request.
-        alpha: of all looks together.
-        look: which one it is, from 1.
+        alpha: for all looks together.
+        look: its number, from 1.
         floor: least Cohen's w that fires.
     """
     sizes = np.array([reference.effective_n, recent.effective_n])
@@ -48,13 +48,17 @@ def verdict(reference: Sample, recent: Sample, *, alpha: float, look: int, floor
         statistic=statistic,
         threshold=float(chdtri(degrees, spends(alpha, look))),
         effect=sqrt(max(0.0, statistic - degrees) / harmonic),
-        floor=floor, nominal=alpha, n=recent.effective_n, reference_n=reference.effective_n, look=look,
-    )  # fmt: skip
+        floor=floor,
+        nominal=alpha,
+        n=recent.effective_n,
+        reference_n=reference.effective_n,
+        look=look,
+    )
     return test.verdict(NAME, f"Cohen's w of {test.effect:.2f} between the class shares")
 
 
 def _pooled(table: Floats) -> Floats:
-    """Put classes too rare to test together; where even they are too few, the rarest of the others takes them in."""
+    """Put classes too rare to test together; where even they are too few, the rarest of the others absorbs them."""
     sizes = table.sum(axis=1)
     expected = (table.sum(axis=0) / sizes.sum() * sizes.min()).round(_DIGITS)
     kept = table[:, expected >= _LEAST_EXPECTED]
@@ -68,7 +72,8 @@ def _pooled(table: Floats) -> Floats:
 
 
 def _g(table: Floats) -> float:
-    rows, columns, total = table.sum(axis=1), table.sum(axis=0), float(table.sum())
+    rows, columns = table.sum(axis=1), table.sum(axis=0)
+    total = float(table.sum())
     raw = 2 * float(xlogy(table, table * total / np.outer(rows, columns)).sum())
     spread = (total * (1 / rows).sum() - 1) * (total * (1 / columns).sum() - 1)
     return raw / (1 + float(spread) / (6 * total * (len(columns) - 1)))

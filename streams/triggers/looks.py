@@ -3,8 +3,8 @@
 A test that is made again and again alarms falsely in the end. So the labels since the last request are compared with
 those before it at fixed numbers of labels only (50, then each a quarter more: 50, 63, 79, ... 5,169 is the 22nd), and
 look k spends alpha / (k (k + 1)). These sum to alpha over endless looks (Bonferroni), so a false alarm between two
-requests has probability at most alpha. Looks hang on the count of labels, so they fall on the same label however the
-batches fall.
+requests has probability at most alpha. Looks depend on the count of labels, so they fall on the same label
+however the batches fall.
 """
 
 from __future__ import annotations

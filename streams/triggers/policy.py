@@ -22,7 +22,7 @@ ASKING: Final = frozenset(get_args(Asking))  # the triggers that can ask for a r
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a workload's requests stand; a view of `retrain-requests`, `training-runs` and `labels`."""
+    """The state of a workload's retrain requests; a view of `retrain-requests`, `training-runs` and `labels`."""
 
     epoch: int = 0  # of the last request
     new_labels: int = 0  # since the last request
@@ -39,7 +39,7 @@ class Standing:
         return self.since + timedelta(hours=cooldown_hours)
 
     def runs(self, now: datetime, max_run_age_hours: float) -> bool:
-        """Tell whether a run is in flight and not too old to wait for."""
+        """Return whether a run is in flight and not too old to wait for."""
         age_limit = timedelta(hours=max_run_age_hours)
         return self.in_flight is not None and (self.since is None or now - self.since < age_limit)
 
@@ -94,7 +94,7 @@ def waits_for(standing: Standing, now: datetime, triggers: Triggers, *, may_trai
 
 
 def enough(training: Mapping[str, int], least_rows: int) -> TriggerVerdict:
-    """Return whether the window's training rows (label -> rows) suffice: two classes, and so many rows."""
+    """Return whether the window's training rows (label -> rows) suffice: two classes and the least number of rows."""
     rows = sum(training.values())
     classes = sum(1 for count in training.values() if count)
     fired = rows >= least_rows and classes >= 2
@@ -109,7 +109,7 @@ def enough(training: Mapping[str, int], least_rows: int) -> TriggerVerdict:
 
 
 def looks_now(before: Standing, after: Standing, workload: Workload, record: LabelRecord) -> bool:
-    """Tell whether the policy is asked with this label: a count is due, or a trigger has news.
+    """Return whether the policy is asked with this label: a count is due, or a trigger has news.
 
     It depends on the labels alone, never on batches or restarts, so that a replay asks at the same label.
     """
@@ -127,6 +127,6 @@ def looks_now(before: Standing, after: Standing, workload: Workload, record: Lab
 
 
 def looks_in_time(standing: Standing, triggers: Triggers) -> bool:
-    """Tell whether time alone can make a request due; a count alone is looked at when its label comes."""
+    """Return whether time alone can make a request due; a count alone is looked at when its label comes."""
     timed = triggers.age_hours or triggers.cooldown_hours or triggers.freeze
     return bool(timed or standing.in_flight is not None) and standing.new_labels != standing.refused_at

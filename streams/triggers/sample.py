@@ -1,4 +1,4 @@
-"""What a stretch of labels adds up to: sums from which every two-sample trigger is computed. Pure, of bounded size.
+"""Sums over a stretch of labels, from which every two-sample trigger is computed. Pure, of bounded size.
 
 Each label weighs the inverse of its propensity. Uneven weights carry less evidence: counts are scaled to Kish's
 effective n, (sum of weights)^2 / sum of squared weights ("Survey Sampling", 1965), which is n where weights are even.
@@ -74,7 +74,9 @@ class Sample:
 
     def plus(self, seen: Seen) -> Sample:
         """Return the sums with one more label."""
-        classes, counts, words = self.classes.copy(), self.counts.copy(), self.words
+        classes = self.classes.copy()
+        counts = self.counts.copy()
+        words = self.words
         classes[seen.number] += seen.weight
         counts[seen.number] += 1
         if seen.words is not None:
@@ -84,6 +86,12 @@ class Sample:
         if seen.confidence is not None:
             confidence = confidence.plus(seen.confidence, seen.weight)
         return replace(
-            self, n=self.n + 1, weight=self.weight + seen.weight, squares=self.squares + seen.weight**2,
-            classes=classes, counts=counts, words=words, confidence=confidence,
-        )  # fmt: skip
+            self,
+            n=self.n + 1,
+            weight=self.weight + seen.weight,
+            squares=self.squares + seen.weight**2,
+            classes=classes,
+            counts=counts,
+            words=words,
+            confidence=confidence,
+        )

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from schemas.records import LabelKind, LabelRecord
 
-BUCKETS: Final = 2_048  # words share them: at 10,000 words, about five a bucket
+BUCKETS: Final = 2_048  # words share them: at 10,000 words, about five per bucket
 _WORDS: Final = 64  # of a text: a longer one costs no more
-_WORD: Final = re.compile(r"[^\W\d_]{2,}")  # figures and tickers' digits change by the day and say nothing
+_WORD: Final = re.compile(r"[^\W\d_]{2,}")  # figures and tickers' digits change every day and mean nothing
 _NOT_UNIFORM: Final = frozenset({"disagreement"})
 
 
@@ -27,7 +27,7 @@ _NOT_UNIFORM: Final = frozenset({"disagreement"})
 class Seen:
     """One label as the triggers see it."""
 
-    number: int  # of the class; one past the last: not in the label set any more
+    number: int  # of the class; one past the last: no longer in the label set
     weight: float = 1.0  # the inverse of the propensity
     confidence: float | None = None  # the teacher's highest class probability
     words: NDArray[np.int64] | None = None  # buckets of the words, each once; None: not looked at
@@ -39,14 +39,15 @@ def seen_in(record: LabelRecord, labels: Sequence[str], *, words: bool) -> Seen 
     """Return what is seen of a label, or None where it must not count."""
     if record.kind is not LabelKind.LABEL or record.selection_reason in _NOT_UNIFORM or record.propensity <= 0:
         return None
-    soft = record.class_probabilities
-    audited = record.audit and record.student_label is not None
+    student: str | None = None
+    if record.audit and record.student_label is not None:
+        student = record.student_version or ""
     return Seen(
         number=labels.index(record.label) if record.label in labels else len(labels),
         weight=1 / record.propensity,
-        confidence=max(soft.values()) if soft else None,
+        confidence=max((record.class_probabilities or {}).values(), default=None),
         words=buckets(record.text) if words else None,
-        student=(record.student_version or "") if audited else None,
+        student=student,
         agrees=record.student_label == record.label,
     )
 

@@ -1,17 +1,18 @@
-"""The teacher-drift trigger: asked again the texts it was asked before, the teacher says other labels. Pure.
+"""The teacher-drift trigger: asked the same texts again, the teacher gives other labels. Pure.
 
 Anchors are asked in rounds (streams/curate/anchors.py). An answer is compared with its reference: the anchor's last
 answer in the epoch before the last request, or its first since where it has none there. The teacher behind a name may
-have been exchanged, or the prompt edited; what the traffic is like changes nothing here.
+have been exchanged, or the prompt edited; changes of the traffic have no effect here.
 
-A round asks whether more of the anchors changed than `limit`, by the exact binomial tail. Anchors do not change with
-one chance: some never do, others at every turn. For independent answers of unequal chances with mean p of n, so many
-or more changes than n p + 1 are at most as likely as under the binomial of n and p (Hoeffding, "On the distribution of
-the number of successes in independent trials", Annals of Mathematical Statistics 27:713, 1956); a chance taken over
-both answers, so that a reference that was itself the rarer answer is counted in. Round k since the request spends
-alpha / (k (k + 1)), whatever rounds have in common, so between two requests an alarm is false with probability at most
-alpha. An anchor that has not answered yet counts as unchanged: the number of changes only grows within a round, so it
-may be looked at after each answer, and one that got no answer at all makes the test less eager, never more.
+A round asks whether more of the anchors changed than `limit`, by the exact binomial tail. Anchors do not all change
+with the same chance: some never do, others in every round. For independent answers of unequal chances with mean p of n,
+so many or more changes than n p + 1 are at most as likely as under the binomial of n and p (Hoeffding, "On the
+distribution of the number of successes in independent trials", Annals of Mathematical Statistics 27:713, 1956); a
+chance taken over both answers, so that a reference that was itself the rarer answer is counted in. Round k since the
+request spends alpha / (k (k + 1)), however rounds depend on each other, so between two requests an alarm is false with
+probability at most alpha. An anchor that has not answered yet counts as unchanged: the number of changes only grows
+within a round, so it may be looked at after each answer, and one that got no answer at all makes the test less
+sensitive, never more.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class AnchorAnswers:
 
 
 def with_past_answer(answers: AnchorAnswers, record: LabelRecord) -> AnchorAnswers:
-    """Take an anchor's answer of the epoch before the last request in."""
+    """Add an anchor's answer of the epoch before the last request."""
     if record.provenance is not Provenance.TEACHER:
         return answers
     begun = record.event_time if answers.begun is None else max(answers.begun, record.event_time)
@@ -62,7 +63,7 @@ def with_past_answer(answers: AnchorAnswers, record: LabelRecord) -> AnchorAnswe
 
 
 def with_answer(answers: AnchorAnswers, record: LabelRecord) -> AnchorAnswers:
-    """Take an anchor's answer in; a copy, a second one in a round, and one of an earlier round are not compared."""
+    """Add an anchor's answer; a copy, a second one in a round, and one of an earlier round are not compared."""
     at, own = record.event_time, record.record_id
     if record.provenance is not Provenance.TEACHER:
         return answers
@@ -86,27 +87,35 @@ def with_answer(answers: AnchorAnswers, record: LabelRecord) -> AnchorAnswers:
 
 
 def verdict(answers: AnchorAnswers, *, alpha: float, limit: float) -> TriggerVerdict:
-    """Return what the round of now proves.
+    """Return what the current round proves.
 
     Args:
-        answers: of the anchors.
-        alpha: of false alarms between two requests, over all rounds.
-        limit: share of the anchors that may be answered otherwise.
+        answers: the anchors'.
+        alpha: the probability of a false alarm between two requests, over all rounds.
+        limit: share of the anchors that may get another answer.
     """
-    n, changed, look = answers.anchors, answers.changed, answers.look
+    n, look = answers.anchors, answers.look
+    changed = answers.changed
     if answers.round is None:
         return waiting(NAME, "No anchor was asked again since the last request.")
     if n < LEAST:
         known = len(answers.reference)
-        told = "the next round is compared" if known >= LEAST else f"fewer than {LEAST} say nothing; add gold"
-        return waiting(NAME, f"{known} anchors have an answer to compare the next with: {told}.")
-    chance, spent = float(bdtrc(changed - 1, n, limit)) if changed else 1.0, spends(alpha, look)
+        then = "the next round is compared" if known >= LEAST else f"fewer than {LEAST} say nothing; add gold"
+        return waiting(NAME, f"{known} anchors have an answer to compare the next with: {then}.")
+    chance = float(bdtrc(changed - 1, n, limit)) if changed else 1.0
+    spent = spends(alpha, look)
     fired = chance <= spent and changed >= n * limit + 1
     numbers = {
-        "statistic": -log(max(chance, float_info.min)), "threshold": -log(spent), "effect": changed / n, "floor": limit,
-        "nominal": alpha, "n": float(n), "asked": float(len(answers.answered)), "changed": float(changed),
+        "statistic": -log(max(chance, float_info.min)),
+        "threshold": -log(spent),
+        "effect": changed / n,
+        "floor": limit,
+        "nominal": alpha,
+        "n": float(n),
+        "asked": float(len(answers.answered)),
+        "changed": float(changed),
         "round": float(look),
-    }  # fmt: skip
+    }
     why = (
         f"In round {look} since the last request {changed} of {n} anchors ({changed / n:.1%}) got another label than "
         f"before, where {limit:.1%} may: by chance so many have probability {chance:.2g}, which is "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from schemas.events import TriggerVerdict
 
@@ -22,7 +22,7 @@ class Test:
 
     @property
     def fires(self) -> bool:
-        """Tell whether the change is both proven and large enough to matter."""
+        """Return whether the change is both proven and large enough to matter."""
         return self.statistic >= self.threshold and self.effect >= self.floor
 
     def verdict(self, trigger: str, measured: str) -> TriggerVerdict:
@@ -30,12 +30,9 @@ class Test:
         proven = self.statistic >= self.threshold
         evidence = f"statistic {self.statistic:.1f} {'reaches' if proven else 'is below'} {self.threshold:.1f}"
         size = f"{measured} {'reaches' if self.effect >= self.floor else 'is below'} the floor of {self.floor:g}"
-        numbers = {
-            "statistic": self.statistic, "threshold": self.threshold, "effect": self.effect, "floor": self.floor,
-            "nominal": self.nominal, "n": self.n, "reference_n": self.reference_n, "look": float(self.look),
-        }  # fmt: skip
-        told = f"After {self.n:,.0f} labels against {self.reference_n:,.0f}: {size}, {evidence}."
-        return TriggerVerdict(trigger=trigger, fired=self.fires, numbers=numbers, explanation=told)
+        numbers = {name: float(value) for name, value in asdict(self).items()}
+        why = f"After {self.n:,.0f} labels against {self.reference_n:,.0f}: {size}, {evidence}."
+        return TriggerVerdict(trigger=trigger, fired=self.fires, numbers=numbers, explanation=why)
 
 
 def waiting(trigger: str, why: str) -> TriggerVerdict:

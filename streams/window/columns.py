@@ -13,29 +13,51 @@ from schemas.records import LabelKind, LabelRecord
 
 _ARROW: Final = pa.schema(
     [
-        ("partition", pa.uint8()), ("label_offset", pa.int64()), ("workload", pa.string()), ("record_id", pa.string()),
-        ("cluster_id", pa.string()), ("text", pa.string()), ("label", pa.string()), ("vote", pa.bool_()),
-        ("split", pa.string()), ("client", pa.string()), ("source", pa.string()),
-        ("class_probabilities", pa.string()), ("propensity", pa.float64()), ("provenance", pa.string()),
-        ("teacher_model", pa.string()), ("prompt_sha256", pa.string()), ("event_time", pa.timestamp("us")),
+        ("partition", pa.uint8()),
+        ("label_offset", pa.int64()),
+        ("workload", pa.string()),
+        ("record_id", pa.string()),
+        ("cluster_id", pa.string()),
+        ("text", pa.string()),
+        ("label", pa.string()),
+        ("vote", pa.bool_()),
+        ("split", pa.string()),
+        ("client", pa.string()),
+        ("source", pa.string()),
+        ("class_probabilities", pa.string()),
+        ("propensity", pa.float64()),
+        ("provenance", pa.string()),
+        ("teacher_model", pa.string()),
+        ("prompt_sha256", pa.string()),
+        ("event_time", pa.timestamp("us")),
         ("paraphrases", pa.list_(pa.string())),
     ]
-)  # fmt: skip
+)
 _ERASURES: Final = pa.schema([_ARROW.field(name) for name in ("partition", "label_offset", "workload", "record_id")])
 _CORRECTIONS: Final = pa.schema(
     [
-        *(_ARROW.field(name) for name in (
-            "partition", "label_offset", "workload", "record_id", "label", "class_probabilities", "provenance",
-            "teacher_model", "prompt_sha256",
-        )),
+        *(
+            _ARROW.field(name)
+            for name in (
+                "partition",
+                "label_offset",
+                "workload",
+                "record_id",
+                "label",
+                "class_probabilities",
+                "provenance",
+                "teacher_model",
+                "prompt_sha256",
+            )
+        ),
         ("corrects", pa.int64()),
     ]
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One record of `labels` and where it stands."""
+    """One record of `labels` and its offset."""
 
     partition: int
     offset: int
@@ -43,7 +65,7 @@ class Labelled:
 
 
 def rows_of(items: Sequence[Labelled]) -> pa.Table:
-    """Return the rows of labels, column by column: a dictionary a row would take five times as long."""
+    """Return the rows of labels, column by column: one dictionary per row would take five times as long."""
     records = [item.record for item in items]
     times = pa.array([record.event_time for record in records], pa.timestamp("us", tz="UTC"))
     columns: dict[str, Any] = {
@@ -70,7 +92,7 @@ def rows_of(items: Sequence[Labelled]) -> pa.Table:
 
 
 def erasures_of(items: Sequence[Labelled]) -> pa.Table:
-    """Return which record each erasure names, and where it stands."""
+    """Return which record each erasure names, and its offset."""
     columns: dict[str, list[Any]] = {
         "partition": [item.partition for item in items],
         "label_offset": [item.offset for item in items],
@@ -81,7 +103,7 @@ def erasures_of(items: Sequence[Labelled]) -> pa.Table:
 
 
 def corrections_of(items: Sequence[Labelled]) -> pa.Table:
-    """Return what each correction says, and at which offset the label stands that it corrects."""
+    """Return what each correction says, and the offset of the label it corrects."""
     records = [item.record for item in items]
     columns: dict[str, list[Any]] = {
         "partition": [item.partition for item in items],

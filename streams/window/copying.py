@@ -1,4 +1,4 @@
-"""Gives a copy of the window's rows to who asks for one, as deploy/edge/stores/window_copy.py says."""
+"""Gives a copy of the window's rows to a command that asks for one, as deploy/edge/stores/window_copy.py says."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ABANDONED: Final = timedelta(minutes=10)  # whoever asked would have taken its 
 
 
 def give(store: Store, folder: Path, now: datetime) -> None:
-    """Answer what was asked for since the last look, and remove what was left behind."""
+    """Write the copies that were asked for, and remove what was left behind."""
     for asked in sorted(folder.glob(f"*{ASKED}")):
         unfinished = asked.with_suffix(UNFINISHED)
         try:

@@ -1,8 +1,8 @@
-"""How a correction changes the window's rows: it adds one, and questions take the last of a record anyway.
+"""How a correction changes the window's rows: it adds one, and every question takes the last row of a record.
 
 A corrected row is the row of its label once more, at the correction's offset: it counts for every question past that,
-for none below, and goes where the row goes (cut, pruned, erased). Only a training row's label that is the record's own
-last one and not erased is corrected. Paraphrases stay behind: they were asked for with the label that is gone.
+for none below, and is cut, pruned and erased with the row. Only a training row's label that is the record's own
+last one and not erased is corrected. Paraphrases stay behind: they were asked for with the old label.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from streams.window.columns import Labelled
 
 LOG: Final = logging.getLogger("millrace.window")
 
-# `corrections` holds what a batch brings; all below it is in `rows` and `erased` by then.
+# What a batch's corrections may change: `corrections` holds them; all below it is in `rows` and `erased` by then.
 _CORRECTABLE: Final = """
+CREATE OR REPLACE TEMP TABLE correctable AS
+SELECT said.*, taught.label AS taught_label
 FROM corrections said JOIN rows taught ON taught.partition = said.partition AND taught.label_offset = said.corrects
 WHERE taught.label_offset < said.label_offset AND taught.corrects IS NULL AND taught.split = 'TRAIN'
     AND taught.workload = said.workload AND taught.record_id = said.record_id
@@ -33,29 +35,32 @@ WHERE taught.label_offset < said.label_offset AND taught.corrects IS NULL AND ta
             AND later.label_offset > taught.label_offset AND later.label_offset < said.label_offset
     )
 """
-_CORRECT: Final = f"""
+_CORRECT: Final = """
 INSERT INTO rows BY NAME
 SELECT taught.* REPLACE (
     said.label_offset AS label_offset, said.label AS label, said.class_probabilities AS class_probabilities,
     said.provenance AS provenance, said.teacher_model AS teacher_model, said.prompt_sha256 AS prompt_sha256,
     [] AS paraphrases, said.corrects AS corrects
-) {_CORRECTABLE} AND said.label <> taught.label
+)
+FROM correctable said JOIN rows taught ON taught.partition = said.partition AND taught.label_offset = said.corrects
+WHERE said.label <> said.taught_label
 """
 # A second answer that repeats the label changes something only where one before it did not: the row is as it was.
-_RESTORE: Final = f"""
+_RESTORE: Final = """
 INSERT INTO rows BY NAME
 SELECT taught.* REPLACE (said.label_offset AS label_offset, said.corrects AS corrects)
-{_CORRECTABLE} AND said.label = taught.label AND EXISTS (
+FROM correctable said JOIN rows taught ON taught.partition = said.partition AND taught.label_offset = said.corrects
+WHERE said.label = said.taught_label AND EXISTS (
     FROM rows earlier WHERE earlier.partition = said.partition AND earlier.workload = said.workload
         AND earlier.record_id = said.record_id AND earlier.corrects = said.corrects
         AND earlier.label_offset < said.label_offset
 )
-"""  # noqa: S608 - both parts stand here
-CORRECT: Final = (_CORRECT, _RESTORE)  # in this order
+"""
+CORRECT: Final = (_CORRECTABLE, _CORRECT, _RESTORE)  # in this order
 
 
 def of_training(corrections: Iterable[Labelled]) -> list[Labelled]:
-    """Return the corrections of training labels: what a model says twice must not change what models are judged by."""
+    """Return the corrections of training labels: a model's second answer must not change what models are judged by."""
     found = list(corrections)
     kept = [
         item

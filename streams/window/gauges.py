@@ -1,4 +1,4 @@
-"""What the window shows of itself: told about once a second, and only where something changed."""
+"""What the window shows of itself: updated about once a second, and only where something changed."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Gauges:
             metrics.THRESHOLD.labels(name).set(workload.triggers.count)
 
     def changed(self, partition: int) -> None:
-        """Take note that a partition's rows or standings are others now."""
+        """Note that a partition's rows or standings have changed."""
         self._changed.add(partition)
 
     def forget(self, partition: int) -> None:
-        """Show a partition no more."""
+        """Stop showing a partition."""
         self._changed.discard(partition)
         for labels in self._shown.pop(partition, set()):
             metrics.ROWS.remove(*labels)
 
-    def tell(self, standings: Mapping[tuple[int, str], Standing]) -> None:
+    def update(self, standings: Mapping[tuple[int, str], Standing]) -> None:
         """Bring the gauges of changed partitions up to date."""
         for (partition, workload), standing in standings.items():
             if partition in self._changed:

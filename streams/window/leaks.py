@@ -1,10 +1,10 @@
 """Which training texts are near duplicates of an evaluation text: none that curate's rule would name is missed. Pure.
 
-Curate's index may miss a pair in a thousand that is just alike enough, which only costs a teacher call; a leak would
-make every figure of a student a lie. So candidates are found by prefix filtering (Bayardo, Ma and Srikant, "Scaling up
-all pairs similarity search", WWW 2007), which loses none: with the grams of both texts in one order, rarest first, a
-pair with a Jaccard similarity of t or more has a gram in common among the first |x| - ceil(t |x|) + 1 of each. The
-exact similarity decides.
+Curate's index may miss one in a thousand pairs that are just alike enough, which only costs a teacher call; a leak
+would make every figure of a student wrong. So candidates are found by prefix filtering (Bayardo, Ma and Srikant,
+"Scaling up all pairs similarity search", WWW 2007), which loses none: with the grams of both texts in one order, rarest
+first, a pair with a Jaccard similarity of t or more has a gram in common among the first |x| - ceil(t |x|) + 1 of each.
+The exact similarity decides.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Bools = NDArray[np.bool_]
 
 
 def near_evaluation(training: Sequence[str], evaluation: Iterable[Sequence[str]], similarity: float) -> Bools:
-    """Tell which training texts are near duplicates of an evaluation text.
+    """Return which training texts are near duplicates of an evaluation text.
 
     Args:
         training: normalised texts.
@@ -52,8 +52,8 @@ def near_evaluation(training: Sequence[str], evaluation: Iterable[Sequence[str]]
 class _Training:
     """The prefixes of the training texts by gram, and the order that prefixes are taken in.
 
-    A gram's rank is its place in that order, from 1; 0 stands for all grams that no training text has. What a prefix
-    of another text has of those matches nothing, so their order among themselves is nothing either.
+    A gram's rank is its place in that order, from 1; 0 means any gram that no training text has. Such a
+    gram in the prefix of another text matches nothing, so the order among them does not matter.
     """
 
     def __init__(self, grams: Grams, similarity: float) -> None:
@@ -76,14 +76,16 @@ class _Training:
         sizes = _sizes(others)
         row, rank = self._prefixes(self._ranks_of(others.hashes), sizes)
         begin, number = self._begins[rank], self._numbers[rank]
-        row, begin, number = row[number > 0], begin[number > 0], number[number > 0]
+        matching = number > 0
+        row, begin, number = (column[matching] for column in (row, begin, number))
         for some in np.split(np.arange(len(row)), _cuts(number)):
             one = np.repeat(row[some], number[some])
             within = np.arange(len(one)) - np.repeat(np.cumsum(number[some]) - number[some], number[some])
             other = self._rows[np.repeat(begin[some], number[some]) + within]
             pairs = np.unique(one << _BITS | other)
             one, other = pairs >> _BITS, pairs & (2**_BITS - 1)
-            small, large = np.minimum(sizes[one], self._sizes[other]), np.maximum(sizes[one], self._sizes[other])
+            small = np.minimum(sizes[one], self._sizes[other])
+            large = np.maximum(sizes[one], self._sizes[other])
             possible = small >= self._similarity * large - 1e-9
             yield one[possible], other[possible]
 
@@ -107,6 +109,6 @@ def _sizes(grams: Grams) -> Ints:
 
 
 def _cuts(number: Ints) -> Ints:
-    """Return where to cut a list of entries that stand for so many pairs each, into runs of about `_PAIRS`."""
+    """Return where to cut a list of entries, each with its number of pairs, into runs of about `_PAIRS` pairs."""
     run = np.cumsum(number) // _PAIRS
     return np.flatnonzero(np.diff(run)) + 1

@@ -41,7 +41,8 @@ def candidates(rows: Sequence[Row], workload: Workload) -> list[Row]:
 
 def topped_up(rows: Sequence[Row], offered: Sequence[Row], workload: Workload) -> list[Row]:
     """Return the rows of a snapshot with the paraphrases it takes, ordered by record id."""
-    missing, room = _missing(rows, workload), workload.window.rows - sum(row.split == Split.TRAIN for row in rows)
+    missing = _missing(rows, workload)
+    room = workload.window.rows - sum(row.split == Split.TRAIN for row in rows)
     by_class: defaultdict[str, list[Row]] = defaultdict(list)
     for row in offered:
         if len(by_class[row.label]) < missing[row.label]:

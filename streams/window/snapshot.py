@@ -1,4 +1,4 @@
-"""An immutable snapshot of the window: rows.parquet and manifest.json in a folder named by what they hold.
+"""An immutable snapshot of the window: rows.parquet and manifest.json in a folder named after their content.
 
 The digest covers canonical rows in the order of their ids, so that it depends neither on Parquet's encoding nor on how
 the batches fell. The folder appears at once and whole; one that no request names is garbage and harmless. Where there
@@ -31,11 +31,17 @@ _UNFINISHED: Final = ".unfinished-"
 _ABANDONED: Final = timedelta(hours=1)
 _COLUMNS: Final = pa.schema(
     [
-        ("record_id", pa.string()), ("cluster_id", pa.string()), ("text", pa.string()), ("label", pa.string()),
-        ("class_probabilities", pa.list_(pa.float64())), ("split", pa.string()), ("propensity", pa.float64()),
-        ("provenance", pa.string()), ("event_time", pa.timestamp("us", tz="UTC")),
+        ("record_id", pa.string()),
+        ("cluster_id", pa.string()),
+        ("text", pa.string()),
+        ("label", pa.string()),
+        ("class_probabilities", pa.list_(pa.float64())),
+        ("split", pa.string()),
+        ("propensity", pa.float64()),
+        ("provenance", pa.string()),
+        ("event_time", pa.timestamp("us", tz="UTC")),
     ]
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +67,12 @@ def write(
 
     Args:
         root: the folder of all snapshots.
-        workload: theirs.
+        workload: the rows'.
         rows: as `select` gave them.
         epoch: of the request that will name it.
         partition: of `labels`.
         below: the offset below which rows were considered.
-        earlier: the same offset of each request that was made before.
+        earlier: that offset of each earlier request.
         store: where the finished folder goes, away from `root`; None: it stays.
 
     Raises:
@@ -87,7 +93,7 @@ def write(
 
 
 def sweep(root: Path, now: datetime) -> list[Path]:
-    """Remove what kills left half-written more than an hour ago, and return it; a younger one may be in the making."""
+    """Remove what kills left half-written more than an hour ago, and return it; a younger one may be unfinished."""
     removed = []
     for folder in root.glob(f"*/{_UNFINISHED}*"):
         if now.timestamp() - folder.stat().st_mtime > _ABANDONED.total_seconds():
@@ -97,7 +103,7 @@ def sweep(root: Path, now: datetime) -> list[Path]:
 
 
 def times_used(rows: Sequence[Row], earlier: Sequence[int]) -> int:
-    """Return in how many requests the longest used test row took part, the present one counted."""
+    """Return how many requests have used the oldest test row, this one included."""
     oldest = min((row.label_offset for row in rows if row.split == Split.TEST), default=None)
     return 1 if oldest is None else 1 + sum(offset > oldest for offset in earlier)
 
@@ -112,7 +118,7 @@ def _manifest(
     below: int,
     earlier: Sequence[int],
 ) -> SnapshotManifest:
-    times = [row.event_time for row in rows]
+    times = sorted(row.event_time for row in rows)
     manifest = SnapshotManifest(
         snapshot_id="",
         workload=workload.name,
@@ -126,8 +132,8 @@ def _manifest(
         policy=_policy(workload),
         teacher_models=sorted({row.teacher_model for row in rows if row.teacher_model is not None}),
         prompts=sorted({row.prompt_sha256 for row in rows if row.prompt_sha256 is not None}),
-        time_from=_iso(min(times)) if times else None,
-        time_to=_iso(max(times)) if times else None,
+        time_from=_iso(times[0]) if times else None,
+        time_to=_iso(times[-1]) if times else None,
         effective_n={
             split.value: effective_n(
                 1 / row.propensity for row in rows if row.split == split and row.provenance != PARAPHRASE
@@ -160,7 +166,7 @@ def _policy(workload: Workload) -> dict[str, float]:
 
 
 def _is_whole(folder: Path, manifest: SnapshotManifest) -> bool:
-    """Tell whether the folder holds this snapshot: the manifest is written last, so its bytes say so."""
+    """Return whether the folder holds this snapshot: the manifest is written last, so its bytes say so."""
     try:
         return (folder / MANIFEST).read_bytes() == manifest.to_bytes() and (folder / ROWS).is_file()
     except OSError:

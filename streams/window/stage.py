@@ -58,7 +58,7 @@ R = TypeVar("R", bound=Record)
 
 @dataclass(slots=True)
 class _WindowOverlay:
-    """What one batch or tick comes to, over the state it does not touch."""
+    """What one batch or tick changes, over the state it does not touch."""
 
     standings: ChainMap[WorkloadKey, Standing]
     positions: ChainMap[int, int]  # partition -> next offset of `labels`
@@ -101,7 +101,7 @@ class WindowStage:
         for workload in workloads.values():
             if not workload.teacher.may_train:
                 LOG.warning(
-                    "%s: teacher.may_train is false: labels are kept, but no retrain is ever asked for", workload.name
+                    "%s: teacher.may_train is false: labels are kept, but no retrain is ever requested", workload.name
                 )
 
     def assign(self, partition: int, reader: Reader) -> None:
@@ -143,8 +143,8 @@ class WindowStage:
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:
         """Ask for the retrains that fall due by time: a last request too old, a cooldown that is over."""
-        await asyncio.to_thread(self._gauges.tell, self._standings)
-        await asyncio.to_thread(self._board.tell, self._standings, now)
+        await asyncio.to_thread(self._gauges.update, self._standings)
+        await asyncio.to_thread(self._board.update, self._standings, now)
         await asyncio.to_thread(copying.give, self._store, self._folder, now)
         if self._pruned is None or now - self._pruned >= PRUNE_EVERY:
             await asyncio.to_thread(self._prune)
@@ -191,7 +191,7 @@ class WindowStage:
             for message, record in decoded
             if isinstance(record, LabelRecord)
         ]
-        by_topic: dict[str, list[Labelled]] = {}  # one: a topic made again is told by its id
+        by_topic: dict[str, list[Labelled]] = {}  # usually one: a topic that was made again has another id
         for item in labelled:
             by_topic.setdefault(self._topic_ids.get(item.partition, ""), []).append(item)
         for topic_id, mine in by_topic.items():
@@ -214,7 +214,7 @@ class WindowStage:
             self._consider(turn, place, message.appended)
 
     def _consider_in_time(self, turn: _WindowOverlay, place: WorkloadKey, now: datetime) -> None:
-        """Look at what only time can make due; a count alone was looked at when its label came."""
+        """Consider what only time can make due; a count alone was considered when its label came."""
         workload = self._workloads.get(place[1])
         if workload is None or not policy.looks_in_time(turn.standing(place), workload.triggers):
             return
@@ -222,8 +222,9 @@ class WindowStage:
             self._consider(turn, place, now)
 
     def _consider(self, turn: _WindowOverlay, place: WorkloadKey, now: datetime) -> None:
-        """Put a request into the turn if the triggers ask, nothing holds it back, and it has enough to learn from."""
-        partition, workload, standing = place[0], self._workloads[place[1]], turn.standing(place)
+        """Add a request to the turn if the triggers ask, nothing holds it back, and there is enough to learn from."""
+        partition, workload = place[0], self._workloads[place[1]]
+        standing = turn.standing(place)
         triggers = workload.triggers
         verdicts = policy.verdicts(standing, workload, now)
         fired = policy.asking(verdicts, triggers)
@@ -239,9 +240,15 @@ class WindowStage:
             return
         rows = select(self._store, workload, partition, below, limits)
         taken = snapshot.write(
-            self._snapshots, workload, rows, epoch=standing.epoch + 1, partition=partition, below=below,
-            earlier=standing.requested_at, store=self._objects,
-        )  # fmt: skip
+            self._snapshots,
+            workload,
+            rows,
+            epoch=standing.epoch + 1,
+            partition=partition,
+            below=below,
+            earlier=standing.requested_at,
+            store=self._objects,
+        )
         champion = turn.champions.get(place)
         request = job.request(workload, taken, [*verdicts, *checks], fired, champion=champion, time=now)
         turn.outputs.append(Output(topics.RETRAIN_REQUESTS, partition, workload.name, request))
@@ -261,7 +268,7 @@ class WindowStage:
                 self._gauges.changed(partition)
             for output in turn.outputs:
                 if isinstance(output.record, RetrainRequest):
-                    _tell(output.record)
+                    _report(output.record)
 
         return Settlement(turn.outputs, committed=committed)
 
@@ -289,7 +296,7 @@ class WindowStage:
         self._store.write(waiting, topic_id)
 
     def _count_again(self, partition: int, message: Message, record: LabelRecord, spent: tuple[int, int]) -> None:
-        """Take a label read back into the standing: it came after the last request, or in the epoch before it."""
+        """Count a label that was read back: it came after the last request, or in the epoch before it."""
         place, workload = (partition, record.workload), self._workloads.get(record.workload)
         standing = self._standings.get(place, Standing())
         if message.offset >= spent[1]:
@@ -354,7 +361,7 @@ class WindowStage:
 
 @contextmanager
 def _disk() -> Iterator[None]:
-    """Tell a disk that takes nothing, which is no fault of the records, from a store that is broken."""
+    """Distinguish a disk that takes no writes, which is no fault of the records, from a broken store."""
     try:
         yield
     except (OSError, duckdb.IOException) as error:
@@ -364,16 +371,21 @@ def _disk() -> Iterator[None]:
 
 
 def _checks(standing: Standing, workload: Workload, limits: Mapping[str, int]) -> list[TriggerVerdict]:
-    """Return what a request must pass last: enough rows, and where prices are given, worth its price."""
-    triggers, audited = workload.triggers, standing.watch.audits
+    """Return what a request must pass last: enough rows and, where prices are given, a worth above its price."""
+    triggers = workload.triggers
     worth = cost.verdict(
-        triggers.cost, audited, limit=triggers.disagreement, alpha=triggers.alpha,
-        rows=sum(limits.values()), new_labels=standing.new_labels,
-    )  # fmt: skip
-    return [policy.enough(limits, triggers.least_rows), *([worth] if worth is not None else [])]
+        triggers.cost,
+        standing.watch.audits,
+        limit=triggers.disagreement,
+        alpha=triggers.alpha,
+        rows=sum(limits.values()),
+        new_labels=standing.new_labels,
+    )
+    enough = policy.enough(limits, triggers.least_rows)
+    return [enough] if worth is None else [enough, worth]
 
 
-def _tell(request: RetrainRequest) -> None:
+def _report(request: RetrainRequest) -> None:
     for verdict in request.verdicts:
         if verdict.fired and verdict.trigger in policy.ASKING:
             metrics.FIRED.labels(request.workload, verdict.trigger).inc()
@@ -381,5 +393,9 @@ def _tell(request: RetrainRequest) -> None:
     why = next(verdict.explanation for verdict in request.verdicts if verdict.trigger == request.trigger)
     LOG.info(
         "%s: retrain request, epoch %d: %s Snapshot %s holds %d rows.",
-        request.workload, request.epoch, why, request.snapshot_id, request.rows,
-    )  # fmt: skip
+        request.workload,
+        request.epoch,
+        why,
+        request.snapshot_id,
+        request.rows,
+    )

@@ -1,4 +1,4 @@
-"""How requests, runs and labels change where a workload's requests stand. Pure: the same after a restart as without."""
+"""How requests, runs and labels change a workload's standing. Pure: the same after a restart as without."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENDED: Final = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLE
 def with_label(
     standing: Standing, record: LabelRecord, appended: datetime, workload: Workload | None = None
 ) -> Standing:
-    """Count a label and let the workload's triggers see it; votes and erasures are none, and anchors are only seen."""
+    """Count a label and let the workload's triggers see it; votes and erasures are not counted, anchors only seen."""
     if record.kind not in (LabelKind.LABEL, LabelKind.ANCHOR):
         return standing
     watched = standing.watch if workload is None else watch.with_label(standing.watch, workload, record)
@@ -48,7 +48,7 @@ def with_request(standing: Standing, request: RetrainRequest) -> Standing:
 
 
 def with_run(standing: Standing, run: TrainingRun) -> Standing:
-    """Take note that the run of the request in flight has ended."""
+    """Note that the run of the request in flight has ended."""
     if run.state not in ENDED or run.request_id != standing.in_flight:
         return standing
     return replace(standing, in_flight=None)

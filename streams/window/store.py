@@ -1,8 +1,8 @@
-"""The rows of the window in one DuckDB file: a view of `labels`, which may be thrown away and made again at any time.
+"""The rows of the window in one DuckDB file: a view of `labels`, which may be deleted and made again at any time.
 
 The rows of a batch, the partition's next `labels` offset and the topic's id are written in one DuckDB transaction. It
-may run ahead of Kafka's commit: rows are told by their offset, so a batch that comes again adds nothing, and every
-question names the offset below which it asks. One process only may hold the file.
+may run ahead of Kafka's commit: rows are identified by their offset, so a batch that comes again adds nothing,
+and every question names the offset below which it asks. One process only may hold the file.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ DELETE FROM rows WHERE partition = $partition AND workload = $workload AND event
 )
 """
 
-# Of a partition, what is erased below an offset; `rows` and `erased` stand for both sides of each deletion.
-_ERASED: Final = """
-FROM erased WHERE erased.partition = rows.partition AND erased.workload = rows.workload
-    AND erased.record_id = rows.record_id AND rows.label_offset < erased.label_offset AND erased.label_offset < $below
+_ERASE: Final = """
+DELETE FROM rows WHERE partition = $partition AND EXISTS (
+    FROM erased WHERE erased.partition = rows.partition AND erased.workload = rows.workload
+        AND erased.record_id = rows.record_id
+        AND rows.label_offset < erased.label_offset AND erased.label_offset < $below
+)
 """
-NOT_ERASED: Final = f"NOT EXISTS (SELECT 1 {_ERASED})"
-_ERASE: Final = f"DELETE FROM rows WHERE partition = $partition AND EXISTS (SELECT 1 {_ERASED})"  # noqa: S608 - both parts stand here
 
 _ROWS: Final = (LabelKind.LABEL, LabelKind.VOTE)
 
@@ -104,7 +104,7 @@ class Store:
         self._connection = _open(file)
         self._counts: dict[int, Counter[HeldStratum]] = {}  # by partition, once asked for
         self._positions: dict[int, Position | None] = {}  # as the file has them, once asked for
-        self.tables: object = None  # whose the temporary tables are; None: nobody's, or older than the rows
+        self.tables: object = None  # marks the temporary tables; None: there are none, or older than the rows
 
     def close(self) -> None:
         """Close the file."""
@@ -120,7 +120,7 @@ class Store:
         return self._positions[partition]
 
     def write(self, labelled: Sequence[Labelled], topic_id: str) -> None:
-        """Add what a batch brings; what was added before is passed over."""
+        """Add the labels of a batch; those added before are skipped."""
         read = {partition: self._next(partition) for partition in {item.partition for item in labelled}}
         new = [item for item in labelled if item.offset >= read[item.partition]]
         if not new:
@@ -170,8 +170,8 @@ class Store:
     def erase(self, partition: int, below: int) -> None:
         """Delete the rows that were erased below an offset; below it all must be settled.
 
-        Until then they are in the file, and in no answer that keeps to `NOT_ERASED`: a batch brings the store ahead of
-        where a trigger fires, and what is erased later belongs to the snapshot of an earlier offset.
+        Until then they are in the file, and every question leaves them out: a batch brings the store ahead of where a
+        trigger fires, and what is erased later belongs to the snapshot of an earlier offset.
         """
         settled = {"partition": partition, "below": below}
         if not self.query("SELECT 1 FROM erased WHERE partition = $partition AND label_offset < $below", settled):
@@ -182,7 +182,7 @@ class Store:
         self._counts.pop(partition, None)
 
     def prune(self, partition: int, workload: Workload, below: int) -> None:
-        """Delete what the age limit leaves out for good; the rows below the offset are the settled ones."""
+        """Delete the rows that the age limit rules out for good; rows below the offset are settled."""
         age_days = workload.window.age_days
         parameters = {"partition": partition, "workload": workload.name, "below": below, "age_days": age_days}
         with self._transaction() as connection:
@@ -202,17 +202,17 @@ class Store:
         return self._connection.execute(sql, parameters or {}).fetchall()
 
     def batches(self, sql: str, rows: int) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the rows of a question, so many at once; nothing else may be asked meanwhile."""
+        """Yield the rows of a question, `rows` at a time; nothing else may be asked meanwhile."""
         found = self._connection.execute(sql)
         while some := found.fetchmany(rows):
             yield some
 
     def copy(self, file: Path) -> None:
-        """Write the last label of each record, what is erased left out, as a Parquet file."""
+        """Write the last label of each record that is not erased as a Parquet file."""
         self._connection.execute(COPY.format(file=str(file).replace("'", "''")))
 
     def counts(self, partition: int) -> Counter[HeldStratum]:
-        """Return the rows of all that a partition holds by workload, label and split, what is to be erased too.
+        """Return how many rows a partition holds by workload, label and split, rows still to be erased included.
 
         A corrected row counts under both its labels, as a record does that was labelled twice.
         They are counted once and then kept with every batch, so that asking costs the same however many rows there
@@ -250,7 +250,7 @@ class Store:
 
 
 class _Transaction:
-    """One DuckDB transaction: committed at the end, rolled back by an error; OSError where the disk takes none."""
+    """One DuckDB transaction: committed at the end, rolled back by an error; OSError where the disk is full."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection

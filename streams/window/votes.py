@@ -2,8 +2,8 @@
 
 Each voice, the cluster's label or a vote, gives its soft label, or all to its label where it has none. The mean of them
 is the cluster's soft label (the linear opinion pool of Stone 1961: without soft labels, the share of the votes). Of the
-labels that a voice names the one with the most counts; of equals the one named first, so that one voice against the
-label changes nothing.
+labels that a voice names the one with the largest share wins; among equals the one named first, so that one voice
+against the label changes nothing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def resolve(labels: Sequence[str], voices: Sequence[Voice]) -> tuple[str, dict[s
     """Return a cluster's label and soft label; the sums are exact, so that only who is named first depends on order.
 
     Args:
-        labels: of the workload; each voice names one of them.
-        voices: at least one, the label first. A soft label over another set is none.
+        labels: the workload's; each voice names one of them.
+        voices: at least one, the label first. A soft label over another set is ignored.
     """
     shares = {label: math.fsum(_given(voice, labels).get(label, 0.0) for voice in voices) for label in labels}
     named = dict.fromkeys(voice.label for voice in voices)

@@ -29,17 +29,17 @@ async def test_batch_routes__for_the_official_client() -> None:
         said = (await client.files.content(batch.output_file_id or "")).content
         wrong = (await client.files.content(batch.error_file_id or "")).content
         sent = (await client.files.content(batch.input_file_id)).content
-        told = form.told(json.loads(batch.to_json()))
+        found = form.batch_status(json.loads(batch.to_json()))
         await client.close()
 
     assert listed == [one.id for one in reversed(made)]
-    assert told is not None
+    assert found is not None
     assert (
-        (told.id, told.status, told.metadata)
+        (found.id, found.status, found.metadata)
         == (batch.id, batch.status, {"n": "0"})
         == ("batch-0", "expired", {"n": "0"})
     )
-    assert (told.input_file, told.answer_files) == (file.id, (batch.output_file_id, batch.error_file_id))
+    assert (found.input_file, found.answer_files) == (file.id, (batch.output_file_id, batch.error_file_id))
     assert form.custom_ids(sent) == ["a", "b"]
     assert form.answers(said)["a"].body()["model"] == completion("A")["model"]
     assert form.answers(wrong)["b"].status == 0

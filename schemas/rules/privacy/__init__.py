@@ -1,1 +1,1 @@
-"""Personal data in texts: what is found, and what stands in its place. Pure."""
+"""Personal data in texts: what is found, and what replaces it. Pure."""

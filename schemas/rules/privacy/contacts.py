@@ -1,4 +1,4 @@
-"""Where a text tells how to reach somebody: e-mail addresses, telephone numbers and IP addresses.
+"""Where a text says how to reach somebody: e-mail addresses, telephone numbers and IP addresses.
 
 A phone number that is one run of digits, without a country's code, is found only behind a word such as `tel`: order
 numbers look the same, and so do the price ranges of a news feed that strips punctuation.
@@ -28,7 +28,7 @@ _AREA = re.compile(rf"{_START}(?:8 ?)?\((?:\d{{3}}\) ?\d{{3}}|\d{{2}}\) ?9?\d{{4
 _NATIONAL = re.compile(
     rf"{_START}\(?0[1-9]\d{{0,4}}(?:\)[ .\-/]{{0,2}}|[ .\-/]{{1,2}})\d{{2,8}}(?:[ .\-/]{{1,2}}\d{{2,8}}){{0,4}}{_END}"
 )
-_TOLD = re.compile(
+_ANNOUNCED = re.compile(
     r"\b(?:(?P<sure>(?:tel|telephone|phone|ph|mobile|cell|fax|whatsapp|hotline)(?:[.:]|(?= (?:no|number|is)\b)))|"
     r"(?:tel|telephone|phone|ph|mobile|cell|fax|whatsapp|hotline|dial|call|text|ring|reach)\b[.:]?)"
     r"(?: (?:no|number|us|me|him|her|them|on|at|is)\b[.:]?){0,2} ?#? ?"
@@ -48,34 +48,34 @@ _NUMBERED = re.compile(
     re.IGNORECASE,
 )
 _AN_ADDRESS = re.compile(r"\b(?:ip|ipv4|address|host|server|dns|gateway|ping|client|peer)\b[^\w]{1,3}$", re.IGNORECASE)
-_BEFORE: Final = 16  # characters that are looked at before a find
+_BEFORE: Final = 16  # characters that are looked at before a match
 _SMALL: Final = 20  # four parts below this are as likely a version as an address
 
 
-def _is_phone(number: str, *, told: bool = False, sure: bool = False) -> bool:
-    """Tell a phone number from dates, decimals and years that look alike.
+def _is_phone(number: str, *, announced: bool = False, sure: bool = False) -> bool:
+    """Distinguish a phone number from dates, decimals and years that look alike.
 
     Args:
         number: as the text spells it.
-        told: a word such as `call` stands before it.
-        sure: and that word means nothing but a phone, such as `tel:`.
+        announced: a word such as `call` comes before it.
+        sure: that word means nothing but a phone, such as `tel:`.
     """
     groups = re.findall(r"\d+", number)
     digits = sum(map(len, groups))
     international = number.lstrip("( ").startswith(("+", "00"))
     least = 8 if international else 9
-    if not (7 if told else least) <= digits <= 15 or DATE.search(number) or YEARS.fullmatch(number.strip()):
+    if not (7 if announced else least) <= digits <= 15 or DATE.search(number) or YEARS.fullmatch(number.strip()):
         return False
     if "." in number and (len(groups) < 3 or set(re.sub(r"[\d+()]", "", number)) != {"."}):
         return len(groups) >= 4 and international and " " not in number  # "+1.5 20" is a list of figures
-    if told and len(groups) == 2 and "-" in number and _is_range(*groups):
+    if announced and len(groups) == 2 and "-" in number and _is_range(*groups):
         return False
     # A bare figure after "call" is a strike price or a volume; a phone number has groups, a leading zero or ten digits.
     return sure or international or len(groups) > 1 or digits >= 10 or number.lstrip("(").startswith("0")
 
 
 def _is_range(low: str, high: str) -> bool:
-    """Tell whether two figures read as from one to the other, such as "reach 8600-8700"."""
+    """Return whether two figures read as from one to the other, such as "reach 8600-8700"."""
     return len(low) == len(high) and int(low) < int(high) <= int(low) * 1.1
 
 
@@ -83,8 +83,8 @@ def _is_plain_phone(match: re.Match[str]) -> bool:
     return _is_phone(re.split(r" ?[xe]", match[0], maxsplit=1)[0])
 
 
-def _is_told_phone(match: re.Match[str]) -> bool:
-    return _is_phone(match["value"], told=True, sure=match["sure"] is not None)
+def _is_announced_phone(match: re.Match[str]) -> bool:
+    return _is_phone(match["value"], announced=True, sure=match["sure"] is not None)
 
 
 def _is_area_phone(match: re.Match[str]) -> bool:
@@ -92,7 +92,7 @@ def _is_area_phone(match: re.Match[str]) -> bool:
 
 
 def _is_ipv4(match: re.Match[str]) -> bool:
-    """Tell an address from a version or a section: by the word before it, else by the size of its parts."""
+    """Distinguish an address from a version or a section: by the word before it, else by the size of its parts."""
     before = match.string[max(0, match.start() - _BEFORE) : match.start()]
     if _NUMBERED.search(before):
         return False
@@ -102,7 +102,7 @@ def _is_ipv4(match: re.Match[str]) -> bool:
 
 
 def _is_ipv6(match: re.Match[str]) -> bool:
-    """Tell an address from a time, and from names that two colons join."""
+    """Distinguish an address from a time, and from names that two colons join."""
     try:
         IPv6Address(match[0])
     except AddressValueError:
@@ -142,7 +142,7 @@ RULES: Final = (
             found_by(_NORTH_AMERICA, _is_plain_phone),
             found_by(_NATIONAL, _is_plain_phone),
             found_by(_AREA, _is_area_phone),
-            found_by(_TOLD, _is_told_phone),
+            found_by(_ANNOUNCED, _is_announced_phone),
         )
     ),
 )

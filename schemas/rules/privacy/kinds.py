@@ -1,4 +1,4 @@
-"""The kinds of personal data, and the placeholders that stand in their place.
+"""The kinds of personal data, and the placeholders that replace them.
 
 A placeholder is `<EMAIL>`, or `<EMAIL:5f2c9a1b0d3e>` where a key links the mentions of one person or thing.
 """
@@ -14,7 +14,7 @@ TOKEN_DIGITS: Final = 12  # 48 bits: among a million people, 0.2 % chance that a
 
 
 class Kind(StrEnum):
-    """What a placeholder stands for, the most certain first: what an earlier kind's rules claim, no later ones see.
+    """What a placeholder replaces, the most certain kind first: later rules do not see what earlier ones took.
 
     Names are found by a model at the edge, all others by the rules of the modules beside this one.
     """
@@ -36,12 +36,12 @@ PLACEHOLDER: Final = re.compile(rf"<({'|'.join(kind.name for kind in Kind)})(?::
 
 
 def placeholder(kind: Kind, canonical: str, key: bytes | None) -> str:
-    """Return what stands in a value's place; with a key, equal values of a kind get equal tokens.
+    """Return what replaces a value; with a key, equal values of a kind get equal tokens.
 
     Args:
         kind: what the value is.
         canonical: the value in one spelling.
-        key: of the deployment; without it, nobody can tell which value a token stands for.
+        key: the deployment's; only with it can a value be matched with its token.
     """
     if key is None:
         return f"<{kind.name}>"

@@ -20,7 +20,7 @@ from schemas.rules.privacy.signs import Sign
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}")
 _DIGITS = re.compile(r"\d(?:[ .\-]?\d){11,}")
 _SSN = re.compile(r"(?<![\w-])(?!000|666|9)\d{3}([-\u2010-\u2013])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-])")
-_TOLD_SSN = re.compile(
+_ANNOUNCED_SSN = re.compile(
     r"\b(?:ssn|social security)\b[^\d]{0,16}"
     r"(?P<value>(?!000|666|9)\d{3}[ .]?(?!00)\d{2}[ .]?(?!0000)\d{4})(?!\d)",
     re.IGNORECASE,
@@ -52,7 +52,7 @@ _ISSUERS: Final[tuple[tuple[re.Pattern[str], frozenset[int]], ...]] = (
     (re.compile(r"6011|64[4-9]|65"), frozenset({16, 17, 18, 19})),  # Discover
     (re.compile(r"30[0-5]|3[689]"), frozenset({14, 16, 17, 18, 19})),  # Diners Club
     (re.compile(r"35(?:2[89]|[3-8])"), frozenset({16, 17, 18, 19})),  # JCB
-    (re.compile(r"2131|1800"), frozenset({15})),  # JCB of old
+    (re.compile(r"2131|1800"), frozenset({15})),  # JCB, older
     (re.compile(r"62"), frozenset({16, 17, 18, 19})),  # UnionPay
     (re.compile(r"50(?:18|20|38)|5893|6304|67(?:59|6[1-3])"), frozenset(range(12, 20))),  # Maestro
 )
@@ -103,7 +103,7 @@ def _is_card(digits: str) -> bool:
 
 
 def _is_account(match: re.Match[str]) -> bool:
-    """Want more where only the bare word `account` stands before the figure: it may be a year, a date or an amount."""
+    """Require more where only the bare word `account` comes before the figure, which may be a year or an amount."""
     value = match["value"]
     if match["sure"]:
         return True
@@ -130,7 +130,7 @@ RULES: Final = (
     Rule(Kind.IBAN, _DIGITS_SIGN, ibans, one_number),
     Rule(Kind.CARD, _DIGITS_SIGN, cards, one_number),
     Rule(Kind.SSN, _DIGITS_SIGN, found_by(_SSN), one_number),
-    Rule(Kind.SSN, _DIGITS_SIGN, found_by(_TOLD_SSN), one_number),
+    Rule(Kind.SSN, _DIGITS_SIGN, found_by(_ANNOUNCED_SSN), one_number),
     Rule(Kind.ACCOUNT, _DIGITS_SIGN, found_by(_ACCOUNT, _is_account), one_number),
     Rule(Kind.PASSPORT, _DIGITS_SIGN | {Sign.DOCUMENT}, found_by(_DOCUMENT, _is_document), one_number),
 )

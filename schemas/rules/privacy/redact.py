@@ -21,8 +21,8 @@ from schemas.rules.privacy.rule import Span
 from schemas.rules.privacy.signs import Sign, signs, suspects
 from schemas.sections.intake import Privacy
 
-_PASSES: Final = 6  # a replacement can part digits that then read as something else; a second look settles it
-_HOLE: Final = "\x00"  # stands for a placeholder while rules look at a text; `normalise` leaves none in any text
+_PASSES: Final = 6  # a replacement can separate digits that then read as something else, until nothing more is found
+_HOLE: Final = "\x00"  # in place of a placeholder while rules search a text; `normalise` leaves none in any text
 
 
 class Redacted(NamedTuple):
@@ -73,39 +73,41 @@ def policies(privacy: Privacy, key: bytes | None) -> dict[str, Policy]:
 
 
 def redact(text: str, policy: Policy = DEFAULT) -> Redacted:
-    """Put placeholders in the place of personal data; a redacted text, redacted again, stays as it is.
+    """Replace personal data by placeholders; a redacted text, redacted again, stays as it is.
 
-    Judged is what the text reads as once normalised, so that wide or hidden characters hide nothing; a text that holds
+    The normalised text is searched, so that wide or hidden characters hide nothing; a text that holds
     nothing to hide comes back as it was, any other one comes back normalised.
     """
-    return _settled(text, normalise(text), policy)
+    return _redacted(text, normalise(text), policy)
 
 
 def redact_all(texts: Sequence[str], policy: Policy = DEFAULT) -> list[Redacted]:
-    """Redact each text as `redact` does; most of a batch is settled by one look at all of it."""
+    """Redact each text as `redact` does; one search over the whole batch is enough for most of its texts."""
     plain = normalise_all(texts)
     redacted = [Redacted(text, {}) for text in texts]
     for place in suspects(plain):
-        redacted[place] = _settled(texts[place], plain[place], policy)
+        redacted[place] = _redacted(texts[place], plain[place], policy)
     return redacted
 
 
 def replace_spans(text: str, spans: Iterable[Span], kind: Kind, policy: Policy) -> Redacted:
-    """Put placeholders of one kind in the place of spans that were found by other means.
+    """Replace spans that were found by other means by placeholders of one kind.
 
     Args:
         text: perhaps with placeholders; a span that touches one is left out.
-        spans: in any order; of two that overlap, the first to start wins.
+        spans: in any order; of two that overlap, the one that starts first wins.
         kind: of all of them.
         policy: whose key the tokens are made with.
     """
     taken = [match.span() for match in PLACEHOLDER.finditer(text)]
-    parts, done, count = [], 0, 0
+    parts: list[str] = []
+    done = count = 0
     for start, end in sorted(spans):
         if start < done or any(start < last and first < end for first, last in taken):
             continue
         parts += [text[done:start], placeholder(kind, _CANONICAL[kind](text[start:end]), policy.key)]
-        done, count = end, count + 1
+        done = end
+        count += 1
     return Redacted("".join((*parts, text[done:])), {kind.value: count} if count else {})
 
 
@@ -114,7 +116,7 @@ def without_tokens(text: str) -> str:
     return PLACEHOLDER.sub(r"<\1>", text)
 
 
-def _settled(text: str, plain: str, policy: Policy) -> Redacted:
+def _redacted(text: str, plain: str, policy: Policy) -> Redacted:
     """Run the rules until they find nothing more."""
     carried = signs(plain)
     if not carried:
@@ -124,11 +126,13 @@ def _settled(text: str, plain: str, policy: Policy) -> Redacted:
         if not draft.take(carried):
             break
         carried = signs(draft.text)
-    return Redacted(draft.filled(), dict(draft.counts)) if draft.counts else Redacted(text, {})
+    if not draft.counts:
+        return Redacted(text, {})
+    return Redacted(draft.filled(), dict(draft.counts))
 
 
 class _Draft:
-    """A text with holes where placeholders stand: what a rule cannot see, it cannot take apart."""
+    """A text with holes in place of placeholders: what a rule cannot see, it cannot take apart."""
 
     def __init__(self, plain: str, policy: Policy) -> None:
         self._policy = policy
@@ -137,7 +141,7 @@ class _Draft:
         self.counts: Counter[str] = Counter()  # placeholders put in, by kind
 
     def take(self, carried: set[Sign]) -> bool:
-        """Run every rule whose signs the text carries, once; tell whether one found something."""
+        """Run every rule whose signs the text carries, once; return whether one found something."""
         found = False
         for rule in _RULES:
             if carried & rule.signs and (spans := list(rule.find(self.text))):
@@ -151,7 +155,7 @@ class _Draft:
         return first + "".join(held + part for held, part in zip(self._held, rest, strict=True))
 
     def _hide(self, kind: Kind, spans: Sequence[Span]) -> None:
-        """Put holes in the place of spans; what the policy keeps is hidden too, so that no other rule takes it."""
+        """Replace spans by holes; what the policy keeps is hidden too, so that no other rule takes it."""
         parts: list[str] = []
         held: list[str] = []
         done = passed = 0

@@ -1,4 +1,4 @@
-"""Where a text tells a secret: keys of known form, passwords in URLs, and random strings behind a telling word.
+"""Where a text holds a secret: keys of known form, passwords in URLs, and random strings behind a word for one.
 
 A secret without a known form, and without a word before it that says so, is not found.
 """
@@ -42,7 +42,7 @@ _KEY = (
     r"[ _-]?(?:key|token|secret)|token|secret"
 )
 _SAYS = r"(?:[ _-]?id)?[\"'`]?(?P<says> (?:is|was|here):?| ?(?:=>|:=|[:=]))? ?[\"'`]?"
-_TOLD = re.compile(rf"(?<![A-Za-z])(?:{_KEY})s?\b{_SAYS}(?P<value>[A-Za-z0-9_\-+/=.~]{{12,}})", re.IGNORECASE)
+_ANNOUNCED = re.compile(rf"(?<![A-Za-z])(?:{_KEY})s?\b{_SAYS}(?P<value>[A-Za-z0-9_\-+/=.~]{{12,}})", re.IGNORECASE)
 _PASSWORD = re.compile(
     r"(?<![A-Za-z])(?:pass(?:word|wd|phrase|code)|pwd)\b[\"'`]?(?: (?:is|was):?| ?[:=]) ?[\"'`]?"
     r"(?P<value>[^\s\"'`<>\x00]{5,}[^\s\"'`<>\x00.,;:)\]])",
@@ -50,8 +50,8 @@ _PASSWORD = re.compile(
 )
 _RANDOM = re.compile(r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{10,}")
 _ADDRESS = re.compile(r"https?:|www\.|[\w-]+\.[a-z]{2,}/|[^@]+@[^@]+\.[a-z]{2,}$", re.IGNORECASE)
-_UNASSIGNED: Final = 16  # characters that a secret has at least where nothing like `=` or `is` stands before it
-_BITS: Final = 3.0  # a character at least: hexadecimal digits drawn at random have 3.4-4, words repeat themselves
+_UNASSIGNED: Final = 16  # characters that a secret has at least where nothing like `=` or `is` comes before it
+_BITS: Final = 3.0  # per character at least: hexadecimal digits drawn at random have 3.4-4, words repeat themselves
 
 
 def _is_random(match: re.Match[str]) -> bool:
@@ -66,12 +66,12 @@ def _is_random(match: re.Match[str]) -> bool:
 
 
 def _bits(value: str) -> float:
-    """Return the entropy of a character, in bits."""
+    """Return the entropy per character, in bits."""
     return sum(n / len(value) * math.log2(len(value) / n) for n in Counter(value).values())
 
 
 def _is_password(match: re.Match[str]) -> bool:
-    """Want a figure or a sign: behind `password:` there also stand plain words."""
+    """Require a figure or a sign: plain words also come behind `password:`."""
     value = match["value"]
     mixed = re.search(r"[\d!@#$%^&*?~]", value) and (re.search(r"[A-Za-z]", value) or value.isdecimal())
     return bool(mixed) and not _ADDRESS.match(value)
@@ -89,7 +89,7 @@ RULES: Final = (
             found_by(_PEM),
             found_by(_KNOWN),
             found_by(_BEARER, _has_digit),
-            found_by(_TOLD, _is_random),
+            found_by(_ANNOUNCED, _is_random),
             found_by(_PASSWORD, _is_password),
         )
     ),

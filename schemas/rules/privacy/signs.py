@@ -1,7 +1,7 @@
 """Which texts may hold personal data at all: cheap signs that a rule asks for, sought in a whole batch at once.
 
-Most headlines carry none. A sign is sought in the batch joined to one string, where a search costs 20-600 ns a text;
-asked text by text, the calls alone would cost more than that.
+Most headlines carry none. A sign is sought in the batch joined to one string, where a search costs 20-600 ns per text;
+text by text, the calls alone would cost more than that.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Sign(Enum):
     DIGITS = auto()  # a phone number, a card, an IBAN, an account
     DOTS = auto()  # an IPv4 address
     COLONS = auto()  # an IPv6 address
-    SECRET = auto()  # the form of a key, or a word that tells of one
-    DOCUMENT = auto()  # a passport's number may part its digits by letters
+    SECRET = auto()  # the form of a key, or a word for one
+    DOCUMENT = auto()  # a passport's number may have letters between its digits
 
 
-# Six digits close together, with what stands about them, or the head of an IBAN, which may hold more letters. Most
-# volumes and prices carry no sign, since a thousands separator parts digits. Possessive and unrolled: a third of the
+# Six digits close together, with what surrounds them, or the head of an IBAN, which may hold more letters. Most
+# volumes and prices carry no sign, since a thousands separator splits digits. Possessive and unrolled: a third of the
 # cost. [0-9] costs half of \d, which knows the digits of all scripts.
 _IBAN = r"(?<=[A-Za-z]{2}[0-9])(?<![A-Za-z0-9][A-Za-z]{2}[0-9])[0-9](?:[ -]?[A-Za-z0-9]){11}"
 _SIX = r"[ ().\-/]{0,3}+[0-9]" * 5 + r"(?:[0-9().\-/]| (?=[0-9]))*+"
@@ -42,7 +42,7 @@ _DOTS = re.compile(r"\.\d{1,3}\.\d{1,3}\.\d")
 _COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
 _AT = re.compile(r"(?<=\S)@[^\W_]")
 
-# A literal to leap to, and what must follow it (or, of an underscore, what must stand before it too).
+# A literal to jump to, and what must follow it (or, of an underscore, what must come before it too).
 _FORM = re.compile(r"[A-Za-z0-9_.\-]{9}")
 _FORMS: Final = ("glpat-", "nvapi-", "pypi-", "xox", "AKIA", "ASIA", "AIza", "ya29.", "eyJ", "SG.")
 _UNDERSCORE = re.compile(r"(?:(?<=gh[opsur])|(?<=hub_pat)|(?<=k_live)|(?<=k_test)|(?<=hf)|(?<=npm))_[A-Za-z0-9]{16}")
@@ -57,7 +57,7 @@ _Seek = Callable[[str, str], list[int]]  # in a text, and the same in small lett
 
 
 def _places(text: str, literals: Iterable[str], then: re.Pattern[str] | None = None) -> list[int]:
-    """Return where a literal stands, with a match of `then` right behind it."""
+    """Return where a literal is, with a match of `then` right behind it."""
     places = []
     for literal in literals:
         at = text.find(literal)
@@ -103,9 +103,13 @@ def _documents(text: str, lower: str) -> list[int]:
 
 
 _SEEKS: Final[dict[Sign, _Seek]] = {
-    Sign.AT: _ats, Sign.DIGITS: _digits, Sign.DOTS: _starts(_DOTS), Sign.COLONS: _starts(_COLONS),
-    Sign.SECRET: _secrets, Sign.DOCUMENT: _documents,
-}  # fmt: skip
+    Sign.AT: _ats,
+    Sign.DIGITS: _digits,
+    Sign.DOTS: _starts(_DOTS),
+    Sign.COLONS: _starts(_COLONS),
+    Sign.SECRET: _secrets,
+    Sign.DOCUMENT: _documents,
+}
 
 
 def signs(text: str) -> set[Sign]:
@@ -115,13 +119,12 @@ def signs(text: str) -> set[Sign]:
 
 
 def suspects(texts: Sequence[str]) -> set[int]:
-    """Return the places of the normalised texts that carry a sign, as `signs` would tell of each alone."""
+    """Return the places of the normalised texts that carry a sign, as `signs` would find them in each alone."""
     ascii_places = [place for place, text in enumerate(texts) if text.isascii()]
     if len(ascii_places) == len(texts):
         return _suspects(texts)
-    others = [
-        place for place, text in enumerate(texts) if not text.isascii()
-    ]  # one of them makes a join slow to search
+    # One text of the others makes a join slow to search.
+    others = [place for place, text in enumerate(texts) if not text.isascii()]
     return {group[found] for group in (ascii_places, others) for found in _suspects([texts[place] for place in group])}
 
 

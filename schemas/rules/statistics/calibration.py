@@ -1,6 +1,4 @@
-"""One temperature for a model's logits, chosen on rows it did not learn from, so that its probabilities mean what they
-say. No I/O, no clock.
-"""
+"""One temperature for a model's logits, fitted on rows it did not learn from, for honest probabilities. Pure."""
 
 from __future__ import annotations
 

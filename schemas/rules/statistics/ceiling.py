@@ -8,11 +8,11 @@ from typing import Final
 from schemas.errors import BadInput
 from schemas.records import Ceiling
 
-REMEDY: Final = "lower it, or mend the question or the teacher and measure again with `millrace ceiling`"
+REMEDY: Final = "lower it, or improve the question or the teacher and measure again with `millrace ceiling`"
 
 
 def highest_agreement(self_agreement: float, labels: int) -> float:
-    """Return the most that any student can agree with a teacher that gives the same label twice so often.
+    """Return the most that any student can agree with a teacher with this self-agreement.
 
     A teacher gives a text label k with a probability p_k. Two answers are the same with s = sum of p_k^2. The best
     student says the likeliest label, and is right with max p; of all distributions with that s the one whose other
@@ -27,19 +27,21 @@ def highest_agreement(self_agreement: float, labels: int) -> float:
         self_agreement: s, over many texts.
         labels: K, at least 2.
     """
-    repeated = max(self_agreement, 1 / labels)  # below it lies no distribution, only chance in the sample
+    repeated = max(self_agreement, 1 / labels)  # no distribution is below it, only chance in the sample
     return min(1.0, (1 + math.sqrt(max(0.0, (labels - 1) * (labels * repeated - 1)))) / labels)
 
 
 def check_target(field: str, target: float, found: Ceiling) -> None:
-    """Refuse a wished agreement that no student can have.
+    """Refuse a target agreement that no student can reach.
 
     Raises:
         BadInput: it is above the ceiling.
     """
     if target > found.ceiling:
-        told = f"{found.self_agreement:.3f} ({found.low:.3f} to {found.high:.3f}, n = {found.rows})"
+        measured = f"{found.self_agreement:.3f} ({found.low:.3f} to {found.high:.3f}, n = {found.rows})"
         raise BadInput(
-            field, target, f"no student can agree with {found.teacher_model} more often than {found.ceiling:.3f}, for "
-            f"it agrees with itself {told}; {REMEDY}",
-        )  # fmt: skip
+            field,
+            target,
+            f"no student can agree with {found.teacher_model} more often than {found.ceiling:.3f}, for "
+            f"it agrees with itself {measured}; {REMEDY}",
+        )

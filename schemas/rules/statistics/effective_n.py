@@ -1,4 +1,4 @@
-"""How many rows of equal weight say as much as unequal ones do. Pure."""
+"""How many rows of equal weight carry as much evidence as unequal ones. Pure."""
 
 from __future__ import annotations
 

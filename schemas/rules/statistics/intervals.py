@@ -1,7 +1,7 @@
-"""Intervals by the cluster bootstrap: how far a figure could be off, when near-duplicates stand or fall together.
+"""Intervals by the cluster bootstrap: how far a figure could be off, when near duplicates are right or wrong together.
 
-Whole clusters are drawn with replacement and every row counts by the inverse of its propensity. All figures that a
-`ClusterBootstrap` gives rest on the same draws, so that the difference of two of them is paired. Percentile method: too
+Whole clusters are drawn with replacement and every row counts by the inverse of its propensity. All figures of a
+`ClusterBootstrap` use the same draws, so that the difference of two of them is paired. Percentile method: too
 narrow below some 30 clusters, which is why every interval carries its n. No I/O, no clock.
 """
 
@@ -39,7 +39,7 @@ class Totals:
 
 
 class ClusterBootstrap:
-    """Seeded draws of whole clusters, the same for every figure asked of it."""
+    """Seeded draws of whole clusters, the same for every figure."""
 
     def __init__(
         self, clusters: Sequence[str], weights: Sequence[float] | Floats | None = None, *, draws: int = 2_000, seed: int
@@ -61,7 +61,9 @@ class ClusterBootstrap:
         if not (self._weights > 0).all():
             raise ValueError("weights must be above 0")
         names, self._cluster = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
-        self._clusters, self._draws, self._seed = len(names), draws, seed
+        self._clusters = len(names)
+        self._draws = draws
+        self._seed = seed
         mass = np.bincount(self._cluster, weights=self._weights, minlength=len(names))
         self.n = len(clusters)
         self.effective_n = effective_n(mass)  # over clusters
@@ -95,11 +97,11 @@ def interval(value: float, draws: Floats, level: float = 0.95) -> Interval:
 
 
 def wilson(share: float, n: float, level: float = 0.95) -> Interval:
-    """Return a share with Wilson's interval, by Student's t with n - 1 degrees of freedom in the place of the normal.
+    """Return a share with Wilson's interval, by Student's t with n - 1 degrees of freedom, not the normal.
 
     Args:
         share: between 0 and 1.
-        n: rows it rests on; effective ones where they are weighted.
+        n: its rows; effective ones where they are weighted.
         level: of confidence.
     """
     z = float(t.ppf((1 + level) / 2, max(n - 1, 1)))

@@ -74,7 +74,7 @@ def log_capital(counts: Counts, mean: float) -> float:
 
 
 def exceeds(counts: Counts, limit: float, alpha: float) -> bool:
-    """Tell whether the mean is above the limit, wrongly with probability at most alpha over all looks together."""
+    """Return whether the mean is above the limit, wrongly with probability at most alpha over all looks together."""
     return log_capital(counts, limit) >= -log(alpha)
 
 
@@ -88,7 +88,10 @@ def lower_bound(counts: Counts, alpha: float) -> float:
     low, high = 0.0, 1.0
     while high - low > _PRECISION:
         middle = (low + high) / 2
-        low, high = (middle, high) if exceeds(counts, middle, alpha) else (low, middle)
+        if exceeds(counts, middle, alpha):
+            low = middle
+        else:
+            high = middle
     return low
 
 

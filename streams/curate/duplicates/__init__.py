@@ -13,14 +13,14 @@ How a stage uses it, one overlay for each batch, partition and workload:
 
 On assignment, `Recalled` takes what `curated` holds, record by record, and the index is made of it in batches.
 
-What is promised: the answers follow from the records that stand in `curated` and their order alone. However batches
-fell, whatever was aborted, evicted or rebuilt between, they are the same to the letter. That is why the index knows
-nothing that `curated` does not hold:
+What is promised: the answers depend on the records in `curated` and their order alone. However batches fell, whatever
+was aborted, evicted or rebuilt between, they are the same to the letter. That is why the index knows nothing that
+`curated` does not hold:
 
 - the first member of each of the last `horizon` clusters, evicted in the order in which they came, never by use;
-- the ids of the last 2 x `horizon` first members and of as many votes; an id stands there once;
+- the ids of the last 2 x `horizon` first members and of as many votes; an id is there once;
 - the last `horizon` clusters that got a vote with an answer. Until then a duplicate whose answer is the first member's
-  tells nothing new; from then on all answers go on as votes, so that those that agree are counted like the others.
+  adds nothing; from then on all answers go on as votes, so that those that agree are counted like the others.
 
 So the id of a discarded duplicate is not remembered (sent again, its text is found again), and a text that is near a
 discarded one but not near the cluster's first member opens a cluster of its own. `curated` must keep what the index

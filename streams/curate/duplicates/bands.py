@@ -6,7 +6,7 @@ member's place in the ring goes to the newest, and a chain ends where it becomes
 keeps a look-up short where another key of the bucket is a frequent one.
 
 Of each band only the newest few members count. Without that bound, texts of one form ("X says Q1 net profit rose to Y")
-meet hundreds of members a look-up at 200,000 members of real headlines; with it about ten, and a pair that is
+meet hundreds of members per look-up at 200,000 members of real headlines; with it about ten, and a pair that is
 really alike meets in bands which are not frequent: none of 4,000 was lost at any bound from 4 on.
 """
 
@@ -74,7 +74,7 @@ class Bands:
             distance = self._older.take(2 * at + same)
             number = number - distance
             on = (distance > 0) & (rank < NEWEST) & (number >= self.next - self._size)
-            row, band, key, number, rank = row[on], band[on], key[on], number[on], rank[on]
+            row, band, key, number, rank = (column[on] for column in (row, band, key, number, rank))
         return Hits(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
     def _empty(self, room: int) -> None:
@@ -101,7 +101,7 @@ class Bands:
         return newest - (newest - slots.astype(np.int64)) % self._room
 
     def _link(self, keys: Keys, first: int) -> None:
-        """Put members in front of their buckets' chains, all at once: sorted, a bucket's members stand side by side."""
+        """Put members in front of their buckets' chains, all at once: sorted, a bucket's members are side by side."""
         if not len(keys):
             return
         order = np.sort((self._places(keys) << 32 | np.arange(len(keys))[:, None]).ravel())
@@ -133,7 +133,7 @@ class Bands:
 
 
 def _laid_out(number: Ints, opens: NDArray[np.bool_], before: Ints) -> Ints:
-    """Return for each member, bucket by bucket, the member before it; of a bucket's first, the one that was there."""
+    """Return for each member, bucket by bucket, the member before it; for a bucket's first, the one that was there."""
     previous = np.empty_like(number)
     previous[1:] = number[:-1]
     previous[opens] = before

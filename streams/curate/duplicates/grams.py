@@ -1,7 +1,7 @@
 """Texts as sets of word 1- and 2-grams, hashed: a whole batch in a handful of array operations. Pure.
 
-A gram is 32 bits of a hash: in one of 10^7 pairs of headlines a gram is common that only looks so, and in the longest
-texts (8,000 characters) one in 5,000 grams, which moves their similarity by less than 0.001.
+A gram is 32 bits of a hash: one of 10^7 pairs of headlines shares a gram by collision only; in the longest texts (8,000
+characters) one in 5,000 grams collides, which moves their similarity by less than 0.001.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Grams:
 
 
 def grams_of(texts: Sequence[str]) -> Grams:
-    """Return the word 1- and 2-grams of normalised texts, case set aside."""
+    """Return the word 1- and 2-grams of normalised texts, ignoring case."""
     words = [_WORD.findall(text.casefold()) for text in texts]
     (hashed,) = RMinHash.hash_token_sets([list(chain.from_iterable(words))])
     ones = np.array(hashed, np.uint64)

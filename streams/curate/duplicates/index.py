@@ -15,7 +15,7 @@ _AT_ONCE: Final = 5_000  # texts of a rebuild that are sketched in one go
 
 
 class Duplicate(NamedTuple):
-    """What a record duplicates, and how it was found out."""
+    """What a record duplicates, and how that was found."""
 
     reason: DiscardReason
     record_id: str  # the cluster's first member; where an id came again, the record itself
@@ -43,7 +43,9 @@ class DuplicateIndex:
         """
         recalled = recalled or Recalled(horizon)
         self._texts: Recent[_First] = Recent(horizon)  # by text key
-        self._members, self._votes, self._contested = recalled.members, recalled.votes, recalled.contested
+        self._members = recalled.members
+        self._votes = recalled.votes
+        self._contested = recalled.contested
         self._near = NearMembers(similarity, horizon)
         remaining = iter(recalled.firsts)
         while some := list(islice(remaining, _AT_ONCE)):
@@ -75,7 +77,9 @@ class Overlay:
         near: NearMembers,
         batch: Sequence[tuple[str, str]],
     ) -> None:
-        self._texts, self._members, self._votes = RecentAhead(texts), RecentAhead(members), RecentAhead(votes)
+        self._texts = RecentAhead(texts)
+        self._members = RecentAhead(members)
+        self._votes = RecentAhead(votes)
         self._contested = RecentAhead(contested)
         fresh = self._fresh(batch)
         self._rows = {text_key: row for row, text_key in enumerate(fresh)}
@@ -110,13 +114,13 @@ class Overlay:
         self._near.add(self._rows[text_key])
 
     def add_vote(self, record_id: str, cluster_id: str, answer: str | None) -> None:
-        """Remember a vote: the same record sent again is no second one, and those that follow it have a say too."""
+        """Remember a vote: the same record sent again is no second vote, and later answers count too."""
         self._votes.add(record_id, cluster_id)
         if answer is not None and self._contested.number(cluster_id) is None:
             self._contested.add(cluster_id, None)
 
     def merge(self) -> None:
-        """Let the index have what the batch added; once, after the commit."""
+        """Add what the batch added to the index; once, after the commit."""
         for part in (self._texts, self._members, self._votes, self._contested, self._near):
             part.merge()
 

@@ -24,7 +24,7 @@ BandKey = tuple[int, int]  # a band with its key, and how many newer members of 
 
 
 class NearMembers:
-    """The first members of the last `horizon` clusters, by number, with what tells which texts are near them."""
+    """The first members of the last `horizon` clusters, by number, with what finds the texts near them."""
 
     def __init__(self, similarity: float, horizon: int) -> None:
         self.similarity, self._horizon = similarity, horizon
@@ -90,7 +90,7 @@ class NearTexts:
             self._posted.setdefault(key, []).append(number)
 
     def merge(self) -> None:
-        """Let the index have the members that the batch added."""
+        """Add the members of the batch to the index."""
         self._base.add([self._grams[row] for row in self._added], self._keys[self._added])
 
     def _alike_enough(self, hits: Hits) -> dict[int, list[tuple[float, int, list[BandKey]]]]:
@@ -114,7 +114,7 @@ class NearTexts:
         return known
 
     def _likely(self, one: int, two: int) -> bool:
-        """Say of two rows what `alike` would say, were one of them a member of the index already."""
+        """Return for two rows what `alike` would return if one of them were already a member of the index."""
         keys = self._keys[[one]], self._keys[[two]]
         return bool(alike(*keys, self._base.similarity, self._base.minima)[0])
 
@@ -124,7 +124,9 @@ class NearTexts:
             if row not in self._sets:
                 self._sets[row] = frozenset(self._grams[row].tolist())
         common = len(self._sets[one] & self._sets[two])
-        return common / (len(self._sets[one]) + len(self._sets[two]) - common) if common else 0.0
+        if not common:
+            return 0.0
+        return common / (len(self._sets[one]) + len(self._sets[two]) - common)
 
 
 def _shared(tagged: NDArray[np.int64]) -> dict[int, list[int]]:

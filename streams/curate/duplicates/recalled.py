@@ -26,7 +26,7 @@ class Recalled:
         self.firsts: deque[Kept] = deque(maxlen=horizon)
         self.members: Recent[str] = Recent(2 * horizon)  # cluster ids by record id, as are those of votes:
         self.votes: Recent[str] = Recent(2 * horizon)  # a record may come again after its text was evicted
-        self.contested: Recent[None] = Recent(horizon)  # clusters that a vote with an answer stands for
+        self.contested: Recent[None] = Recent(horizon)  # clusters with a vote that carries an answer
 
     def take(self, record: Kept) -> None:
         """Take the next record; a second one of an id (a later stage's dead letter, replayed) changes nothing."""

@@ -1,4 +1,4 @@
-"""The last so many keys of a sequence: what a horizon keeps, evicted in the order in which it came."""
+"""The last `size` keys of a sequence: what a horizon keeps, evicted in the order in which it came."""
 
 from __future__ import annotations
 
@@ -81,6 +81,6 @@ class RecentAhead(Generic[V]):
         return self._added[ahead][1] if ahead >= 0 else self._base.value(number)
 
     def merge(self) -> None:
-        """Let the base have what was added."""
+        """Add the new keys to the base."""
         for key, value in self._added:
             self._base.add(key, value)

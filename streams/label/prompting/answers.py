@@ -1,9 +1,9 @@
-"""Which label a teacher's answer says, by one rule, and what several answers to one question come to. Pure.
+"""Which label a teacher's answer says, by one rule, and which label several answers to one question give. Pure.
 
 An answer is read in this order, and the first reading that is a code or label of the set counts: the whole of it; the
 one text in it, where it is JSON; its last line; what follows the last colon of that line. Quotes, brackets, stars and
-full stops around a reading are passed over. A label amid a sentence is none: nobody can tell what the sentence says of
-it. An answer in another language counts where the workload's aliases name it.
+full stops around a reading are ignored. A label within a sentence does not count: nobody can know what the sentence
+says of it. An answer in another language counts where the workload's aliases name it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DRESS: Final = " \t\n\"'`.*()[]{}“”„«»"
 
 
 def label_of(workload: Workload, prompt: Prompt, answer: str) -> str | None:
-    """Return the label that an answer to the prompt says; a label in the place of its code is understood too."""
+    """Return the label that an answer to the prompt says; a label in place of its code counts too."""
     for reading in _readings(answer):
         label = _label(workload, prompt, reading.strip(_DRESS))
         if label is not None:

@@ -1,8 +1,8 @@
 """What is sent to a chat endpoint for a prompt, and what its answer says. Pure.
 
-An answer is what stands in the message beside its thoughts: `reasoning_content` is passed over, and so is all up to
-`</think>`; a thought that is not closed leaves nothing. A refusal is told by `message.refusal` or the finish reason
-`content_filter`, a cut answer by `length`.
+An answer is the message without its thoughts: `reasoning_content` is ignored, and so is all up to `</think>`; a thought
+that is not closed leaves nothing. A refusal is recognised by `message.refusal` or the finish reason `content_filter`, a
+cut answer by `length`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from streams.label.prompting.probabilities import TopToken
 from streams.label.prompting.prompt import Prompt
 
 OPTIONAL: Final = ("structured_outputs", "logprobs", "temperature")  # parameters that an endpoint may not know
-RENAMED: Final = "max_completion_tokens"  # what some endpoints want in the place of `max_tokens`
+RENAMED: Final = "max_completion_tokens"  # what some endpoints want in place of `max_tokens`
 VOTE_TEMPERATURE: Final = 0.7  # of the answers after the first: at 0 they would all be the same
 _CODE_TOKENS, _LABEL_TOKENS = 4, 32
 _THOUGHT: Final = re.compile(r"\A.*</think>|<think>.*\Z", re.DOTALL)
@@ -40,12 +40,14 @@ class Answer:
 
 def request(teacher: Teacher, prompt: Prompt, *, vote: bool, left_out: Collection[str]) -> dict[str, Any]:
     """Return the request's body; `left_out` names what the endpoint does not know."""
-    most = teacher.reasoning_tokens + (prompt.tokens or (_CODE_TOKENS if prompt.coded else _LABEL_TOKENS))
+    least = _CODE_TOKENS if prompt.coded else _LABEL_TOKENS
+    most = teacher.reasoning_tokens + (prompt.tokens or least)
+    limit = RENAMED if RENAMED in left_out else "max_tokens"
     body: dict[str, Any] = {
         "model": teacher.model,
         "messages": list(prompt.messages),
         "temperature": VOTE_TEMPERATURE if vote else 0,
-        RENAMED if RENAMED in left_out else "max_tokens": most,
+        limit: most,
     }
     if prompt.choices:
         body["structured_outputs"] = {"choice": list(prompt.choices)}

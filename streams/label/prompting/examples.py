@@ -2,7 +2,7 @@
 
 Of each workload that wants examples the `KEPT` newest labels are known that a teacher gave to a training record, in
 offset order; the most similar by hashed character n-grams are shown. Texts of evaluation clusters are never shown, nor
-those of the record's own cluster. Which labels are settled when a record is asked hangs on how fast the teacher is.
+those of the record's own cluster. Which labels are settled when a record is asked depends on the teacher's speed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from schemas.records import CuratedRecord, LabelKind, LabelRecord, Provenance, Split
 from schemas.workload import Workload
 
-KEPT: Final = 2_000  # labels: about 10 MB, and 2 ms a record asked
+KEPT: Final = 2_000  # labels: about 10 MB, and 2 ms per record asked
 _TAUGHT: Final = (Provenance.TEACHER, Provenance.HARVEST)
 
 
@@ -36,7 +36,7 @@ class _ExampleRow(NamedTuple):
 
 @dataclass(slots=True)
 class _KnownExamples:
-    """The rows of one workload in one partition, oldest first: with features, and those that wait for theirs."""
+    """The rows of one workload in one partition, oldest first: with features, and those that wait for features."""
 
     rows: list[_ExampleRow] = field(default_factory=list)
     features: Any = None  # (rows, buckets), sparse; None: no rows
@@ -55,7 +55,7 @@ class Examples:
         self._known = {place: known for place, known in self._known.items() if place[0] != partition}
 
     def learn(self, partition: int, record: LabelRecord) -> None:
-        """Take a settled label, in offset order; a corrected one is shown as it is now, an erased one no more."""
+        """Take a settled label, in offset order; a corrected one is shown as corrected, an erased one not at all."""
         workload = self._workloads.get(record.workload)
         if workload is None or not workload.teacher.examples:
             return
@@ -89,11 +89,13 @@ class Examples:
 
 
 def _corrected(row: _ExampleRow, said: LabelRecord) -> _ExampleRow:
-    return row._replace(example=Example(row.example.text, said.label)) if row.record_id == said.record_id else row
+    if row.record_id != said.record_id:
+        return row
+    return row._replace(example=Example(row.example.text, said.label))
 
 
 def _take_in(known: _KnownExamples) -> None:
-    """Give the rows that wait their features; the oldest leave where there are too many, and a record's earlier label.
+    """Compute the features of the rows that wait; surplus oldest rows leave, and a record's earlier label.
 
     All at once, before the next question: joining them to the rest takes 3 ms, however few they are.
     """

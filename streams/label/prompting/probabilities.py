@@ -11,19 +11,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-LEAST_MASS: Final = (
-    0.5  # below it the first token was mostly no code at all: its probabilities say nothing of the classes
-)
+LEAST_MASS: Final = 0.5  # below it the first token was mostly no code: its probabilities say nothing of the classes
 
 TopToken = tuple[str, float]  # token, natural logarithm of its probability
 
 
 def class_probabilities(choices: Mapping[str, str], top: Sequence[TopToken]) -> dict[str, float] | None:
-    """Return label -> probability over all labels, summing to 1; or None where the list cannot tell.
+    """Return label -> probability over all labels, summing to 1; or None where the list does not show them.
 
     Args:
         choices: code -> label.
-        top: the likeliest first tokens, their logarithms as sent: a value that is no logarithm makes the answer None.
+        top: the likeliest first tokens, their logarithms as sent: a value that is no logarithm makes the result None.
     """
     if not top or any(math.isnan(value) or value > 1e-6 for _, value in top):
         return None

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from schemas.records import Split
 from schemas.sections.label import Select
 
-EXPLORED: Final = 0.2  # of train_share, for texts the model is sure of: it may be surely wrong
-_KEY: Final = b"millrace/select/1"  # for life; another than that of splits and buckets: the draws must not depend
+EXPLORED: Final = 0.2  # of train_share, for texts the model is sure of: it may be sure and wrong
+_KEY: Final = b"millrace/select/1"  # for ever; not the key of splits and buckets: the draws must be independent
 _RANGE: Final = 2**64
 
 
@@ -82,5 +82,5 @@ def cutoff_of(margins: NDArray[np.float64], propensities: Sequence[float], train
 
 
 def _draw(record_id: str) -> float:
-    """Return a number in [0, 1) that the record keeps for ever."""
+    """Return a number in [0, 1) that never changes for the record."""
     return int.from_bytes(blake2b(record_id.encode(), key=_KEY, digest_size=8).digest()) / _RANGE

@@ -18,7 +18,7 @@ from schemas.workload import Workload
 from streams.label.selection.chance import Choice, choose, cutoff_of
 
 FIRST_FIT: Final = 100  # training labels at least
-FIRST_FIT_CLASS: Final = 3  # and so many for each class
+FIRST_FIT_CLASS: Final = 3  # and at least this many per class
 LEAST_STEP: Final = 50  # training labels between two fits: a quarter of those there are, inside these bounds
 MOST_STEP: Final = 2_000
 KEPT: Final = 5_000  # newest training rows a model is fitted on: 2 seconds with 77 classes
@@ -59,7 +59,7 @@ class _SeenLabels:
 
 
 class Chooser:
-    """Decides for each record that would cost a call whether it is worth one."""
+    """Decides for each record that would cost a call whether it is worth the call."""
 
     def __init__(self, workloads: Mapping[str, Workload]) -> None:
         self._workloads = workloads
@@ -70,7 +70,7 @@ class Chooser:
         self._seen = {place: seen for place, seen in self._seen.items() if place[0] != partition}
 
     def learn(self, partition: int, record: LabelRecord) -> None:
-        """Take a settled label, in offset order; a corrected one is learnt as it is now, an erased one no more."""
+        """Take a settled label, in offset order; a corrected one is learnt as corrected, an erased one not at all."""
         workload = self._workloads.get(record.workload)
         if workload is None or workload.select.policy != "active":
             return

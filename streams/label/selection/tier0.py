@@ -1,8 +1,8 @@
-"""Tier 0: a small linear model of what the teacher would say, to tell which texts it is least sure of. Pure.
+"""Tier 0: a small linear model of what the teacher would say, to find the texts it is least sure of. Pure.
 
 One-against-rest linear support vectors over hashed character n-grams (schemas/rules/ngrams.py), each n-gram counted as
-1 + ln(count), each text scaled to length 1. Milliseconds a thousand texts, one second to fit on 3,000 labels of 77
-classes. It judges nothing and answers nobody: only its margins are used.
+1 + ln(count), each text scaled to length 1. Milliseconds per thousand texts, one second to fit on 3,000 labels of 77
+classes. Only its margins are used, never its answers.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Tier0:
         return scores if scores.ndim == 2 else np.stack([-scores, scores], axis=1)
 
     def margins(self, features: Any) -> Floats:
-        """Return for each text how far its best class stands before the second; small: the model is unsure (texts,)."""
+        """Return for each text how far its best class is ahead of the second; small: the model is unsure (texts,)."""
         best = np.partition(self.scores(features), -2, axis=1)[:, -2:]
         return np.asarray(best[:, 1] - best[:, 0], dtype=np.float64)
 

@@ -1,1 +1,1 @@
-"""The teacher as the label stage asks it: when a call may go, what it costs, how it is retried."""
+"""The teacher as the label stage asks it: when a call may go out, what it costs, how it is retried."""

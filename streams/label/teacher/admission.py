@@ -1,4 +1,4 @@
-"""Whose turn it is to call a teacher: first come, first served, and only when a call may go out at all.
+"""Whose turn it is to call a teacher: first come, first served, and only while calls may go out.
 
 A call waits while the budget is spent, the circuit is open, the endpoint's own Retry-After runs, or as many calls are
 open as the endpoint was found to take. Only the first in line waits for these; the others wait for it.
@@ -17,15 +17,17 @@ from streams.label.teacher.budget import TeacherBudget
 from streams.label.teacher.circuit import Circuit
 from streams.label.teacher.concurrency import Concurrency
 
-_LOOK_SECONDS: Final = 1.0  # while a budget is spent: its period may turn, or the clock be set
+_LOOK_SECONDS: Final = 1.0  # while a budget is spent: its period may end, or the clock be set
 _SHORT_PAUSE_SECONDS: Final = 1.0  # of a Retry-After that is no reason to hold a partition
 
 
 class Turn:
-    """One call under way; its caller says what came of it."""
+    """One call under way; its caller reports its outcome."""
 
     def __init__(self, turns: Turns, *, probe: bool) -> None:
-        self._turns, self._probe, self._told = turns, probe, False
+        self._turns = turns
+        self._probe = probe
+        self._reported = False
         self._started = time.monotonic()
 
     @property
@@ -35,14 +37,15 @@ class Turn:
 
     def answered(self) -> None:
         """The endpoint answered."""
-        self._told = True
+        self._reported = True
         self._turns.answers += 1
         self._turns.circuit.answered()
         self._turns.concurrency.answered(self.seconds, time.monotonic())
 
     def failed(self, *, congested: bool, hold_seconds: float = 0.0) -> None:
-        """The endpoint did not answer; `congested`: because it has too much to do; `hold_seconds`: as it asks for."""
-        self._told, now = True, time.monotonic()
+        """The endpoint did not answer; `congested`: it has too much to do; `hold_seconds`: the pause it asks for."""
+        self._reported = True
+        now = time.monotonic()
         self._turns.failures += 1
         self._turns.not_before = max(self._turns.not_before, now + hold_seconds)
         self._turns.circuit.failed(now, self._turns.under_way - 1, probe=self._probe)
@@ -50,8 +53,8 @@ class Turn:
             self._turns.concurrency.refused(self.seconds, now)
 
     def end(self) -> None:
-        """The call is over, told of or not."""
-        if not self._told:
+        """The call is over, its outcome reported or not."""
+        if not self._reported:
             self._turns.circuit.abandoned(probe=self._probe)
 
 
@@ -60,7 +63,9 @@ class Turns:
 
     def __init__(self, ceiling: int, attempts: int, budget: TeacherBudget, clock: Callable[[], datetime]) -> None:
         """Take the most calls at a time, the failures in a row that are an outage, and the budget."""
-        self.concurrency, self.circuit, self.budget = Concurrency(ceiling), Circuit(attempts), budget
+        self.concurrency = Concurrency(ceiling)
+        self.circuit = Circuit(attempts)
+        self.budget = budget
         self.under_way = self.answers = self.failures = 0
         self.not_before = 0.0  # monotonic
         self._clock = clock
@@ -70,11 +75,13 @@ class Turns:
     @property
     def paused(self) -> str | None:
         """Say why no call may go out for a while; None: calls flow."""
-        if (spent := self.budget.passed(self._clock(), 0)) is not None:
-            until = f"until {spent.until:%Y-%m-%d %H:%M} UTC" if spent.until else "until the limit is raised"
-            batches = f", the rest kept for {number} requests in batches" if (number := self.budget.in_batches) else ""
-            what = f"teacher.{spent.field} = {spent.limit:g} is spent ({spent.amount:g}{batches})"
-            return f"{what}; labelling pauses {until}"
+        spent = self.budget.passed(self._clock(), 0)
+        if spent is not None:
+            until = f"{spent.until:%Y-%m-%d %H:%M} UTC" if spent.until else "the limit is raised"
+            batches = self.budget.in_batches
+            kept = f", the rest kept for {batches} requests in batches" if batches else ""
+            what = f"teacher.{spent.field} = {spent.limit:g} is spent ({spent.amount:g}{kept})"
+            return f"{what}; labelling pauses until {until}"
         if not self.circuit.closed:
             return "the teacher does not answer; labelling pauses until it does"
         if self.not_before - time.monotonic() > _SHORT_PAUSE_SECONDS:

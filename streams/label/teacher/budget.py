@@ -1,8 +1,8 @@
 """What may still be spent on a teacher, by hour, day (UTC) and in total, in calls, tokens and money. Pure.
 
 Spend is booked when a call ends, at the latest time seen so far: a clock that jumps back frees nothing, and one that
-jumps ahead starts the next period once. Before a call what is spent, what the calls under way will cost at the mean of
-all calls so far, and the next call must fit; requests that wait in batches are under way too. Money is tokens times the
+jumps ahead starts the next period once. A call may go out if what is spent, the calls under way at the mean cost of all
+calls so far, and the call itself fit; requests that wait in batches are under way too. Money is tokens times the
 workload's price.
 """
 
@@ -19,7 +19,7 @@ from schemas.sections.label import Teacher
 
 _PERIODS: Final = ("hour", "day", "total")
 _KINDS: Final = ("calls", "tokens", "money")
-TRUST: Final = 100  # requests in a first batch, before it is known what a call costs
+TRUST: Final = 100  # requests in a first batch, before the cost of a call is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class TeacherBudget:
 
     @property
     def limited(self) -> bool:
-        """Tell whether there is any limit."""
+        """Return whether there is any limit."""
         return bool(self._limits)
 
     def clear(self) -> None:
@@ -102,5 +102,6 @@ class TeacherBudget:
 
 
 def _start(period: str, at: datetime) -> datetime:
-    hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0) if at.year > 1 else at
-    return hour if period == "hour" else hour.replace(hour=0)
+    if at.year > 1:  # datetime.min cannot change its zone
+        at = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return at if period == "hour" else at.replace(hour=0)

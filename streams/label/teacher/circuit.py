@@ -1,7 +1,7 @@
 """Whether a teacher is there: closed, open, or half open with one probe under way. Pure: the clock is an argument.
 
 Closed, calls go out. The circuit opens after more failures in a row than there were calls open when the first came,
-and `patience` more: refusals of a burst that the endpoint did not take are no outage while others are answered. Open,
+and `patience` more: refusals within a burst are no outage while other calls are answered. Open,
 nothing is asked; after the pause one call goes out as the probe. An answer closes the circuit, whoever got it; a probe
 that fails opens it again for twice as long.
 """
@@ -27,7 +27,7 @@ class Circuit:
 
     @property
     def closed(self) -> bool:
-        """Tell whether calls flow freely."""
+        """Return whether calls flow freely."""
         return self._until is None
 
     def wait(self, now: float) -> float | None:
@@ -43,7 +43,10 @@ class Circuit:
 
     def answered(self) -> None:
         """A call was answered, with whatever content."""
-        self._failures, self._pause, self._until, self._probing = 0, FIRST_SECONDS, None, False
+        self._failures = 0
+        self._pause = FIRST_SECONDS
+        self._until = None
+        self._probing = False
 
     def failed(self, now: float, open_calls: int, *, probe: bool) -> None:
         """A call failed; `open_calls`: how many others are under way."""
@@ -59,13 +62,13 @@ class Circuit:
             self._until = now + self._pause
 
     def abandoned(self, *, probe: bool) -> None:
-        """A call was given up by us: it says nothing."""
+        """We gave a call up: it shows nothing about the endpoint."""
         if probe:
             self._probing = False
 
 
 def at_fault(failures: int, attempts: int, answered: int, failed: int) -> bool:
-    """Tell whether a record, and not its teacher, is at fault: the teacher answers others, and fails on this one.
+    """Return whether a record, and not its teacher, is at fault: the teacher answers others, and fails on this one.
 
     After `attempts` failures where four of five other calls were answered meanwhile; after four times as many where any
     was. By chance alone, at an endpoint that fails on one call in five: 0.2^5 = 0.0003; on every second: 0.5^20 = 1e-6.

@@ -1,4 +1,4 @@
-"""The teacher: any OpenAI-compatible chat endpoint, asked as fast as it can answer and for as long as it takes.
+"""The teacher: any OpenAI-compatible chat endpoint, asked as fast as it can answer and until it answers.
 
 What is tried again: no connection, a timeout, 408, 425, 429, 5xx, an answer that cannot be read; with full jitter,
 never before the endpoint's own Retry-After, which holds back every call. While the endpoint answers nobody it counts as
@@ -43,7 +43,7 @@ _CONGESTED: Final = frozenset({429, 503})  # the endpoint has too much to do: no
 
 
 class Refused(RecordRejected):
-    """A record that the teacher gives no label, and the calls it took to know."""
+    """A record that the teacher gives no label, and the calls spent on it."""
 
     def __init__(self, reason: DeadLetterReason, detail: str, calls: int) -> None:
         self.calls = calls
@@ -54,16 +54,19 @@ class Again(Exception):
     """A signal, not a failure: one call went wrong in a way that another may not."""
 
     def __init__(self, why: str, *, counts: bool = True, congested: bool = False, hold_seconds: float = 0.0) -> None:
-        self.why, self.counts, self.congested, self.hold_seconds = why, counts, congested, hold_seconds
+        self.why = why
+        self.counts = counts
+        self.congested = congested
+        self.hold_seconds = hold_seconds
         super().__init__(why)
 
 
 class Asks(Protocol):
-    """A way to the teacher for the questions of one record, and whether it leads through batches."""
+    """A way to the teacher for the questions of one record, call by call or through batches."""
 
     @property
     def batched(self) -> bool:
-        """Tell whether its calls cost what a batch's do."""
+        """Return whether its calls have the price of a batch."""
         ...
 
     async def ask(self, prompt: Prompt, purpose: str = "first") -> Answer:
@@ -109,7 +112,7 @@ class TeacherClient:
         self._tokens = {kind: TOKENS.labels(workload.name, kind) for kind in ("prompt", "completion")}
 
     def paused(self) -> str | None:
-        """Say why nothing can be asked for a while, or None; a change is told once, in the log and on a metric."""
+        """Say why nothing can be asked for a while, or None; a change is reported once, in the log and on a metric."""
         why = self._turns.paused
         if (why is None) != (self._paused is None):
             PAUSED.labels(self._name).set(why is not None)
@@ -122,10 +125,10 @@ class TeacherClient:
         return None if self._turns.under_way else self.budget.passed(self._clock(), 0)
 
     def is_now(self, model: str | None) -> bool:
-        """Tell whether a label's model is the teacher of now.
+        """Return whether a label's model is the current teacher.
 
         It is the one that answered last; before the first answer, any whose name begins with the workload's, for
-        endpoints add dates and sizes to the names they are asked for.
+        endpoints add dates and sizes to a model's name.
         """
         if self._version is None:
             return model is not None and model.startswith(self._teacher.model)
@@ -139,7 +142,8 @@ class TeacherClient:
             SettingsError: key, model or address are wrong: no record can be labelled.
         """
         calls = failures = own = 0
-        answered, failed, seconds = self._turns.answers, self._turns.failures, 0.0
+        answered, failed = self._turns.answers, self._turns.failures
+        seconds = 0.0
         while True:
             async with self._turns.turn() as turn:
                 calls += 1
@@ -153,7 +157,8 @@ class TeacherClient:
                 else:
                     return replace(answer, calls=calls)
                 seconds += turn.seconds
-            own, failures = own + 1, failures + again.counts
+            own += 1
+            failures += again.counts
             judged = self._teacher.attempts if seconds >= self._teacher.deadline_seconds else failures
             others = (self._turns.answers - answered, self._turns.failures - failed - own)
             if failures and at_fault(max(failures, judged), self._teacher.attempts, *others):
@@ -165,7 +170,7 @@ class TeacherClient:
             await asyncio.sleep(random.uniform(0, most))  # noqa: S311 - full jitter, no secret
 
     def book(self, answer: Answer | None, *, batched: bool = False) -> None:
-        """Put one call on the bill and remember who answered it; None: nobody."""
+        """Book one call and remember which model answered it; None: nobody answered."""
         counts = (answer.prompt_tokens, answer.completion_tokens) if answer else (0, 0)
         self.budget.book(Spend.of_calls(1, *counts, batched=batched), self._clock())
         if answer is not None:
@@ -174,7 +179,7 @@ class TeacherClient:
                 self._tokens[kind].inc(tokens)
 
     def leave_out(self, unknown: str) -> None:
-        """Ask otherwise from now on: the endpoint does not know a parameter."""
+        """Leave out a parameter from now on that the endpoint does not know."""
         if unknown not in self.left_out:
             LOG.warning("%s: the endpoint says something of %r; asking otherwise", self.access.field, unknown)
         self.left_out.add(unknown)
@@ -188,7 +193,7 @@ class TeacherClient:
         await self.access.close()
 
     async def _call(self, prompt: Prompt, turn: Turn, *, vote: bool) -> Answer:
-        """Make one call, and tell the turn, the budget and the metrics what came of it."""
+        """Make one call, and report its outcome to the turn, the budget and the metrics."""
         answer: Answer | None = None
         try:
             answer = await self._answer(prompt, vote=vote)

@@ -5,11 +5,11 @@ the limit was reached doubles it (slow start); later such a round adds a sixteen
 or a timeout halves it, once for all calls of one flight. So does a round whose median latency is more than 3 times the
 baseline; above twice the baseline the limit stays.
 
-The baseline is the least median of a round; it moves 1 % a round towards the newest, so that a teacher that became
+The baseline is the least median of a round; it moves 1 % per round towards the newest, so that a teacher that became
 slower for good is not taken for a full one. Why twice: an endpoint of C places, asked by n > C callers, answers after
 n/C times its service time (Little's law); at twice the baseline it is full and one call waits for each place.
 
-After Chiu and Jain 1989 (additive increase, multiplicative decrease), RFC 5681 (slow start, one decrease a flight),
+After Chiu and Jain 1989 (additive increase, multiplicative decrease), RFC 5681 (slow start, one decrease per flight),
 RFC 7661 (no growth where the limit was not reached), TCP Vegas and Netflix's concurrency-limits (latency against its
 baseline). An endpoint whose latency doubles long before it is full, by batching, is held below its capacity.
 """
@@ -41,13 +41,13 @@ class Concurrency:
         self._cut = float("-inf")  # when the limit was last halved
 
     def open(self, calls: int) -> None:
-        """Take the number of calls that are open now."""
+        """Note the number of calls that are open now."""
         self._reached = self._reached or calls >= self.limit
 
     def answered(self, seconds: float, now: float) -> None:
         """Take an answer's latency; `now` in monotonic seconds."""
         if now - seconds < self._cut:
-            return  # sent before the limit was halved: it tells of the time before
+            return  # sent before the limit was halved: it shows the time before
         self._seconds.append(seconds)
         if len(self._seconds) >= max(ROUND_ANSWERS, self.limit):
             self._end_round(median(self._seconds), now)
@@ -69,8 +69,10 @@ class Concurrency:
 
     def _halve(self, now: float) -> None:
         self.limit = max(1, self.limit // 2)
-        self._slow_start, self._cut = False, now
+        self._slow_start = False
+        self._cut = now
         self._begin_round()
 
     def _begin_round(self) -> None:
-        self._seconds, self._reached = [], False
+        self._seconds = []
+        self._reached = False

@@ -1,4 +1,4 @@
-"""What teachers were asked so far, as our topics say it: read back when a partition is assigned or a command begins."""
+"""What teachers have cost so far, by our topics: read back when a partition is assigned or a command begins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.label.teacher.budget import TeacherBudget
 
 
 class Costs:
-    """Spend by workload and hour, within which no budget tells two calls apart: few numbers for millions of labels."""
+    """Spend by workload and hour, which no budget divides further: few numbers for millions of labels."""
 
     def __init__(self) -> None:
         self._hours: defaultdict[tuple[datetime, str], Spend] = defaultdict(Spend)

@@ -1,4 +1,4 @@
-"""How one workload's teacher is reached: its address, its key, its connections, and what a wrong set-up is told."""
+"""How one workload's teacher is reached: its address, its key, its connections, and the remedies for a wrong set-up."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Access:
         return SettingsError(f"{self.field}.url", self._url, str(error))
 
     def wrong_set_up(self, status: int) -> SettingsError:
-        """Return which field a 401, 403 or 404 speaks of, and the remedy."""
+        """Return which field a 401, 403 or 404 is about, and the remedy."""
         field, value, remedy = self._remedy(status)
         return SettingsError(f"{self.field}.{field}", value, f"the endpoint says {status}: {remedy}")
 

@@ -14,7 +14,7 @@ from streams.label.triage import Item
 
 
 class Teachers:
-    """One client a workload, and one for its batches."""
+    """One client per workload, and one for its batches."""
 
     def __init__(self, workloads: Mapping[str, Workload], allowed_hosts: Sequence[str]) -> None:
         """Check what can be checked without a call.
@@ -33,7 +33,7 @@ class Teachers:
                 gauge.labels(name).set(0)
 
     def of(self, item: Item) -> Asks:
-        """Return the way for a record's questions, all of them: so its price is one."""
+        """Return the way for all questions of a record, so that they have one price."""
         name = item.workload.name
         return self._batches[name].of(item.record.record_id) if item.batched else self._live[name]
 
@@ -46,7 +46,7 @@ class Teachers:
         return {name: self._live[name].budget for name in names}
 
     def is_now(self, name: str, model: str | None) -> bool:
-        """Tell whether a label's model is the workload's teacher of now."""
+        """Return whether a label's model is the workload's current teacher."""
         return self._live[name].is_now(model)
 
     def paused(self) -> set[str]:
@@ -54,7 +54,7 @@ class Teachers:
         return {name for name, teacher in self._live.items() if teacher.paused()}
 
     def forget(self, names: Iterable[str]) -> None:
-        """Let go of the batches of workloads whose partition went elsewhere."""
+        """Drop the batches of workloads whose partition moved to another worker."""
         for name in self._batches.keys() & set(names):
             self._batches[name].batches.forget()
 

@@ -79,7 +79,7 @@ MESSAGES = [{"role": "user", "content": "hello"}]
     ],
 )
 def test_find_text__only_the_teacher_can_answer(request_, reason):
-    """A request that one label cannot answer is told apart, with its reason."""
+    """A request that one label cannot answer is recognised, with its reason."""
     assert find_text(workload_of(), request_) == Ineligible(reason)
 
 

@@ -28,7 +28,7 @@ def by_definition(text: str, form: NgramForm) -> list[int]:
 
 @given(TEXTS, FORMS)
 def test_ngrams__of_a_batch(texts: list[str], form: NgramForm) -> None:
-    """Each text's buckets are those of its definition, whatever stands beside it."""
+    """Each text's buckets are those of its definition, whatever is beside it."""
     numbers, buckets = ngrams(texts, form)
     found = Counter(zip(numbers.tolist(), buckets.tolist(), strict=True))
 

@@ -79,7 +79,7 @@ async def test_round__asks_the_anchors_with_the_least_hashes() -> None:
 
 
 async def test_rounds__keep_the_record_and_not_the_cluster() -> None:
-    """An anchor's answers are told together by its id; no answer of an earlier round stands in for a new one."""
+    """Its id links an anchor's answers; an answer of an earlier round is never reused for a new one."""
     one = stage()
     first, second = await asked(one, NOON), await asked(one, NOON + timedelta(hours=24))
 
@@ -137,7 +137,7 @@ async def test_gold__without_anchors_is_read_once_a_round() -> None:
 
 
 async def test_gold__that_was_erased_is_asked_no_more() -> None:
-    """A running worker asks what stands in gold when the round begins."""
+    """A running worker asks what is on gold when the round begins."""
     gold = list(GOLD)
     one = CurateStage(
         Settings(), {"news": Workload(name="news", labels=["up", "down"], triggers=DRIFT)}, gold=lambda _: gold

@@ -126,7 +126,7 @@ def test_restart_at_any_point__changes_no_decision(
     before = admitted(CapCounts(caps, parties), records[:stop], batch)
     rebuilt = CapCounts(caps, parties)
     for one, rule in zip(records[:stop], before, strict=True):
-        if rule is None:  # it stands in `curated`
+        if rule is None:  # it is in `curated`
             rebuilt.add(one)
 
     assert before + admitted(rebuilt, records[stop:], batch) == expected

@@ -65,7 +65,7 @@ def nvidia(**changes: Any) -> bytes:
 
 
 async def test_avro_record__is_redacted_normalised_and_enriched() -> None:
-    """Text, answer and free fields lose personal data; words, tickers and ids are told."""
+    """Text, answer and free fields lose personal data; words, tickers and ids stay."""
     text = "Analyst   a.b@c.com lifts $AAPL target,  call +1 (415) 555-0134"
     one = traffic(7, text, client="x@y.com", answer="up  x@y.com", attributes={"k": '"x@y.com"'})
     (record,) = await curate(stage(), one)
@@ -113,7 +113,7 @@ async def test_workload_with_a_key__links_the_mentions_of_one_person(monkeypatch
 
 
 def test_workload_whose_key_is_not_set__ends_the_start() -> None:
-    """No worker runs without the key it was told to use."""
+    """No worker runs without the key it is configured to use."""
     with pytest.raises(SettingsError, match="MILLRACE_NO_SUCH_KEY"):
         stage(privacy=Privacy(token_key_env="MILLRACE_NO_SUCH_KEY"))
 
@@ -205,7 +205,7 @@ async def test_request__that_only_the_teacher_can_answer__is_filtered_with_its_r
 
 
 async def test_duplicates__in_one_batch_and_over_batches__name_the_first_of_their_cluster() -> None:
-    """By id, by exact text after normalising, and nearly; each names a record that stands in `curated`."""
+    """By id, by exact text after normalising, and nearly; each names a record that is in `curated`."""
     one = stage()
     first, same, near = await curate(one, traffic(0, id="a"), traffic(1, FED.upper() + "  "), traffic(2, FED_AGAIN))
     again, later = await curate(one, traffic(3, "another text altogether", id="a"), traffic(4, FED_AGAIN))
@@ -270,7 +270,7 @@ def poisoned(one: Message) -> DeadLetter:
 
 @pytest.mark.parametrize("passed", [REKEYED_HEADER, REPLAYED_HEADER])
 async def test_record_written_again__keeps_the_id_of_its_first_place(passed: str) -> None:
-    """A record without an id of its own that is sent on or replayed is the record it was; what it repeats is told."""
+    """A record without an id of its own that is sent on or replayed is the record it was; what it repeats is found."""
     headers = [(passed, b"3:17"), (REPLAYED_HEADER, f"{HOME}:40".encode())]
     again = message(traffic().value, 90, headers=headers)
     record, repeated = await curate(stage(), again, message(traffic().value, 91, headers=headers))
@@ -328,7 +328,7 @@ async def test_rebuilt_index__decides_like_one_that_was_never_interrupted(horizo
 
 
 async def test_rebuilt_index__takes_a_replayed_curated_record_for_no_second_member() -> None:
-    """A dead letter of the label stage that was replayed stands twice in `curated`; its text was seen once."""
+    """A dead letter of the label stage that was replayed is twice in `curated`; its text was seen once."""
     written = await _in_batches(stage(), [traffic(0)])
     one = stage()
     one.assign(HOME, Kept(written, [(REPLAYED_HEADER, f"{HOME}:0".encode())]))
@@ -347,7 +347,7 @@ async def _in_batches(one: CurateStage, messages: list[Message]) -> list[Output]
 
 
 async def test_poison__becomes_a_dead_letter_that_says_how_often_it_was_tried() -> None:
-    """Our own failure is told by the kind of the error, without personal data."""
+    """Our own failure is reported by the kind of the error, without personal data."""
     (output,) = stage().poison(traffic(4), ValueError("x@y.com"), 3).outputs
     letter = poisoned(traffic(4))
 

@@ -177,7 +177,7 @@ def test_rebuilt__from_many_votes__still_knows_every_member() -> None:
 
 
 def test_contested__cluster_hears_every_answer() -> None:
-    """An answer like the first tells nothing until another is heard; then all count, or those that differ would win."""
+    """An answer like the first adds nothing until another is heard; then all count, or those that differ would win."""
     run = Run(10)
     run.put([("1", "alpha", "up", False), ("2", "alpha", "up", False)])
     run.put([("3", "alpha", "down", False), ("4", "alpha", "up", False), ("5", "alpha", None, False)])
@@ -244,7 +244,7 @@ def test_family_of_like_texts__is_searched_in_bounded_steps__and_a_pair_in_it_is
 def test_family_of_like_texts__in_other_batches__is_told_apart_alike(
     size: int, newest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a frequent band the same newest members count, whether they stand in the index or came in the batch."""
+    """Of a frequent band the same newest members count, whether they are in the index or came in the batch."""
     monkeypatch.setattr(bands, "NEWEST", newest)
     monkeypatch.setattr(near, "NEWEST", newest)
     form = "{} says q1 net profit rose to {} million in the year"
@@ -301,7 +301,7 @@ def test_bands__give_the_newest_members_of_a_key(added: list[Any], asked: list[A
 
 
 def test_bands__that_grow__keep_every_chain() -> None:
-    """Room is doubled without losing who stood behind whom."""
+    """Room is doubled without losing who came after whom."""
     index = bands.Bands(10_000, 2)
     keys = np.arange(5_000, dtype=np.uint32) % 700
     for start in range(0, 5_000, 450):

@@ -1,4 +1,4 @@
-"""What is told of a text: figures, currencies, tickers, words."""
+"""The facts of a text: figures, currencies, tickers, words."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_exchange__has_a_text_or_a_reason(form: str, request_: dict[str, Any], f
     ],
 )
 def test_response__has_an_answer_or_none(said: dict[str, Any], answer: str | None) -> None:
-    """A tool call or a refusal is no answer; the model that answered is told in any case."""
+    """A tool call or a refusal is no answer; the model that answered is kept in any case."""
     record = decode_traffic(message({"request": asked(USER), "response": response(**said)}))
 
     assert (record.answer, record.model, record.id) == (answer, "big-2026-01-01", "chatcmpl-1")
@@ -123,7 +123,7 @@ def test_headers__tell_what_json_has_no_field_for() -> None:
 
 @pytest.mark.parametrize("key", ["sk-proj-abc123", "A" * 64, "not hex at all", "a" * 40])
 def test_raw_api_key__is_hashed_before_anything_is_kept(key: str) -> None:
-    """A key that was sent in place of its hash is told apart all the same, and stands nowhere."""
+    """A key that was sent in place of its hash is still distinguished, and is written nowhere."""
     record = decode_traffic(message(asked(USER), WORKLOAD, ("api-key-hash", key.encode())))
 
     assert record.api_key_hash == key_hash(key)
@@ -153,7 +153,7 @@ DEEP = asked(USER, metadata=json.loads('{"a":' * 20 + "1" + "}" * 20))
     ],
 )
 def test_limit__that_is_passed(limits: Any, request_: Any, answer: str | None, reason: str, says: str) -> None:
-    """Each limit has its reason and tells its number; the same record is taken where the limit is higher."""
+    """Each limit has its reason and says its number; the same record is taken where the limit is higher."""
     body = {"request": request_} | ({} if answer is None else {"response": response(content=answer)})
     sent = message(body)
     workload = NEWS.model_copy(update={"limits": Limits(**limits)})

@@ -165,7 +165,7 @@ async def test_rebuilt_stage__decides_like_one_that_was_never_interrupted(stop: 
 
 
 async def test_curated_record__tells_what_its_text_says_and_who_sent_it() -> None:
-    """Enrichment and the sender's fields stand in the record; the language where it is asked for."""
+    """Enrichment and the sender's fields are in the record; the language where it is asked for."""
     (record,) = await records_of(
         stage(enrich=Enrich(language=True)),
         traffic(0, "Umsatz von Siemens (NYSE: SI) stieg um 12 Prozent auf €4,3 Milliarden", client_version="2.1",
@@ -189,7 +189,7 @@ async def test_dead_letter__holds_no_raw_api_key() -> None:
 
 
 def test_classifier_that_is_missing__stops_the_worker_at_start(tmp_path: Path) -> None:
-    """A filter that cannot run is told before the first record, with its path."""
+    """A filter that cannot run is reported before the first record, with its path."""
     workload = Workload(name="news", labels=["a", "b"], quality=Quality(classifier="none.safetensors"))
     with pytest.raises(WorkloadError, match=r"none\.safetensors"):
         CurateStage(Settings(workloads_dir=tmp_path), {"news": workload})

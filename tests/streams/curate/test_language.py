@@ -1,4 +1,4 @@
-"""The language of a text: told where it is sure, and never wrongly of real English."""
+"""The language of a text: named where it is sure, and never wrong on real English."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOLD = [
 
 
 def test_languages_of__sure_texts() -> None:
-    """A plain sentence is told; what is too short to tell, or says only names and figures, is not."""
+    """A plain sentence is recognised; what is too short, or has only names and figures, is not."""
     found = languages_of([text for _, text in TOLD] + ["AAPL +4%", "Oil prices slip", "", "1,234.5 2,000 3.5"])
 
     assert found == [language for language, _ in TOLD] + [None] * 4
@@ -41,9 +41,7 @@ def test_english__is_hardly_ever_called_another_language(name: str, column: str)
     sample = texts[:: len(texts) // 1000][:1000]
     found = languages_of(sample)
     wrong = [text for text, language in zip(sample, found, strict=True) if language not in ("en", None)]
-    print(
-        f"{name}: {found.count('en')} told English, {found.count(None)} not told, {len(wrong)} wrong of {len(sample)}"
-    )
+    print(f"{name}: {found.count('en')} English, {found.count(None)} not sure, {len(wrong)} wrong of {len(sample)}")
 
     assert len(wrong) <= 1
 

@@ -141,7 +141,7 @@ def test_any_text__has_a_verdict(text: str) -> None:
     ],
 )
 def test_mistake__in_the_workload_file(line: str, key: str, says: str) -> None:
-    """A mistake is told when the file is read, with its key: never by the first record that meets it."""
+    """A mistake is reported when the file is read, with its key: never by the first record that meets it."""
     with pytest.raises(WorkloadError) as caught:
         Workload.parse(f'name = "news"\nlabels = ["a", "b"]\n[quality]\n{line}\n'.encode(), "news.toml")
 
@@ -164,8 +164,8 @@ def test_mistake__in_the_workload_file(line: str, key: str, says: str) -> None:
 def test_defaults__keep_real_text(name: str, column: str) -> None:
     """Of headlines, questions and articles, fewer than one in a thousand is refused; of short ones none."""
     texts = real_texts(name, column)
-    told = [enrich(text) for text in texts]
-    refused = [rule for rule in QualityFilter(Quality()).refusals(texts, told) if rule]
+    enrichments = [enrich(text) for text in texts]
+    refused = [rule for rule in QualityFilter(Quality()).refusals(texts, enrichments) if rule]
     print(f"{name} {column}: {len(refused)} of {len(texts)} refused {sorted(set(refused))}")
 
     assert len(refused) <= (1 if name == "cfpb-llm-teachers" else 0)

@@ -98,7 +98,7 @@ def test_asking_again__is_the_same_question_with_the_codes_in_another_order():
 
 
 def test_asking_again__stops_where_the_budget_is_spent():
-    """What was answered is kept, the rest is told apart and nothing waits; spent before, none begins."""
+    """What was answered is kept, the rest is identified and nothing waits; spent before, none begins."""
     records, before = [taught(number) for number in range(10)], Costs()
     before.add(taught(99, teacher_calls=4), datetime.now(UTC))
     budget = {"budget": {"total": {"calls": 9}}, "concurrency": 2}
@@ -115,7 +115,7 @@ def test_asking_again__stops_where_the_budget_is_spent():
 
 
 def test_pairs__weigh_by_propensity_and_leave_out_what_got_no_label():
-    """Self-agreement is of records labelled twice, each for as many as it stands for; the rest is counted."""
+    """Self-agreement is of records labelled twice, each counted by its weight; the rest is counted."""
     records = [taught(number, propensity=0.1 if number == 10 else 1.0) for number in range(1, 31)]
     answers, _ = again(
         records, lambda call: status(400)(call) if call.text == "Company 3 reports" else every_tenth(call)

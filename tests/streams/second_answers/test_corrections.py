@@ -13,7 +13,7 @@ from deploy.edge.topics.reading import Placed
 from schemas.errors import DeadLetterReason
 from schemas.records import DeadLetter, LabelKind, LabelRecord, Origin, Provenance, Record, Split
 from schemas.rules.spend import Spend, cost_of
-from streams.second_answers.corrections import LabelHistory, Why, Wording, sifted, standing, written
+from streams.second_answers.corrections import LabelHistory, Why, Wording, histories, sifted, written
 from tests.streams.doubles import NAME, PARTITION, START, label
 
 AGAIN = Wording("again", "teacher-7b")
@@ -55,7 +55,7 @@ def refused(number: int, corrects: int, wording: Wording = AGAIN) -> DeadLetter:
 def found(*records: LabelRecord, letters: Sequence[DeadLetter] = ()) -> dict[str, LabelHistory]:
     placed: list[Placed[Record]] = [Placed(at, NOW, letter) for at, letter in enumerate(letters)]
     placed += [Placed(at, NOW, record) for at, record in enumerate(records)]
-    return standing(placed, {record.record_id for record in records})
+    return histories(placed, {record.record_id for record in records})
 
 
 def why(*records: LabelRecord, suspected: str = "mergers") -> Why | None:
@@ -112,7 +112,7 @@ def test_suspects__are_asked_in_the_order_of_the_list():
 
 
 def test_correction__names_its_label_and_repeats_no_text():
-    """What stands on `labels` is the record, its place, the answer and its cost: no text, client or source."""
+    """What is written to `labels` is the record, its place, the answer and its cost: no text, client or source."""
     one = LabelHistory(9, taught(1, client="ann", source="desk", cluster_id="c", propensity=0.5))
     soft = {"mergers": 0.2, "other": 0.8}
     said = written(one, PARTITION, AGAIN, answer("other", class_probabilities=soft))
@@ -147,4 +147,4 @@ def test_refused_question__is_paid_and_ends_no_record():
 
 def _read_back(letter: DeadLetter) -> LabelHistory:
     read: list[Placed[Record]] = [Placed(0, NOW, letter), Placed(9, NOW, taught(1))]
-    return standing(read, {"record-1"})["record-1"]
+    return histories(read, {"record-1"})["record-1"]

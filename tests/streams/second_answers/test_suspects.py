@@ -128,14 +128,14 @@ def test_suspects__are_asked_once_in_other_words_and_their_labels_corrected(topi
         "record-0": "mergers", "record-1": "other", "record-2": "earnings", "record-3": "mergers",
         "record-4": "mergers", "record-6": "other",
     }  # fmt: skip
-    told = spent(topics)
-    assert (told["residual"], told["calls"], told["corrections"], told["dead_letter_calls"]) == (0, 7 + 3 + 2, 3, 2)
+    books = spent(topics)
+    assert (books["residual"], books["calls"], books["corrections"], books["dead_letter_calls"]) == (0, 7 + 3 + 2, 3, 2)
     assert all(account.residual == 0 for account in verify(topics))
 
 
 @pytest.mark.broker
 def test_suspects__are_paid_from_the_workloads_budget(topics: Settings) -> None:
-    """Of the list's head what the budget allows is asked and written; then the limit and a way out are told."""
+    """Of the list's head what the budget allows is asked and written; then the limit and a remedy are said."""
     produce(topics, *(taught(n) for n in range(7)))
     with serving(says("other")) as server:
         some = suspects(topics, server.url, "--first", "5", budget="budget = { total = { calls = 11 } }\n")
@@ -160,7 +160,7 @@ def test_suspects__are_paid_from_the_workloads_budget(topics: Settings) -> None:
     ids=["label", "empty"],
 )
 def test_suspects__a_file_that_cannot_be_asked_is_told(tmp_path: Path, columns: Any, words: str) -> None:
-    """A file of another workload or without rows costs no call and is told in one line."""
+    """A file of another workload or without rows costs no call and is reported in one line."""
     place = Settings(state_dir=tmp_path / "state", workloads_dir=tmp_path / "workloads")
     refused = suspects(place, "http://127.0.0.1:9/v1", **columns)
     (tmp_path / "suspects.parquet").write_text("no parquet")

@@ -39,20 +39,20 @@ def test_board__survives_its_file() -> None:
 def test_board__is_told_when_a_standing_changes_or_half_a_minute_passed(tmp_path: Path) -> None:
     """A standing that is the same is not shown again at once, one that changed is."""
     board, standing = Board(tmp_path, {NAME: watching(count=10)}), Standing(new_labels=4)
-    board.tell({PLACE: standing}, NOW)
-    board.tell({PLACE: standing}, NOW + timedelta(seconds=29))
+    board.update({PLACE: standing}, NOW)
+    board.update({PLACE: standing}, NOW + timedelta(seconds=29))
     assert read(tmp_path).time == NOW
 
-    board.tell({PLACE: standing}, NOW + timedelta(seconds=30))
+    board.update({PLACE: standing}, NOW + timedelta(seconds=30))
     assert read(tmp_path).time == NOW + timedelta(seconds=30)
-    board.tell({PLACE: Standing(new_labels=12)}, NOW + timedelta(seconds=31))
+    board.update({PLACE: Standing(new_labels=12)}, NOW + timedelta(seconds=31))
     assert (read(tmp_path).asks, read(tmp_path).held_back) == ("count", None)
 
 
 def test_gauges__statistic_over_threshold(tmp_path: Path) -> None:
     """Each trigger's statistic and threshold are gauges; a partition that leaves takes them and the file along."""
     board = Board(tmp_path, {NAME: watching(count=10)})
-    board.tell({PLACE: Standing(new_labels=4)}, NOW)
+    board.update({PLACE: Standing(new_labels=4)}, NOW)
     assert (gauge("trigger_statistic", trigger="count"), gauge("trigger_threshold", trigger="count")) == (4.0, 10.0)
     assert gauge("trigger_fires", trigger="count") == 0.0
 
@@ -66,7 +66,7 @@ def test_suggestion__is_logged_once_an_epoch(tmp_path: Path, caplog: pytest.LogC
     board = Board(tmp_path, {NAME: watching(count=10, mode="suggest")})
     with caplog.at_level(logging.WARNING, "millrace.triggers"):
         for labels in (9, 10, 11):
-            board.tell({PLACE: Standing(new_labels=labels)}, NOW)
+            board.update({PLACE: Standing(new_labels=labels)}, NOW)
 
     assert gauge("retrain_suggested") == 1.0
     (line,) = [record.message for record in caplog.records]
@@ -76,6 +76,6 @@ def test_suggestion__is_logged_once_an_epoch(tmp_path: Path, caplog: pytest.LogC
 def test_disk__that_takes_nothing(tmp_path: Path) -> None:
     """The view is lost, the worker goes on."""
     (tmp_path / "triggers").write_text("in the way")
-    Board(tmp_path, {NAME: watching(count=10)}).tell({PLACE: Standing()}, NOW)
+    Board(tmp_path, {NAME: watching(count=10)}).update({PLACE: Standing()}, NOW)
 
     assert gauge("trigger_statistic", trigger="count") == 0.0

@@ -69,7 +69,7 @@ def test_weighted__the_weights_of_those_that_fired_must_reach_1(
 
 
 @pytest.mark.parametrize(
-    ("triggers", "standing", "told"),
+    ("triggers", "standing", "says"),
     [
         ({"freeze": ["2026-12-24..2026-12-26"]}, Standing(), "2026-12-24..2026-12-26"),
         ({"freeze": ["sat"]}, Standing(), "sat"),
@@ -82,20 +82,20 @@ def test_weighted__the_weights_of_those_that_fired_must_reach_1(
             None,
         ),
     ],
-    ids=["frozen", "weekday", "other weekday", "in flight", "too old to wait for", "sooner where told"],
+    ids=["frozen", "weekday", "other weekday", "in flight", "too old to wait for", "sooner where set"],
 )
 def test_held_back__by_the_calendar_and_a_run(
-    triggers: dict[str, object], standing: Standing, told: str | None
+    triggers: dict[str, object], standing: Standing, says: str | None
 ) -> None:
     """A frozen day and a run in flight hold a request back; a run beyond its age no longer does."""
     why = held_back(standing, NOW, Triggers.model_validate(triggers), may_train=True)
 
-    assert (why is None) if told is None else (why is not None and told in why)
+    assert (why is None) if says is None else (why is not None and says in why)
 
 
 @pytest.mark.parametrize("mode", ["observe", "suggest"])
 def test_mode__asks_for_nothing_but_waits_for_nothing(mode: str) -> None:
-    """The mode holds back last of all: a suggestion is due when nothing else stands in its way."""
+    """The mode holds back last of all: a suggestion is due when nothing else holds it back."""
     triggers = Triggers.model_validate({"mode": mode})
     why = held_back(Standing(new_labels=5), NOW, triggers, may_train=True)
 

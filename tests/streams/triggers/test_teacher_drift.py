@@ -38,21 +38,21 @@ def round_of(turn: int, changed: int = 0, n: int = N) -> list[LabelRecord]:
 
 
 def verdict_of(found: Watch, of: Workload = OF):
-    (told,) = (one for one in watch.verdicts(found, of) if one.trigger == NAME)
-    return told
+    (verdict,) = (one for one in watch.verdicts(found, of) if one.trigger == NAME)
+    return verdict
 
 
 def test_swap__fires_at_the_answer_that_proves_it() -> None:
     """Half of the anchors answered otherwise fire within the round; the numbers say what was seen."""
     epoch = folded(OF, round_of(0)).turned()
     found = folded(OF, round_of(1, changed=20), epoch)
-    told = verdict_of(found)
+    verdict = verdict_of(found)
 
     assert found.fired == {NAME}
-    assert told.numbers["changed"] == 11  # of 40, where 10 % may: 10 are likelier than alpha / 2
-    assert (told.numbers["n"], told.numbers["round"], told.numbers["floor"]) == (40, 1, 0.1)
-    assert told.numbers["statistic"] >= told.numbers["threshold"]
-    assert "11 of 40 anchors" in told.explanation
+    assert verdict.numbers["changed"] == 11  # of 40, where 10 % may: 10 are likelier than alpha / 2
+    assert (verdict.numbers["n"], verdict.numbers["round"], verdict.numbers["floor"]) == (40, 1, 0.1)
+    assert verdict.numbers["statistic"] >= verdict.numbers["threshold"]
+    assert "11 of 40 anchors" in verdict.explanation
     assert found.turned().fired == frozenset()
 
 
@@ -67,9 +67,9 @@ def test_fired__stays_until_the_request() -> None:
 def test_first_epoch__compares_with_the_first_answers() -> None:
     """Before the first request an anchor's first answer is its reference, and the first round proves nothing."""
     first = folded(OF, round_of(0))
-    told = verdict_of(first)
-    assert not told.fired
-    assert "the next round is compared" in told.explanation
+    verdict = verdict_of(first)
+    assert not verdict.fired
+    assert "the next round is compared" in verdict.explanation
 
     assert folded(OF, round_of(1, changed=20), first).fired == {NAME}
     assert verdict_of(folded(OF, round_of(1, changed=20), first)).numbers["round"] == 1
@@ -128,15 +128,15 @@ def test_late_answers__of_the_round_before_the_request_are_references() -> None:
     assert (after.fired, after.anchors.look, after.anchors.changed) == (frozenset(), 1, 0)
 
 
-def test_anchors__too_few_to_tell() -> None:
+def test_anchors__too_few() -> None:
     """With fewer than 20 the verdict says so, and whatever they answer fires nothing."""
     few = LEAST - 1
     found = folded(OF, round_of(0, n=few) + round_of(1, changed=few, n=few))
-    told = verdict_of(found)
+    verdict = verdict_of(found)
 
-    assert not told.fired
-    assert "19 anchors" in told.explanation
-    assert "fewer than 20" in told.explanation
+    assert not verdict.fired
+    assert "19 anchors" in verdict.explanation
+    assert "fewer than 20" in verdict.explanation
 
 
 def test_anchors__that_got_no_answer_make_it_no_more_eager() -> None:
@@ -165,16 +165,16 @@ def test_answers__are_no_labels() -> None:
 
 
 def test_news__of_a_round() -> None:
-    """The answer that fires it is news, and so is each new round while it stands; another answer is none."""
+    """The answer that fires it is news, and so is each new round while it has fired; another answer is not."""
     epoch = folded(OF, round_of(0)).turned()
-    told, before = [], epoch
+    news, before = [], epoch
     for at, record in enumerate(round_of(1, changed=12) + round_of(2)):
         after = folded(OF, [record], before)
         if after.news_since(before):
-            told.append(at)
+            news.append(at)
         before = after
 
-    assert told == [10, N]
+    assert news == [10, N]
 
 
 @pytest.mark.parametrize("cut", [0, 1, N, N + 7, 2 * N, 3 * N])
@@ -189,7 +189,7 @@ def test_rebuilt__from_the_answers_of_two_epochs(cut: int) -> None:
 
     rebuilt = folded(OF, rows[cut:], rebuilt)
 
-    assert (rebuilt.anchors, rebuilt.told) == (lived.anchors, lived.told)
+    assert (rebuilt.anchors, rebuilt.verdicts) == (lived.anchors, lived.verdicts)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.floats(0.001, 0.9))

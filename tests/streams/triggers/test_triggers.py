@@ -58,7 +58,7 @@ def test_policy__several_fire() -> None:
 
 
 @pytest.mark.parametrize(
-    ("standing", "may_train", "cooldown", "told"),
+    ("standing", "may_train", "cooldown", "says"),
     [
         (Standing(new_labels=5), True, 0.0, None),
         (Standing(new_labels=5), True, 9.0, None),
@@ -70,15 +70,15 @@ def test_policy__several_fire() -> None:
         (Standing(new_labels=5, since=NOW), True, 2.0, None),
     ],
 )
-def test_policy__holds_back(standing: Standing, cooldown: float, told: str | None, *, may_train: bool) -> None:
+def test_policy__holds_back(standing: Standing, cooldown: float, says: str | None, *, may_train: bool) -> None:
     """Terms, a run in flight and the cooldown hold a request back, and the reason says which."""
     why = held_back(standing, NOW, Triggers(cooldown_hours=cooldown), may_train=may_train)
 
-    assert (why is None) if told is None else (why is not None and told in why)
+    assert (why is None) if says is None else (why is not None and says in why)
 
 
 @pytest.mark.parametrize(
-    ("training", "fired", "told"),
+    ("training", "fired", "says"),
     [
         ({}, False, "0 class"),
         ({"a": 500, "b": 0}, False, "1 class"),
@@ -86,12 +86,12 @@ def test_policy__holds_back(standing: Standing, cooldown: float, told: str | Non
         ({"a": 150, "b": 50}, True, "enough"),
     ],
 )
-def test_policy__enough_to_learn_from(training: dict[str, int], told: str, *, fired: bool) -> None:
+def test_policy__enough_to_learn_from(training: dict[str, int], says: str, *, fired: bool) -> None:
     """Two classes and the least number of training rows are needed."""
     verdict = enough(training, 200)
 
     assert verdict.fired is fired
-    assert told in verdict.explanation
+    assert says in verdict.explanation
 
 
 @given(st.integers(1, 5_000))

@@ -87,7 +87,7 @@ def test_first_epoch__has_nothing_to_compare_with() -> None:
 
 
 def test_looks__fall_on_the_same_labels_whatever_came_before() -> None:
-    """Looks hang on the number of labels since the request: 50, 63, 79."""
+    """Looks depend on the number of labels since the request: 50, 63, 79."""
     of, found, at = watching(label_mix=0.2), folded(watching(label_mix=0.2), stream(1, 400)).turned(), []
     for number, record in enumerate(stream(2, 80, first=400), start=1):
         after = with_label(found, of, record)
@@ -99,7 +99,7 @@ def test_looks__fall_on_the_same_labels_whatever_came_before() -> None:
 
 
 def test_new_words__fire_input_drift() -> None:
-    """Texts that come to speak of something new are seen."""
+    """Texts about something new are seen."""
     of = watching(input_drift=0.05)
     before = folded(of, stream(1, 300)).turned()
     new = [label(n, "other", text=f"Company {n} reports tariffs") for n in range(300, 400)]
@@ -142,7 +142,7 @@ def test_disagreement__of_another_student() -> None:
 
 
 def test_class_count__names_the_class() -> None:
-    """The class nearest to its threshold speaks; votes bring it no nearer."""
+    """The verdict is of the class nearest to its threshold; votes bring it no nearer."""
     of = watching(class_counts={"mergers": 3, "other": 100})
     votes = [label(n, "mergers", kind=LabelKind.VOTE) for n in range(9)]
     found = folded(of, [*votes, label(10, "mergers"), label(11, "mergers"), label(12, "other")])
@@ -178,6 +178,6 @@ def test_rebuilt__from_the_labels_of_two_epochs(cut: int) -> None:
 
     assert equal(rebuilt.reference, lived.reference)
     assert equal(rebuilt.recent, lived.recent)
-    assert (rebuilt.looks, rebuilt.told, rebuilt.audits, rebuilt.student, rebuilt.doubts) == (
-        lived.looks, lived.told, lived.audits, lived.student, lived.doubts,
+    assert (rebuilt.looks, rebuilt.verdicts, rebuilt.audits, rebuilt.student, rebuilt.doubts) == (
+        lived.looks, lived.verdicts, lived.audits, lived.student, lived.doubts,
     )  # fmt: skip

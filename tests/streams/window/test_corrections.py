@@ -123,7 +123,7 @@ def test_correction__of_what_it_must_not_change(store: Store, records: list[Labe
 
 
 def test_correction__of_an_evaluation_row_is_told(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    """What is ignored is counted in the log, once a batch."""
+    """What is ignored is counted in the log, once per batch."""
     with caplog.at_level(logging.WARNING):
         fill(store, [taught(1, split=Split.TEST), *[corrected(1, "mergers", 0, split=Split.TEST)] * 3])
 
@@ -155,7 +155,7 @@ def test_correction__is_in_the_counts(store: Store) -> None:
 
 
 def test_correction__is_what_people_see(store: Store, tmp_path: Path) -> None:
-    """The copy for `millrace window` has the corrected label, and at which offset the one it corrects stands."""
+    """The copy for `millrace window` has the corrected label, and the offset of the one it corrects."""
     fill(store, [taught(1), taught(2), corrected(1, "mergers", 0)])
     store.copy(tmp_path / "copy.parquet")
     seen = store.query(f"SELECT record_id, label, corrects FROM '{tmp_path}/copy.parquet' ORDER BY 1")  # noqa: S608

@@ -30,7 +30,7 @@ def test_near__are_exactly_those_that_all_pairs_would_show(
 
 
 def test_near__of_many_that_share_frequent_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts of one form, whose pairs are looked at in many goes, are told as exactly as others."""
+    """Texts of one form, whose pairs are looked at in many goes, are decided as exactly as others."""
     monkeypatch.setattr(leaks, "_PAIRS", 50)
     draw = random.Random(4)
 

@@ -49,7 +49,7 @@ def stream() -> Iterator[LabelRecord]:
 
 
 def windows(folder: Path, count: int) -> Iterator[list[Row]]:
-    """Yield what the snapshot holds after each batch; it asks for the rows below an offset, so all may stand there."""
+    """Yield what the snapshot holds after each batch; it asks for the rows below an offset, so all may be there."""
     store = Store(folder / "window.duckdb")
     store.write([Labelled(PARTITION, at, record) for at, record in enumerate(stream())], "topic")
     for below in range(BATCH, BATCH * (count + 1), BATCH):

@@ -120,7 +120,7 @@ def test_snapshot__says_so_and_is_the_same_again(store: Store, tmp_path: Path) -
     st.integers(1, 12), st.integers(1, 9),
 )  # fmt: skip
 def test_topped_up__any_rows(given_rows: list[tuple[str, Split, int]], rows: int, quota: int) -> None:
-    """Every real row stays; no class passes what it is filled up to, nor all the snapshot's rows; none stands twice."""
+    """Every real row stays; no class passes what it is filled up to, nor all the snapshot's rows; none comes twice."""
     real = [
         Row(f"r{at:02}", f"c{at}", f"text {at}", said, None, split, 1.0, "TEACHER", START, None, None, at,
             [f"text {at} again {n % 2}" for n in range(number)])

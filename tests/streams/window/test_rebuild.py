@@ -31,25 +31,25 @@ def labels() -> list[LabelRecord]:
         fields: dict[str, Any] = {"event_time": START + timedelta(hours=number), "source": draw.choice("ab")}
         if number > 100 and draw.random() < 0.1:
             old = records[number - draw.randrange(50, 100)]
-            told = label(0, "", record_id=old.record_id, cluster_id=old.cluster_id, text="", kind=LabelKind.ERASURE)
+            record = label(0, "", record_id=old.record_id, cluster_id=old.cluster_id, text="", kind=LabelKind.ERASURE)
         elif number > 50 and draw.random() < 0.2:
             place = number - draw.randrange(1, 50)
-            told = correction(records[place], place, draw.choice(LABELS))
+            record = correction(records[place], place, draw.choice(LABELS))
         elif number > 10 and draw.random() < 0.2:
             old = records[number - draw.randrange(1, 10)]
             text, kind = f"{old.text} today", draw.choice([LabelKind.VOTE, LabelKind.LABEL])
-            told = label(number, draw.choice(LABELS), cluster_id=old.cluster_id, text=text, kind=kind, **fields)
+            record = label(number, draw.choice(LABELS), cluster_id=old.cluster_id, text=text, kind=kind, **fields)
         elif number > 10 and draw.random() < 0.1:
-            told = label(number - draw.randrange(1, 10), draw.choice(LABELS), **fields)
+            record = label(number - draw.randrange(1, 10), draw.choice(LABELS), **fields)
         else:
             text = f"{draw.randrange(300)} Company {number // 3} reports {draw.choice(['gains', 'losses'])} of a year"
-            told = label(number, draw.choice([*LABELS, "gone"]), text=text, **fields)
-        records.append(told)
+            record = label(number, draw.choice([*LABELS, "gone"]), text=text, **fields)
+        records.append(record)
     return records
 
 
 def correction(of: LabelRecord, place: int, said: str) -> LabelRecord:
-    """Return another label for what stands at a place: a vote, an evaluation row, something erased or corrected too."""
+    """Return another label for what is at a place: a vote, an evaluation row, something erased or corrected too."""
     origin = Origin(topic="labels", partition=PARTITION, offset=2 * place)
     return replace(of, kind=LabelKind.CORRECTION, label=said, text="", origin=origin)
 
@@ -65,7 +65,7 @@ def digest(store: Store, folder: Path, below: int = 2 * BELOW) -> str:
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The digest of a store that got exactly what stands below the snapshot's offset, at once."""
+    """The digest of a store that got exactly what is below the snapshot's offset, at once."""
     folder = tmp_path_factory.mktemp("at-once")
     store = Store(folder / "window.duckdb")
     store.write(ITEMS[:BELOW], "topic")

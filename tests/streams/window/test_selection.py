@@ -201,7 +201,7 @@ def test_soft_label__in_the_order_of_the_labels(store: Store) -> None:
 def test_selection__any_window(
     store: Store, rows: list[tuple[int, str, Split, int, bool]], order: random.Random
 ) -> None:
-    """Whatever comes: no leak, one row a cluster and a text, quota and cap hold, order of arrival is nothing."""
+    """Whatever comes: no leak, one row per cluster and text, quota and cap hold, order of arrival is nothing."""
     records = [
         label(at, said, text=f"text {text}", cluster_id=f"cluster-{cluster}", split=split,
               kind=LabelKind.VOTE if vote else LabelKind.LABEL)

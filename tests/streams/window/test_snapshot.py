@@ -128,7 +128,7 @@ def test_manifest__says_policy_columns_prompts_and_effective_n(tmp_path: Path) -
 
 
 def test_times_used__of_the_longest_used_test_row() -> None:
-    """A request counts once it stands behind the oldest test row; training rows count for nothing."""
+    """A request counts once it comes after the oldest test row; training rows count for nothing."""
     used = [replace(row, split=split) for row, split in zip(ROWS, ("TRAIN", "TEST", "TEST"), strict=True)]
 
     assert snapshot.times_used(used, [1, 3, 4, 9]) == 3  # offsets 4 and 9 are behind 3, with the present one

@@ -118,7 +118,7 @@ async def test_run__that_never_ends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["observe", "suggest"])
 async def test_mode__that_asks_for_nothing(tmp_path: Path, mode: str) -> None:
-    """Nothing is asked for, and how the triggers stand is shown all the same."""
+    """Nothing is asked for, and the verdicts are shown all the same."""
     rig = Rig(tmp_path, triggers={"count": 40, "least_rows": 5, "mode": mode})
     assert await rig.labels(0, 90) == []
     assert await rig.stage.tick(START + timedelta(hours=1)) == {}

@@ -67,12 +67,12 @@ def test_position__in_memory_and_in_the_file(store: Store, file: Path) -> None:
     with pytest.raises(duckdb.Error):
         store.write(items(18, 30), None)  # type: ignore[arg-type]
     store.drop(2)
-    told = {partition: store.position(partition) for partition in (1, 2)}
+    positions = {partition: store.position(partition) for partition in (1, 2)}
     store.close()
 
     again = Store(file)
-    assert told == {1: Position("made again", 18), 2: None}
-    assert {partition: again.position(partition) for partition in (1, 2)} == told
+    assert positions == {1: Position("made again", 18), 2: None}
+    assert {partition: again.position(partition) for partition in (1, 2)} == positions
     again.close()
 
 
@@ -95,7 +95,7 @@ def test_drop__one_partition(store: Store) -> None:
 
 
 def test_erasure__before_and_after(store: Store) -> None:
-    """An erasure deletes what stands before it, not what is labelled after it, once all is settled."""
+    """An erasure deletes what comes before it, not what is labelled after it, once all is settled."""
     erasure = label(3, "", kind=LabelKind.ERASURE)
     store.write([*items(0, 5), Labelled(1, 5, erasure), Labelled(1, 6, label(3, "mergers"))], "topic")
 
@@ -144,7 +144,7 @@ def test_file__reopened(file: Path) -> None:
 
 
 def test_file__held_by_another_process(file: Path) -> None:
-    """A second process is told which file is held and what to do."""
+    """A second process learns which file is held and what to do."""
     code = f"import duckdb, sys; c = duckdb.connect({str(file)!r}); print('held', flush=True); sys.stdin.read()"
     file.parent.mkdir(parents=True)
     with subprocess.Popen(
@@ -169,7 +169,7 @@ def test_file__damaged(file: Path) -> None:
 
 
 def test_file__cannot_be_made(tmp_path: Path) -> None:
-    """A folder that cannot be made is told by name."""
+    """A folder that cannot be made is named."""
     (tmp_path / "taken").write_text("a file")
 
     with pytest.raises(SettingsError, match="taken"):

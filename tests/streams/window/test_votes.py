@@ -83,7 +83,7 @@ def test_resolve__any_voices(voices: list[Voice], order: random.Random) -> None:
 
 
 def test_snapshot__resolves_the_votes_of_a_cluster(store: Store) -> None:
-    """The row that stands for the cluster has the voices' label, and their shares as its soft label."""
+    """The cluster's row has the voices' label, and their shares as its soft label."""
     (row,) = chosen(store, [said(1, "other", LabelKind.LABEL), said(2, "mergers"), said(3, "mergers")])
 
     assert (row.record_id, row.label) == ("record-1", "mergers")

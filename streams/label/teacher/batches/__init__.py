@@ -1,1 +1,1 @@
-"""The teacher's batch endpoint: for records that nobody waits for, at its share of the price."""
+"""The teacher's batch endpoint: for records that nobody waits for, at a lower price."""

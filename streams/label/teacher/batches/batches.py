@@ -1,8 +1,8 @@
-"""One workload's batches: requests in, what came of each out, in whatever batch it stands.
+"""One workload's batches: requests in, the answer to each out, whichever batch it is in.
 
-A request joins those that wait (gathering.py) and goes with them; the batch is looked at now and then until it has
-ended, and each request takes its line. Before the first request after an assignment the endpoint's batches of this
-workload are read: a request that stands in one of them waits for that, so that a worker that dies asks nothing twice.
+A request joins those that wait (gathering.py) and goes with them; the batch is polled until it has ended, and each
+request takes its line. Before the first request after an assignment the endpoint's batches of this
+workload are read: a request that is in one of them waits for that, so that a worker that dies asks nothing twice.
 While the endpoint is away nothing is lost.
 """
 
@@ -29,7 +29,7 @@ LOG: Final = logging.getLogger("millrace.label.batches")
 FIRST_LOOK_SECONDS: Final = 10.0  # after a batch was sent; each later look half as long again
 LONGEST_LOOK_SECONDS: Final = 300.0
 BUDGET_LOOK_SECONDS: Final = 1.0
-KEPT_SECONDS: Final = 48 * 3600  # batches end within 24 hours; those made earlier hold nothing that is still asked
+KEPT_SECONDS: Final = 48 * 3600  # batches end within 24 hours; those made earlier hold nothing that is still wanted
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class _Sent:
-    """A batch at the endpoint: who asks what of it, and what it said, once it has ended."""
+    """A batch at the endpoint: the requests in it, and its answers once it has ended."""
 
     id: str
     requests: list[BatchRequest] = field(default_factory=list)
@@ -49,7 +49,9 @@ class TeacherBatches:
 
     def __init__(self, workload: Workload, live: TeacherClient) -> None:
         """Share the budget and the access of the client that asks call by call."""
-        self._name, self._live, self._field = workload.name, live, f"{live.access.field}.batch"
+        self._name = workload.name
+        self._live = live
+        self._field = f"{live.access.field}.batch"
         self._endpoint = BatchEndpoint(live.access, workload.teacher.timeout_seconds)
         self._records = workload.teacher.batch.records
         self._owner = form.owner(workload)
@@ -60,7 +62,7 @@ class TeacherBatches:
         self._gathering = Gathering(self._records)
         self._waiting: set[BatchRequest] = set()
         self._open: set[_Sent] = set()
-        self._known: dict[str, _Sent] = {}  # by custom id: sent before the assignment, and not asked for since
+        self._known: dict[str, _Sent] = {}  # by custom id: sent before the assignment, not asked for since
         self._pause = 0.0  # before the next batch, while none is answered
         self._not_before = 0.0  # monotonic
         self._joined = asyncio.Event()
@@ -69,7 +71,7 @@ class TeacherBatches:
         self._finder: asyncio.Task[None] | None = None
 
     async def line(self, own: str, data: bytes) -> AnswerLine | None:
-        """Wait for what comes of a request, by its custom id; None: its batch ended without it.
+        """Wait for the answer to a request, by its custom id; None: its batch ended without it.
 
         Raises:
             SettingsError: the endpoint takes no batches, or not with this key.
@@ -94,11 +96,11 @@ class TeacherBatches:
             self._count([request], sent=False)
 
     def forget(self) -> None:
-        """Let go of everything: the partition went elsewhere. What is at the endpoint will be found there."""
+        """Drop everything: the partition moved to another worker. What is at the endpoint will be found there."""
         for task in self._tasks:
             task.cancel()
         self._start()
-        self._tell()
+        self._show_open()
 
     async def close(self) -> None:
         """End what is under way here; what is at the endpoint goes on."""
@@ -120,23 +122,24 @@ class TeacherBatches:
         sent.requests += asked
         if sent not in self._open:
             self._open.add(sent)
-            self._tell()
+            self._show_open()
             self._begin(self._watch(sent))
 
     def _close(self, sent: _Sent) -> None:
         self._open.discard(sent)
-        self._tell()
+        self._show_open()
 
     async def _find(self) -> None:
-        """Read which requests stand in batches that this workload sent before."""
-        for told in await self._listed():
-            if not told.is_of(self._owner):
+        """Read which requests are in batches that this workload sent before."""
+        for status in await self._listed():
+            if not status.is_of(self._owner):
                 continue
-            sent, content = _Sent(told.id), await _persist(self._endpoint.content, told.input_file)
+            sent = _Sent(status.id)
+            content = await _persist(self._endpoint.content, status.input_file)
             for own in await asyncio.to_thread(form.custom_ids, content):
                 self._known.setdefault(own, sent)
         if self._known:
-            LOG.info("%s: %d requests stand in batches sent before", self._name, len(self._known))
+            LOG.info("%s: %d requests are in batches sent before", self._name, len(self._known))
 
     async def _listed(self) -> list[BatchStatus]:
         since = time.time() - KEPT_SECONDS
@@ -162,12 +165,12 @@ class TeacherBatches:
         self._count(requests, sent=True)
         data = b"".join(request.data for request in requests)
         try:
-            told = await self._create(await _persist(self._endpoint.upload, data))
+            status = await self._create(await _persist(self._endpoint.upload, data))
         except TooMuch as error:
             self._return(requests, str(error), smaller=True)
             return
-        LOG.info("%s: batch %s holds %d requests", self._name, told.id, len(requests))
-        self._wait_in(_Sent(told.id), requests)
+        LOG.info("%s: batch %s holds %d requests", self._name, status.id, len(requests))
+        self._wait_in(_Sent(status.id), requests)
 
     async def _create(self, file: str) -> BatchStatus:
         """Make a batch, once: where no answer came it may be there nevertheless."""
@@ -176,24 +179,24 @@ class TeacherBatches:
                 return await self._endpoint.create(file, self._owner)
             except Away:
                 await asyncio.sleep(seconds)
-            found = next((told for told in await self._listed() if told.input_file == file), None)
+            found = next((status for status in await self._listed() if status.input_file == file), None)
             if found is not None:
                 return found
         raise AssertionError
 
     async def _watch(self, sent: _Sent) -> None:
         """Look at a batch until it has ended, and give each request its line."""
-        told: BatchStatus | None = None
+        status: BatchStatus | None = None
         for seconds in _looks():
-            told = await _persist(self._endpoint.batch, sent.id)
-            if told is None or told.ended:
+            status = await _persist(self._endpoint.batch, sent.id)
+            if status is None or status.ended:
                 break
             await asyncio.sleep(seconds)
-        if told is not None and told.status == form.FAILED:
-            self._failed(sent, told)
+        if status is not None and status.status == form.FAILED:
+            self._failed(sent, status)
             return
         lines: dict[str, AnswerLine] = {}
-        for file in told.answer_files if told else ():
+        for file in status.answer_files if status else ():
             content = await _persist(self._endpoint.content, file)
             lines |= await asyncio.to_thread(form.answers, content)
         self._close(sent)
@@ -216,14 +219,14 @@ class TeacherBatches:
             self._not_before = time.monotonic() + self._pause
             LOG.warning("%s: batch %s answered nobody; the next goes in %.0f s", self._name, sent.id, self._pause)
 
-    def _failed(self, sent: _Sent, told: BatchStatus) -> None:
-        """Send the requests of a batch that was not begun again, where it stood in line behind others.
+    def _failed(self, sent: _Sent, status: BatchStatus) -> None:
+        """Send the requests of a batch that was not begun again, where it was queued behind others.
 
         Raises:
             SettingsError: it was not begun for another reason.
         """
-        said = "; ".join(f"{code}: {message}" for code, message in told.errors) or "no reason"
-        if not any("limit" in code for code, _ in told.errors):
+        said = "; ".join(f"{code}: {message}" for code, message in status.errors) or "no reason"
+        if not any("limit" in code for code, _ in status.errors):
             raise SettingsError(self._field, sent.id, f"the endpoint refused the batch: {said}")
         self._close(sent)
         self._not_before = time.monotonic() + LONGEST_LOOK_SECONDS
@@ -233,7 +236,7 @@ class TeacherBatches:
         """Let requests wait for another batch.
 
         Raises:
-            SettingsError: it should be a smaller one than one of one request.
+            SettingsError: a smaller one is needed than one of a single request.
         """
         if smaller:
             if len(requests) == 1:
@@ -250,7 +253,7 @@ class TeacherBatches:
             request.sent = sent
         IN_BATCHES.labels(self._name).set(self._live.budget.in_batches)
 
-    def _tell(self) -> None:
+    def _show_open(self) -> None:
         BATCHES.labels(self._name).set(len(self._open))
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -260,7 +263,7 @@ class TeacherBatches:
         return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        """Let every request hear of it where a task failed: none can be answered."""
+        """Pass the error of a task that failed to every request: none can be answered."""
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:

@@ -28,8 +28,10 @@ class BatchTeacher:
     """The way through batches for the questions of one workload."""
 
     def __init__(self, workload: Workload, live: TeacherClient) -> None:
-        """Share the bill, and what was learnt of the endpoint, with the client that asks call by call."""
-        self._name, self._teacher, self._live = workload.name, workload.teacher, live
+        """Share the budget, and what is known of the endpoint, with the client that asks call by call."""
+        self._name = workload.name
+        self._teacher = workload.teacher
+        self._live = live
         self._question = form.question(workload)
         self.batches = TeacherBatches(workload, live)
 
@@ -69,7 +71,7 @@ class BatchTeacher:
                 return replace(answer, calls=calls)
 
     def _said(self, line: AnswerLine | None, sent: dict[str, Any]) -> Answer:
-        """Return what a line answers; one that is missing or says nothing is worth another try."""
+        """Return what a line answers; one that is missing or empty is worth another try."""
         if line is None or line.status == 0:
             raise Again("ended without an answer")
         body = line.body()
@@ -86,7 +88,7 @@ class BatchTeacher:
 
 
 class RecordTeacher:
-    """The questions of one record, each by what it is for and its number."""
+    """The questions of one record, each by its purpose and number."""
 
     batched: Final = True
 

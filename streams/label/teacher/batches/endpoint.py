@@ -1,6 +1,6 @@
 """The HTTP edge of batches: files up and down, batches made, looked at and listed; by the teacher's own access.
 
-What may go better another time is `Away`, what is too much for one batch `TooMuch`; anything else names its field.
+A failure that may pass is `Away`, one that a smaller batch avoids `TooMuch`; any other names its field.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TOO_LARGE: Final = 413
 
 
 class Away(Exception):
-    """A signal: the endpoint does not answer now, or not with what it should."""
+    """A signal: the endpoint does not answer now, or answers something else."""
 
 
 class TooMuch(Exception):
@@ -36,14 +36,14 @@ class BatchEndpoint:
     """One teacher's routes for files and batches."""
 
     def __init__(self, access: Access, timeout_seconds: float) -> None:
-        """Take how it is reached, and how long a question about a batch may take."""
+        """Take the way to it, and how long a question about a batch may take."""
         self._access, self._timeout = access, timeout_seconds
 
     async def upload(self, data: bytes) -> str:
         """Return the id of a file of requests.
 
         Raises:
-            Away: try again. TooMuch: the file is too large. SettingsError: no file can be brought here.
+            Away: try again. TooMuch: the file is too large. SettingsError: no file can be uploaded.
         """
         form_data = aiohttp.FormData({"purpose": "batch"})
         form_data.add_field("file", data, filename="millrace.jsonl", content_type="application/jsonl")
@@ -64,16 +64,16 @@ class BatchEndpoint:
             "completion_window": "24h",
             "metadata": dict(metadata),
         }
-        return self._told(await self._json("POST", "/batches", self._timeout, json=wanted))
+        return self._status(await self._json("POST", "/batches", self._timeout, json=wanted))
 
     async def batch(self, own: str) -> BatchStatus | None:
-        """Return how a batch stands; None: it is no longer there.
+        """Return the status of a batch; None: it is no longer there.
 
         Raises:
             Away: try again. SettingsError: the key is no longer taken.
         """
         try:
-            return self._told(await self._json("GET", f"/batches/{own}", self._timeout))
+            return self._status(await self._json("GET", f"/batches/{own}", self._timeout))
         except _NotFound:
             return None
 
@@ -101,15 +101,15 @@ class BatchEndpoint:
             listed = body.get("data")
             if not isinstance(listed, list):
                 raise Away("a list of batches that is none")
-            page = [one for one in map(form.told, listed) if one is not None]
+            page = [one for one in map(form.batch_status, listed) if one is not None]
             found += [one for one in page if one.created is None or one.created >= since]
             older = any(one.created is not None and one.created < since for one in page)
             if older or not page or not body.get("has_more"):
                 return found
 
     @staticmethod
-    def _told(body: Mapping[str, Any]) -> BatchStatus:
-        one = form.told(body)
+    def _status(body: Mapping[str, Any]) -> BatchStatus:
+        one = form.batch_status(body)
         if one is None:
             raise Away("a batch without an id or status")
         return one
@@ -129,7 +129,7 @@ class BatchEndpoint:
         try:
             async with self._access.session().request(
                 method, url, timeout=timeout, allow_redirects=False, **sent
-            ) as response:  # fmt: skip
+            ) as response:
                 data = await response.read()
         except guarded_http.HostNotAllowed as error:
             raise self._access.not_allowed(error) from error

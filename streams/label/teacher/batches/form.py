@@ -26,9 +26,9 @@ _ENDED: Final = frozenset({"completed", "expired", "cancelled", FAILED})
 
 @dataclass(frozen=True, slots=True)
 class AnswerLine:
-    """What came of one request; status 0: nothing.
+    """The answer to one request; status 0: none.
 
-    Kept as bytes: with 20 alternatives a token an answer is 8 kB of them, and several times as much once read.
+    Kept as bytes: with 20 alternatives per token an answer is 8 kB, and several times as much once read.
     """
 
     status: int
@@ -42,28 +42,28 @@ class AnswerLine:
 
 @dataclass(frozen=True, slots=True)
 class BatchStatus:
-    """What the endpoint tells of a batch."""
+    """What the endpoint says of a batch."""
 
     id: str
     status: str
     input_file: str
     answer_files: tuple[str, ...]
     errors: tuple[tuple[str, str], ...]  # code and message; of a batch that failed
-    created: float | None  # seconds since 1970; None: not told
+    created: float | None  # seconds since 1970; None: not said
     metadata: Mapping[str, Any]
 
     @property
     def ended(self) -> bool:
-        """Tell whether nothing more will come of it."""
+        """Return whether the batch has ended."""
         return self.status in _ENDED
 
     def is_of(self, owner: Mapping[str, str]) -> bool:
-        """Tell whether it was sent by an owner, and did not fail: its answers can be used."""
+        """Return whether it was sent by an owner, and did not fail: its answers can be used."""
         return self.status != FAILED and owner.items() <= self.metadata.items()
 
 
 def is_backfill(workload: Workload, record: CuratedRecord) -> bool:
-    """Tell whether nobody waits for a record: it was old when it arrived."""
+    """Return whether nobody waits for a record: it was old when it arrived."""
     hours = workload.teacher.batch.after_hours
     if hours is None or record.kind is not CuratedKind.RECORD:
         return False
@@ -76,7 +76,7 @@ def question(workload: Workload) -> str:
 
 
 def owner(workload: Workload) -> dict[str, str]:
-    """Return by which metadata a workload knows the batches whose answers it can use."""
+    """Return the metadata by which a workload recognises the batches whose answers it can use."""
     return {"system": "millrace", "workload": workload.name, "question": question(workload)}
 
 
@@ -86,7 +86,7 @@ def custom_id(question: str, record_id: str, purpose: str, number: int, repeat: 
     Args:
         question: what `question` returns.
         record_id: what is asked about.
-        purpose: what for.
+        purpose: of the question.
         number: of the record's questions for this purpose, from 0.
         repeat: how often this question was asked before.
     """
@@ -99,17 +99,17 @@ def request_line(own: str, body: Mapping[str, Any]) -> bytes:
 
 
 def custom_ids(file: bytes) -> list[str]:
-    """Return the ids of a file's lines; what is no line of a batch is passed over."""
+    """Return the ids of a file's lines; what is no line of a batch is skipped."""
     return [line["custom_id"] for _, line in _lines(file)]
 
 
 def answers(file: bytes) -> dict[str, AnswerLine]:
-    """Return what came of each request that a file of answers or errors names."""
+    """Return the answer to each request that a file of answers or errors names."""
     return {line["custom_id"]: AnswerLine(_status(line), raw) for raw, line in _lines(file)}
 
 
-def told(body: Any) -> BatchStatus | None:
-    """Return what is told of a batch; None where it is no batch."""
+def batch_status(body: Any) -> BatchStatus | None:
+    """Return the status of a batch; None where it is no batch."""
     if not isinstance(body, dict) or not all(isinstance(body.get(name), str) for name in ("id", "status")):
         return None
     files = (body.get("output_file_id"), body.get("error_file_id"))

@@ -1,4 +1,4 @@
-"""Requests that wait to be sent together, and when it is time. Pure: the clock is an argument."""
+"""Requests that wait to be sent together, and when they go. Pure: the clock is an argument."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Final
 
 from streams.label.teacher.batches.form import AnswerLine
 
-QUIET_SECONDS: Final = 5.0  # nothing more joined for so long: what is there goes
-LONGEST_SECONDS: Final = 60.0  # after the first joined: then it goes however many more come
+QUIET_SECONDS: Final = 5.0  # if nothing joins for so long, what is there goes
+LONGEST_SECONDS: Final = 60.0  # after the first joined; then they go however many more come
 MOST_BYTES: Final = 50_000_000  # of a file, of which a few copies are in memory; endpoints take 100 MB and more
 
 
@@ -20,7 +20,7 @@ def _future() -> asyncio.Future[AnswerLine | None]:
 
 @dataclass(slots=True, eq=False)
 class BatchRequest:
-    """One question on its way, and what comes of it: None where its batch ended without an answer."""
+    """One question on its way, and its answer: None where its batch ended without one."""
 
     custom_id: str
     data: bytes  # its line of a batch's file
@@ -47,7 +47,7 @@ class Gathering:
         self._bytes += len(request.data)
 
     def leave(self, request: BatchRequest) -> None:
-        """Let go of a request that nobody asks any more; one that is not here stays where it is."""
+        """Drop a request that nobody waits for any more, if it is here."""
         if self._requests.get(request.custom_id) is request:
             del self._requests[request.custom_id]
             self._bytes -= len(request.data)
@@ -61,7 +61,7 @@ class Gathering:
         return max(0.0, min(self._last + QUIET_SECONDS, self._first + LONGEST_SECONDS) - now)
 
     def take(self, room: Callable[[int], int]) -> list[BatchRequest]:
-        """Take a batch out, the oldest requests first; `room`: of so many, how many there is budget for."""
+        """Take a batch out, the oldest requests first; `room`: how many of a number the budget allows."""
         taken: list[BatchRequest] = []
         size = 0
         for request in self._requests.values():
@@ -75,7 +75,7 @@ class Gathering:
         return taken
 
     def shrink(self, requests: int) -> None:
-        """Make batches half as large as one of so many requests, which was too large."""
+        """Make batches half as large as one that was too large."""
         self._most = max(1, requests // 2)
 
     def grow(self) -> None:

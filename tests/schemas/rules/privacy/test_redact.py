@@ -31,7 +31,7 @@ _MIXED = st.lists(st.tuples(_PIECES | _CHARACTERS, _GLUE), max_size=4).map(
 
 @pytest.mark.parametrize(("text", "expected"), PERSONAL)
 def test_redact__personal_data__becomes_a_placeholder(text: str, expected: str) -> None:
-    """Every known form of personal data goes, and what stands around it stays."""
+    """Every known form of personal data goes, and what surrounds it stays."""
     assert redact(text).text == expected
 
 
@@ -67,7 +67,7 @@ def test_redact__twice__changes_nothing_more(text: str, policy: Policy) -> None:
 @given(st.lists(_CHARACTERS | _MIXED, max_size=8), st.sampled_from([Policy(), KEYED, Policy(frozenset({Kind.EMAIL}))]))
 @example(["İ" * 30 + " pwd=abc#1234", "another é"], Policy())  # İ grows when made small: places would shift
 def test_redact_all__is_redact_of_each(texts: list[str], policy: Policy) -> None:
-    """A batch gives what its texts give alone, whatever stands beside them."""
+    """A batch gives what its texts give alone, whatever is beside them."""
     assert redact_all(texts, policy) == [redact(text, policy) for text in texts]
 
 
@@ -83,7 +83,7 @@ def test_redact__text_without_a_sign__comes_back_as_it_was(text: str) -> None:
     st.from_regex(r"[a-z][a-z0-9._]{0,20}@[a-z]{1,10}\.(com|org|co\.uk)", fullmatch=True), st.sampled_from(" ,;<(\n")
 )
 def test_redact__any_address__is_found_between_any_neighbours(address: str, around: str) -> None:
-    """No e-mail address stays, whatever stands beside it."""
+    """No e-mail address stays, whatever is beside it."""
     assert address not in redact(f"write{around}{address}{around}now").text
 
 

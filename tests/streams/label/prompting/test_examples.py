@@ -58,7 +58,7 @@ def test_nearest__never_of_an_evaluation_cluster_nor_its_own() -> None:
 
 
 def test_nearest__shows_a_corrected_label() -> None:
-    """What the teacher said when it was asked again stands in the prompt, not what it said at first."""
+    """What the teacher said when it was asked again is in the prompt, not what it said at first."""
     known = Examples({NAME: NEWS})
     given = taught(1, "Acme buys Bolt")
     second = replace(given, kind=LabelKind.CORRECTION, label="other", text="")

@@ -67,6 +67,6 @@ def test_probabilities__two_spellings_of_a_code() -> None:
     [[], [("A", math.nan)], [("A", math.log(0.9)), ("B", math.nan)], [("A", 0.7)], logs(The=0.9, A=0.05)],
     ids=["none", "nan", "nan among others", "no logarithm", "hardly any code"],
 )
-def test_probabilities__list_that_cannot_tell(top: list[tuple[str, float]]) -> None:
+def test_probabilities__unusable_list(top: list[tuple[str, float]]) -> None:
     """Without usable log-probabilities there is no soft label."""
     assert class_probabilities(CHOICES, top) is None

@@ -37,7 +37,7 @@ def test_prompt__is_a_function_of_the_record(text: str, record_id: str) -> None:
 
 
 def test_prompt__order_differs_between_records() -> None:
-    """Over many records each label stands first about equally often."""
+    """Over many records each label comes first about equally often."""
     first = [coded_prompt(WORKLOAD, "", f"record-{n}").choices["A"] for n in range(3_000)]
 
     assert all(900 <= first.count(label) <= 1_100 for label in LABELS)

@@ -65,7 +65,7 @@ def test_cutoff__spends_the_share_and_no_more(share, seed):
 
 
 def test_cutoff__weighs_records_by_their_propensity():
-    """A record that was chosen with one chance in nine stands for nine."""
+    """A record that was chosen with one chance in nine counts for nine."""
     share = next(value / 1_000 for value in range(1, 1_000) if unsure_share(value / 1_000) > 0.5)
 
     assert cutoff_of(np.array([3.0, 1.0]), [1.0, 1 / 9], share) == 1.0
@@ -73,7 +73,7 @@ def test_cutoff__weighs_records_by_their_propensity():
 
 
 def test_choice__tells_its_numbers():
-    """What stands in `discarded` names the rule, the draw and the chance."""
-    told = Choice(chosen=False, propensity=0.04, reason="explored", draw=0.3121).summary()
+    """What goes to `discarded` names the rule, the draw and the chance."""
+    summary = Choice(chosen=False, propensity=0.04, reason="explored", draw=0.3121).summary()
 
-    assert told == "explored: drew 0.3121, chosen below 0.0400"
+    assert summary == "explored: drew 0.3121, chosen below 0.0400"

@@ -32,7 +32,7 @@ class Call:
 
     @property
     def text(self) -> str:
-        """What stands between the delimiters; behind the examples, where there are any."""
+        """What is between the delimiters; behind the examples, where there are any."""
         return str(re.findall(r"^<text>\n(.*?)\n</text>$", self.prompt, re.DOTALL | re.MULTILINE)[-1])
 
     @property

@@ -42,7 +42,7 @@ async def ask(*acts: Act, **teacher: Any) -> tuple[Answer, Server]:
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until a condition holds."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+        while not condition():  # noqa: ASYNC110 - what is waited for signals nothing
             await asyncio.sleep(0.01)
 
 
@@ -145,7 +145,7 @@ async def test_ask__truncated_answer(cut: str) -> None:
 
 
 async def test_ask__not_a_number_as_log_probability() -> None:
-    """NaN does not break the answer; what it means is told by the probabilities' rule."""
+    """NaN does not break the answer; what it means is decided by the probabilities' rule."""
     answer, _ = await ask(body(completion("A", {"A": 0.0, "B": 0.1})))
 
     assert answer.text == "A"
@@ -160,7 +160,7 @@ async def test_ask__no_log_probabilities() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "table", "told"),
+    ("code", "table", "message"),
     [
         (401, {}, "wants a key"),
         (401, {"api_key_env": "MILLRACE_TEST_KEY"}, "key in this environment variable is wrong"),
@@ -168,11 +168,13 @@ async def test_ask__no_log_probabilities() -> None:
         (404, {"model": "no-such-model"}, "no-such-model"),
     ],
 )
-async def test_ask__wrong_set_up(code: int, table: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong key or model is no fault of a record: it is told with its remedy, after one call."""
+async def test_ask__wrong_set_up(
+    code: int, table: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong key or model is no fault of a record: it is reported with its remedy, after one call."""
     monkeypatch.setenv("MILLRACE_TEST_KEY", "wrong")
     async with client(status(code), **table) as (one, server):
-        with pytest.raises(SettingsError, match=told):
+        with pytest.raises(SettingsError, match=message):
             await one.ask(PROMPT)
 
     assert len(server.calls) == 1
@@ -187,13 +189,13 @@ async def test_ask__key_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_client__key_variable_not_set() -> None:
-    """A key variable that is not set is told at the start."""
+    """A key variable that is not set is reported at the start."""
     with pytest.raises(SettingsError, match="MILLRACE_NO_SUCH_KEY"):
         TeacherClient(workload(teacher={"api_key_env": "MILLRACE_NO_SUCH_KEY"}), ["127.0.0.1"])
 
 
 def test_client__host_not_allowed() -> None:
-    """A host outside the allow-list is told at the start."""
+    """A host outside the allow-list is reported at the start."""
     with pytest.raises(SettingsError, match="MILLRACE_ALLOWED_HOSTS"):
         TeacherClient(workload(teacher={"url": "https://teacher.example/v1"}), ["127.0.0.1"])
 
@@ -219,8 +221,11 @@ async def test_ask__endpoint_without_constrained_choice() -> None:
 
 async def test_ask__endpoint_with_another_name_for_the_limit() -> None:
     """An endpoint that wants `max_completion_tokens` and takes no temperature gets what it wants."""
-    told = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
-    async with client(status(400, told), status(400, "'temperature' is not supported"), says("other")) as (one, server):
+    refusal = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+    async with client(status(400, refusal), status(400, "'temperature' is not supported"), says("other")) as (
+        one,
+        server,
+    ):
         await one.ask(PROMPT)
 
     sent = server.calls[-1].body
@@ -243,7 +248,7 @@ async def test_ask__endpoint_with_another_name_for_the_limit() -> None:
 async def test_ask__thoughts_refusals_and_cut_answers(
     message: dict[str, Any], finish: str, text: str, *, refused: bool, cut: bool
 ) -> None:
-    """Thoughts are no answer; a refusal and an answer that was cut are told apart from one that cannot be read."""
+    """Thoughts are no answer; a refusal and an answer that was cut are distinguished from one that cannot be read."""
     answer, _ = await ask(body({"choices": [{"message": message, "finish_reason": finish}]}))
 
     assert (answer.text, answer.refused, answer.cut) == (text, refused, cut)

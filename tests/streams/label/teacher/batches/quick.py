@@ -46,5 +46,5 @@ async def batch_teacher(server: Server, **teacher: Any) -> AsyncIterator[tuple[B
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until a condition holds."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+        while not condition():  # noqa: ASYNC110 - what is waited for signals nothing
             await asyncio.sleep(0.005)

@@ -108,9 +108,9 @@ class BatchRoutes:
                 continue
             assert isinstance(answer, web.Response)
             body = (answer.text or "null") if _is_json(answer.text) else json.dumps({"error": {"message": answer.text}})
-            told = '{"custom_id": "%s", "response": {"status_code": %d, "body": %s}, "error": null}'
-            told %= (line["custom_id"], answer.status, body)
-            (said if answer.status == 200 else wrong).append(told.encode())
+            line_text = '{"custom_id": "%s", "response": {"status_code": %d, "body": %s}, "error": null}'
+            line_text %= (line["custom_id"], answer.status, body)
+            (said if answer.status == 200 else wrong).append(line_text.encode())
         batch |= {"status": status, "output_file_id": self._store(b"\n".join(reversed(said)))}
         if wrong:
             batch["error_file_id"] = self._store(b"\n".join(wrong))

@@ -1,4 +1,4 @@
-"""Batches against a real HTTP server: nothing is asked twice, and what goes wrong is told or tried again."""
+"""Batches against a real HTTP server: nothing is asked twice, and what goes wrong is reported or tried again."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def in_place_of(method: str, path: str, *statuses: int, text: str = "") -> Troub
 
 
 async def test_batch__holds_what_came_together() -> None:
-    """Requests of many records go in one batch, each gets its own answer, and the gauges tell of both."""
+    """Requests of many records go in one batch, each gets its own answer, and the gauges show both."""
     async with teacher_server(says("mergers")) as server, batch_teacher(server) as (batches, live):
         server.batch.open = False
         asked = ask(batches, *range(20))
@@ -154,7 +154,7 @@ async def test_network__down_now_and_then() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "code", "told"),
+    ("method", "path", "code", "message"),
     [
         ("GET", "/batches", 404, "has no GET /batches .404.; remove after_hours"),
         ("POST", "/files", 404, "has no POST /files .404.; remove after_hours"),
@@ -164,7 +164,7 @@ async def test_network__down_now_and_then() -> None:
         ("GET", "/batches/batch-0", 403, "teacher.api_key_env"),
     ],
 )
-async def test_endpoint__takes_no_batches(method: str, path: str, code: int, told: str) -> None:
+async def test_endpoint__takes_no_batches(method: str, path: str, code: int, message: str) -> None:
     """Every question hears of it, with field and remedy."""
     async with teacher_server(says("other")) as server, batch_teacher(server) as (batches, _):
         server.batch.trouble.append(in_place_of(method, path, *[code] * 9, text="no such model"))
@@ -172,12 +172,12 @@ async def test_endpoint__takes_no_batches(method: str, path: str, code: int, tol
 
     assert len(said) == 2
     for error in said:
-        with pytest.raises(SettingsError, match=told):
+        with pytest.raises(SettingsError, match=message):
             raise error  # type: ignore[misc]
 
 
 async def test_batch__that_fails() -> None:
-    """A batch that the endpoint does not begin is told in the endpoint's words."""
+    """A batch that the endpoint does not begin is reported in the endpoint's words."""
     async with teacher_server(says("other")) as server, batch_teacher(server) as (batches, _):
         server.batch.fails.append([{"code": "invalid_json_line", "message": "line 1 is no JSON"}])
         with pytest.raises(SettingsError, match=r"teacher.batch = 'batch-0': .*invalid_json_line: line 1 is no JSON"):
@@ -238,7 +238,7 @@ async def test_batch__that_found_no_room_beside_others() -> None:
 
 
 async def test_upload__too_large_for_a_single_request() -> None:
-    """It is told, not tried for ever."""
+    """It is reported, not tried for ever."""
     async with teacher_server(says("other")) as server, batch_teacher(server) as (batches, _):
         server.batch.trouble.append(in_place_of("POST", "/files", *[413] * 9))
         with pytest.raises(SettingsError, match="no batch is small enough"):

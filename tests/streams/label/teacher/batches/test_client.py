@@ -78,11 +78,11 @@ async def test_ask__refused(way: Way, code: int) -> None:
 
 
 @both
-@pytest.mark.parametrize(("code", "told"), [(401, "wants a key"), (403, "wants a key"), (404, "check the model")])
-async def test_ask__wrong_set_up(way: Way, code: int, told: str) -> None:
-    """A wrong key or model is told with its remedy, and no record is at fault."""
+@pytest.mark.parametrize(("code", "says"), [(401, "wants a key"), (403, "wants a key"), (404, "check the model")])
+async def test_ask__wrong_set_up(way: Way, code: int, says: str) -> None:
+    """A wrong key or model is reported with its remedy, and no record is at fault."""
     async with asking(way, status(code)) as (teacher, _):
-        with pytest.raises(SettingsError, match=told):
+        with pytest.raises(SettingsError, match=says):
             await teacher.ask(PROMPT)
 
 

@@ -86,7 +86,7 @@ def test_line__without_an_answer(response: Any) -> None:
 @pytest.mark.parametrize("body", [None, [], {}, {"id": 1, "status": "completed"}, {"id": "b"}])
 def test_told__what_is_no_batch(body: Any) -> None:
     """Anything without id and status is none."""
-    assert form.told(body) is None
+    assert form.batch_status(body) is None
 
 
 @pytest.mark.parametrize(
@@ -96,21 +96,23 @@ def test_told__what_is_no_batch(body: Any) -> None:
 )  # fmt: skip
 def test_told__when_it_has_ended(status: str, *, ended: bool) -> None:
     """A status that is not known is waited on."""
-    told = form.told({"id": "b", "status": status, "created_at": "123", "metadata": None, "errors": {"data": [None]}})
+    found = form.batch_status(
+        {"id": "b", "status": status, "created_at": "123", "metadata": None, "errors": {"data": [None]}}
+    )
 
-    assert told is not None
-    assert (told.ended, told.created, told.errors, told.answer_files) == (ended, 123.0, (), ())
+    assert found is not None
+    assert (found.ended, found.created, found.errors, found.answer_files) == (ended, 123.0, (), ())
 
 
 def test_told__whose_it_is() -> None:
     """More metadata than ours does not matter; a batch that failed has nothing for anybody."""
     owner = form.owner(NEWS)
-    told = [
-        form.told({"id": "b", "status": status, "metadata": metadata})
+    found = [
+        form.batch_status({"id": "b", "status": status, "metadata": metadata})
         for status, metadata in (
             ("completed", owner | {"team": "x"}), ("failed", owner), ("completed", owner | {"workload": "y"}),
         )
     ]  # fmt: skip
 
-    assert [one.is_of(owner) for one in told if one] == [True, False, False]
+    assert [one.is_of(owner) for one in found if one] == [True, False, False]
     assert all(len(value) <= 64 for value in owner.values())

@@ -71,7 +71,7 @@ def books(outputs: Sequence[Output]) -> Any:
 
 
 async def test_backfill__is_labelled_in_batches() -> None:
-    """Old records are asked about in one batch, each call told apart in the books, with nothing left over."""
+    """Old records are asked about in one batch, each call identified in the books, with nothing left over."""
     async with teacher_server(says("mergers")) as server, stage_at(server) as one:
         outputs = await process(one, at(*map(old, range(30))))
     found = books(outputs)
@@ -109,10 +109,10 @@ async def test_backfill__money_is_that_of_batches() -> None:
     async with teacher_server(says("other")) as server, stage_at(server, teacher=table) as one:
         outputs = await process(one, at(old(1), curated(2)))
         of = workload(teacher={"url": server.url} | table).teacher
-    told = plain(books(outputs), of.price, of.budget)
+    spent = plain(books(outputs), of.price, of.budget)
 
-    assert told["spent"]["total"]["money"]["amount"] == pytest.approx(0.041 * 1.5)
-    assert (told["calls"], told["batched"]) == (2, 1)
+    assert spent["spent"]["total"]["money"]["amount"] == pytest.approx(0.041 * 1.5)
+    assert (spent["calls"], spent["batched"]) == (2, 1)
 
 
 async def test_kill__asks_nothing_twice() -> None:
