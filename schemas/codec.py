@@ -89,8 +89,8 @@ def decode(record: type[R], data: bytes, schema_of_id: SchemaOfId | None = None)
             raise ValueError(f"{len(data) - stream.tell()} bytes are left over")
         return _made(record, cast("dict[str, Any]", datum))
     except _MISFITS as error:
-        detail = f"bytes do not fit {record.__name__}: {type(error).__name__}: {str(error)[:200]}"
-        raise RecordRejected(DeadLetterReason.BAD_SCHEMA, detail) from error
+        detail = f"bytes do not fit {record.__name__}: {type(error).__name__}"
+        raise RecordRejected(DeadLetterReason.BAD_SCHEMA, detail, str(error)) from error
 
 
 def confluent_header(schema_id: int) -> bytes:

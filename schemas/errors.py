@@ -54,10 +54,14 @@ class DeadLetterReason(StrEnum):
 
 
 class RecordRejected(MillraceError):
-    """One record that can never be processed."""
+    """One record that can never be processed: why, in words and numbers of ours, and what is quoted of it.
 
-    def __init__(self, reason: DeadLetterReason, detail: str) -> None:
-        self.reason, self.detail = reason, detail
+    What is quoted may hold personal data, and so may the text of any exception that the record led to: a dead letter
+    redacts it, and the message of this error leaves it out, so that a log may say it.
+    """
+
+    def __init__(self, reason: DeadLetterReason, detail: str, quoted: str = "") -> None:
+        self.reason, self.detail, self.quoted = reason, detail, quoted
         super().__init__(f"{reason}: {detail}")
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from hashlib import blake2b
+from typing import Final
 
+API_KEY_HEADER: Final = "api-key-hash"  # of a traffic record
+_KEY_DIGEST = re.compile(r"(?:sha256:)?(?:[0-9a-f]{32}|[0-9a-f]{64}|[0-9a-f]{128})")  # the router's; SHA-256; SHA-512
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://millrace.invalid/ids")
 
 
@@ -12,6 +16,11 @@ def digest(*parts: object) -> str:
     """Return 32 hex characters over the parts; parts cannot run into each other."""
     encoded = [b"%d:%b" % (len(part), part) for part in map(str.encode, map(str, parts))]
     return blake2b(b"".join(encoded), digest_size=16).hexdigest()
+
+
+def key_hash(given: str) -> str:
+    """Return what tells an API key apart: a digest as it is, anything else hashed, since it may be the key itself."""
+    return given if _KEY_DIGEST.fullmatch(given) else digest("api-key", given)
 
 
 def record_id(workload: str, given: str | None, partition: int, offset: int) -> str:

@@ -289,7 +289,7 @@ class DeadLetter(Record):
     detail: str
     stage: str
     origin: Origin
-    time: datetime
+    time: datetime  # When the origin was appended, by the broker's clock.
     payload: bytes  # After redaction; oversized records keep their first 64 kB.
     payload_bytes: int  # Size as it arrived.
     payload_sha256: str  # Of the bytes as they arrived.

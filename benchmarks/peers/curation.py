@@ -25,15 +25,16 @@ from schemas.rules.places import first_place
 from schemas.rules.privacy.redact import Redacted, redact
 from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, TRAFFIC, Topic
 from schemas.workload import Workload
+from streams.core.dead_letter import dead_letter, origin_of
 from streams.core.stage import Message, Output
 from streams.curate import blend, discards, language
 from streams.curate.caps import CapCounts, CapOverlay
 from streams.curate.classifier import load
 from streams.curate.decode import decode_traffic
 from streams.curate.duplicates import Duplicate
-from streams.curate.endings import cleaned, cleaned_attributes, dead_letter, origin_of
 from streams.curate.enrich import Enrichment, enrich
 from streams.curate.quality import EMPTY, QualityFilter
+from streams.curate.redaction import cleaned, cleaned_attributes, redacted_payload
 from streams.curate.validate import check_exchange, check_time, find_text
 
 ENDINGS: Final[tuple[Topic, ...]] = (CURATED, DISCARDED, DEAD_LETTERS)
@@ -93,8 +94,12 @@ class Curation:
             check_time(record.event_time, message.appended, limits)
             found = find_text(record, rules.workload, rules.template)
         except RecordRejected as rejected:
-            name, own = (record.workload, _id_of(message, record)) if record else (None, None)
-            return dead_letter(message, rejected.reason, rejected.detail, name, 1, self._framing, own)
+            named = (message.key or b"").decode(errors="replace")
+            known = named if named in self._rules else None
+            return dead_letter(
+                message, "curate", rejected, redacted_payload(message.value or b"", self._framing),
+                workload=record.workload if record else known, record_id=_id_of(message, record) if record else None,
+            )  # fmt: skip
         if isinstance(found, chat.Ineligible):
             return discards.ineligible(message, _id_of(message, record), record, found.reason)
         return _decided(message, record, _clean(message, record, found, rules), rules)

@@ -9,7 +9,6 @@ whatever does not look like a digest is hashed here, as the router does it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,21 +19,19 @@ import orjson
 from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
 from schemas.codec import is_framed
 from schemas.errors import DeadLetterReason, RecordRejected
-from schemas.ids import digest
+from schemas.ids import API_KEY_HEADER, key_hash
 from schemas.records import TrafficRecord
 from schemas.rules import chat
 from schemas.topics import RECORD_BYTES
 from streams.core.stage import Message
 
 WORKLOAD_HEADER: Final = "workload"
-API_KEY_HEADER: Final = "api-key-hash"
 _FIELD_HEADERS: Final = {
     "client": "client",
     "client-version": "client_version",
     "source": "source",
     API_KEY_HEADER: "api_key_hash",
 }
-_DIGEST = re.compile(r"(?:sha256:)?(?:[0-9a-f]{32}|[0-9a-f]{64}|[0-9a-f]{128})")  # of the router; SHA-256; SHA-512
 _NVIDIA_FIELDS: Final = frozenset({"timestamp", "workload_id", "client_id", "request", "response"})
 _MILLISECONDS_FROM: Final = 1e11  # as seconds that is the year 5138
 _DEEPEST: Final = 200  # beyond it nothing is walked; the workload's own limit is far below
@@ -57,11 +54,6 @@ def decode_traffic(message: Message, framing: Framing = SINGLE_OBJECTS) -> Traff
     return _with_answer(record)
 
 
-def key_hash(given: str) -> str:
-    """Return what identifies an API key: a digest as it is, anything else hashed, since it may be the key itself."""
-    return given if _DIGEST.fullmatch(given) else digest("api-key", given)
-
-
 def parsed(field: str, text: str) -> dict[str, Any]:
     """Return a JSON object held as text.
 
@@ -71,7 +63,7 @@ def parsed(field: str, text: str) -> dict[str, Any]:
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise RecordRejected(DeadLetterReason.BAD_FIELD, f"{field} is no JSON: {error.msg}") from error
+        raise RecordRejected(DeadLetterReason.BAD_FIELD, f"{field} is no JSON", error.msg) from error
     if not isinstance(found, dict):
         raise RecordRejected(DeadLetterReason.BAD_FIELD, f"{field} must be a JSON object")
     return found
@@ -112,7 +104,7 @@ def _from_json(value: bytes, message: Message) -> TrafficRecord:
         found = orjson.loads(value)
     except orjson.JSONDecodeError as error:
         code = DeadLetterReason.TOO_DEEP if "ecursion" in error.msg else DeadLetterReason.BAD_ENCODING
-        raise RecordRejected(code, f"neither Avro nor JSON: {error.msg}") from error
+        raise RecordRejected(code, "neither Avro nor JSON", error.msg) from error
     if not isinstance(found, dict):
         raise RecordRejected(DeadLetterReason.BAD_FIELD, "JSON traffic must be an object")
     headers = _fields_of_headers(message)
@@ -200,7 +192,7 @@ def _object(field: str, value: Any) -> str | None:
     try:
         return orjson.dumps(value).decode()
     except (TypeError, orjson.JSONEncodeError) as error:  # it reads deeper than it writes
-        raise RecordRejected(DeadLetterReason.TOO_DEEP, f"{field} is nested too deep: {error}") from error
+        raise RecordRejected(DeadLetterReason.TOO_DEEP, f"{field} is nested too deep", str(error)) from error
 
 
 def _time(field: str, value: Any) -> datetime:
@@ -211,7 +203,7 @@ def _time(field: str, value: Any) -> datetime:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value / 1000 if abs(value) >= _MILLISECONDS_FROM else value, UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise RecordRejected(DeadLetterReason.BAD_FIELD, f"{field} is no time: {error}") from error
+        raise RecordRejected(DeadLetterReason.BAD_FIELD, f"{field} is no time", str(error)) from error
     raise RecordRejected(DeadLetterReason.BAD_FIELD, f"{field} must be seconds or an ISO 8601 time, is {_kind(value)}")
 
 

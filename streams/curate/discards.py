@@ -6,9 +6,9 @@ from typing import Any
 
 from schemas.records import CuratedRecord, DiscardedRecord, DiscardReason, DiscardStage, TrafficRecord
 from schemas.topics import DISCARDED
+from streams.core.dead_letter import origin_of
 from streams.core.stage import Message, Output
 from streams.curate.duplicates import Duplicate
-from streams.curate.endings import origin_of
 from streams.curate.quality import ELIGIBILITY
 
 

@@ -17,14 +17,15 @@ from schemas.records import AnsweredBy, CuratedKind, CuratedRecord, DiscardReaso
 from schemas.rules.normalise import normalise, normalise_all, text_key
 from schemas.topics import CURATED
 from schemas.workload import Workload
+from streams.core.dead_letter import origin_of
 from streams.core.stage import Output
 from streams.curate import blend, discards, language
 from streams.curate.classifier import load
 from streams.curate.duplicates import Duplicate
-from streams.curate.endings import cleaned, cleaned_attributes, origin_of
 from streams.curate.enrich import Enrichment, enrich_all
 from streams.curate.intake import Candidate
 from streams.curate.quality import EMPTY, QualityFilter
+from streams.curate.redaction import cleaned, cleaned_attributes
 from streams.curate.state import PartitionState, WorkloadOverlay
 
 

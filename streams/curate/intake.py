@@ -14,10 +14,11 @@ from schemas.rules.partition import partition_of
 from schemas.rules.places import REKEYED_HEADER, first_place, place_header
 from schemas.topics import PARTITIONS, TRAFFIC
 from schemas.workload import Workload
+from streams.core.dead_letter import dead_letter
 from streams.core.stage import Message, Output
 from streams.curate.decode import decode_traffic
 from streams.curate.discards import ineligible
-from streams.curate.endings import dead_letter
+from streams.curate.redaction import redacted_payload
 from streams.curate.validate import check_exchange, check_time, find_text
 
 
@@ -52,19 +53,31 @@ class Intake:
             check_time(record.event_time, message.appended, workload.limits)
             found = find_text(record, workload, self._templates[workload.name])
         except RecordRejected as rejected:
-            name, own = (record.workload, record_id_of(message, record)) if record else (None, None)
-            return dead_letter(message, rejected.reason, rejected.detail, name, 1, self._framing, own)
+            return self._ended(message, rejected, record)
         record_id = record_id_of(message, record)
         if isinstance(found, chat.Ineligible):
             return ineligible(message, record_id, record, found.reason)
         return Candidate(message, record, record_id, found.text, found.template)
 
-    def readable_id(self, message: Message) -> str | None:
-        """Return the id of a message that our own code failed on, where at least that can be read."""
+    def given_up(self, message: Message, rejected: RecordRejected, attempts: int) -> Output:
+        """Return the dead letter of a message that our own code failed on."""
         try:
-            return record_id_of(message, decode_traffic(message, self._framing))
+            record = decode_traffic(message, self._framing)
         except Exception:  # noqa: BLE001 - what the stage failed on may fail here too; its dead letter must be written
-            return None
+            record = None
+        return self._ended(message, rejected, record, attempts)
+
+    def _ended(
+        self, message: Message, rejected: RecordRejected, record: TrafficRecord | None, attempts: int = 1
+    ) -> Output:
+        """Return a dead letter; of a record that cannot be read, the key tells the workload if it names one."""
+        named = (message.key or b"").decode(errors="replace")
+        workload = named if named in self._workloads else None
+        payload = redacted_payload(message.value or b"", self._framing)
+        return dead_letter(
+            message, "curate", rejected, payload, workload=record.workload if record else workload,
+            record_id=record_id_of(message, record) if record else None, attempts=attempts,
+        )  # fmt: skip
 
     def _workload(self, record: TrafficRecord) -> Workload:
         workload = self._workloads.get(record.workload)

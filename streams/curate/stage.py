@@ -20,14 +20,13 @@ from typing import Final
 from deploy.edge.privacy.redactor import redactors
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
-from schemas.errors import DeadLetterReason
 from schemas.rules.partition import partition_of
 from schemas.topics import CURATED, PARTITIONS, TRAFFIC, Topic
 from schemas.workload import Workload
+from streams.core.dead_letter import failed
 from streams.core.stage import Message, Output, Reader, Settlement
 from streams.curate import anchors
 from streams.curate.anchors import GoldText
-from streams.curate.endings import dead_letter
 from streams.curate.gold import gold_texts
 from streams.curate.group import GroupCurator
 from streams.curate.intake import Candidate, Intake
@@ -85,10 +84,7 @@ class CurateStage:
 
     def poison(self, message: Message, error: Exception, attempts: int) -> Settlement:
         """Return the dead letter of a message that our own code fails on."""
-        detail = f"{type(error).__name__}: {error}"
-        reason = DeadLetterReason.PROCESSING_FAILED
-        own = self._intake.readable_id(message)
-        return Settlement([dead_letter(message, reason, detail, None, attempts, self._framing, own)])
+        return Settlement([self._intake.given_up(message, failed(error), attempts)])
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:
         """Ask the anchors of each workload again whose next round has begun.

@@ -1,36 +1,28 @@
-"""The three ways a curated record ends: a label, a discard, a dead letter; each names the place it came from."""
+"""What a curated record ends as, a dead letter aside: a label or a discard; each names the place it came from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from hashlib import sha256
-from importlib import metadata
 from typing import Final
 
 from schemas import topics
-from schemas.errors import DeadLetterReason
 from schemas.records import (
     CuratedKind,
     CuratedRecord,
-    DeadLetter,
     DiscardedRecord,
     DiscardReason,
     DiscardStage,
-    Header,
     LabelKind,
     LabelRecord,
-    Origin,
     Provenance,
 )
 from schemas.rules.splits import split_of
 from schemas.workload import Workload
+from streams.core.dead_letter import origin_of
 from streams.core.stage import Message, Output
 from streams.label.prompting.prompt import prompt_sha256
 
-KEPT_BYTES: Final = 64 * 1024  # of an oversized dead letter
-CODE_VERSION: Final = metadata.version("millrace")
 _KINDS: Final = {
     CuratedKind.RECORD: LabelKind.LABEL, CuratedKind.VOTE: LabelKind.VOTE, CuratedKind.ANCHOR: LabelKind.ANCHOR,
 }  # fmt: skip
@@ -100,39 +92,3 @@ def discarded(message: Message, record: CuratedRecord, reason: DiscardReason, de
         cluster_id=record.cluster_id,
     )
     return Output(topics.DISCARDED, message.partition, record.workload, ended)
-
-
-def dead_letter(
-    message: Message,
-    stage: str,
-    reason: DeadLetterReason,
-    detail: str,
-    attempts: int = 1,
-    record_id: str | None = None,
-) -> Output:
-    """Return the message on `dead-letters`; its bytes were redacted before they came to this stage."""
-    value = message.value or b""
-    workload = (message.key or b"").decode(errors="replace")
-    letter = DeadLetter(
-        reason=reason,
-        detail=detail[:1_000],
-        stage=stage,
-        origin=origin_of(message),
-        time=datetime.now(UTC),
-        payload=value[:KEPT_BYTES],
-        payload_bytes=len(value),
-        payload_sha256=sha256(value).hexdigest(),
-        workload=workload or None,
-        record_id=record_id,
-        attempts=attempts,
-        code_version=CODE_VERSION,
-        key=message.key,
-        headers=[Header(name=name, value=content) for name, content in message.headers],
-        truncated=len(value) > KEPT_BYTES,
-    )
-    return Output(topics.DEAD_LETTERS, message.partition, workload, letter)
-
-
-def origin_of(message: Message) -> Origin:
-    """Return the place the message stood in, by the catalogue's name of its topic."""
-    return Origin(topic=message.topic.name, partition=message.partition, offset=message.offset)

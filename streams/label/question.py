@@ -81,7 +81,7 @@ class Question:
             answer = await self._teacher.ask(prompt, purpose)
         except Refused as refused:
             self._count(purpose, refused.calls)
-            raise Refused(refused.reason, refused.detail, self._calls.total()) from refused
+            raise Refused(refused.reason, refused.detail, self._calls.total(), refused.quoted) from refused
         self._count(purpose, answer.calls)
         self._spend += Spend(answer.calls, answer.prompt_tokens, answer.completion_tokens)
         if answer.refused:

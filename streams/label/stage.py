@@ -20,16 +20,17 @@ from deploy.edge.privacy.redactor import redactors
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
 from schemas import topics
-from schemas.errors import DeadLetterReason, RecordRejected, SettingsError
-from schemas.records import CuratedKind, CuratedRecord, LabelKind, LabelRecord, Provenance, Split
+from schemas.errors import RecordRejected, SettingsError
+from schemas.records import CuratedKind, LabelKind, LabelRecord, Provenance, Split
 from schemas.rules.partition import partition_of
 from schemas.rules.splits import split_of
 from schemas.topics import Topic
 from schemas.workload import Workload
+from streams.core.dead_letter import dead_letter_of_ours, failed
 from streams.core.stage import Message, Output, Reader, Settlement
 from streams.core.transaction import WorkerFailed
 from streams.label.clusters import ClusterLabels
-from streams.label.endings import LabelDecision, dead_letter, labelled
+from streams.label.endings import LabelDecision, labelled
 from streams.label.harvest import Path, harvested, learnable
 from streams.label.metrics import ANCHORS, ENDED, LABELS, OUTSIDE
 from streams.label.paraphrases import paraphrased
@@ -148,7 +149,7 @@ class LabelStage:
         work = self._works.pop((message.partition, message.offset), None)
         if work is not None:
             self._drop(work)
-        return Settlement([self._failed(message, error, attempts)])
+        return Settlement([self._dead_letter(message, failed(error), attempts)])
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:  # noqa: ARG002 - the stage's contract
         """Tell of teachers that may be asked again; nothing is due without a message."""
@@ -248,21 +249,15 @@ class LabelStage:
             raise WorkerFailed(str(error)) from error
         except Exception as error:  # noqa: BLE001 - whatever our own code did, the other records go on
             LOG.warning("label: %s on one record", type(error).__name__)  # its message may quote the text
-            return self._failed(work.message, error, 1)
+            return self._dead_letter(work.message, failed(error), 1)
         assert work.item is not None  # noqa: S101 - only an output has none
         if isinstance(ending, LabelDecision):
             return labelled(work.item.workload, work.message, work.item.record, ending)
         calls = ending.calls if isinstance(ending, Refused) else 1
-        own = work.item.record.record_id
-        return dead_letter(work.message, self.name, ending.reason, ending.detail, max(1, calls), own)
+        return self._dead_letter(work.message, ending, max(1, calls))
 
-    def _failed(self, message: Message, error: Exception, attempts: int) -> Output:
-        try:  # what the stage failed on may fail here too; its dead letter must be written
-            own = self._framing.decode(CuratedRecord, message.value or b"").record_id
-        except Exception:  # noqa: BLE001
-            own = None
-        detail = f"{type(error).__name__}: {error}"
-        return dead_letter(message, self.name, DeadLetterReason.PROCESSING_FAILED, detail, attempts, own)
+    def _dead_letter(self, message: Message, rejected: RecordRejected, attempts: int) -> Output:
+        return dead_letter_of_ours(message, self.name, rejected, self._framing, attempts)
 
     def _merge(self, settled: Sequence[Work], outputs: Sequence[Output]) -> None:
         for work, output in zip(settled, outputs, strict=True):

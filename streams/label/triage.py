@@ -11,8 +11,9 @@ from deploy.edge.topics.framing import Framing
 from schemas.errors import DeadLetterReason, RecordRejected
 from schemas.records import CuratedRecord, DiscardReason
 from schemas.workload import Workload
+from streams.core.dead_letter import dead_letter_of_ours
 from streams.core.stage import Message, Output
-from streams.label.endings import dead_letter, discarded
+from streams.label.endings import discarded
 from streams.label.harvest import Path, path_of
 from streams.label.selection.chooser import Chooser
 from streams.label.teacher.batches.form import is_backfill
@@ -41,11 +42,11 @@ def triage(message: Message, workloads: Mapping[str, Workload], framing: Framing
     try:
         record = framing.decode(CuratedRecord, message.value or b"")
     except RecordRejected as error:
-        return dead_letter(message, STAGE, error.reason, error.detail)
+        return dead_letter_of_ours(message, STAGE, error, framing)
     workload = workloads.get(record.workload)
     if workload is None:
-        reason, detail = DeadLetterReason.UNKNOWN_WORKLOAD, "no file of this workload"
-        return dead_letter(message, STAGE, reason, detail, record_id=record.record_id)
+        unknown = RecordRejected(DeadLetterReason.UNKNOWN_WORKLOAD, "no file of this workload")
+        return dead_letter_of_ours(message, STAGE, unknown, framing)
     path = path_of(workload, record)
     if path is Path.DROP_VOTE:
         return discarded(message, record, DiscardReason.VOTE, path.value)

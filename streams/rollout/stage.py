@@ -11,13 +11,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import sha256
-from typing import Final
 
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
 from schemas.codec import encode
-from schemas.errors import DeadLetterReason, RecordRejected
+from schemas.errors import RecordRejected
 from schemas.events import (
     ModelPromotion,
     ModelState,
@@ -28,9 +26,8 @@ from schemas.events import (
     ServedModel,
 )
 from schemas.ids import rollout_id
-from schemas.records import DeadLetter, Header, Origin, Outcome
+from schemas.records import Outcome
 from schemas.topics import (
-    DEAD_LETTERS,
     MODEL_PROMOTION,
     MODEL_STATE,
     OUTCOMES,
@@ -39,12 +36,11 @@ from schemas.topics import (
     Topic,
 )
 from schemas.workload import Workload
+from streams.core.dead_letter import dead_letter_of_ours, failed
 from streams.core.stage import Message, Output, Reader, Settlement
 from streams.rollout import machine, metrics
 from streams.rollout.guardrails import Tally, bounds, harm, numbers, proven
 from streams.rollout.machine import ModelLine, Observed, Plan, Transition
-
-_PAYLOAD_BYTES: Final = 64_000
 
 log = logging.getLogger("millrace.rollout")
 
@@ -116,8 +112,7 @@ class RolloutStage:
 
     def poison(self, message: Message, error: Exception, attempts: int) -> Settlement:
         """Put a message that cannot be processed aside."""
-        letter = _dead_letter(message, DeadLetterReason.PROCESSING_FAILED, type(error).__name__, attempts)
-        return Settlement(outputs=[letter])
+        return Settlement([dead_letter_of_ours(message, self.name, failed(error), self._framing, attempts)])
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:  # noqa: ARG002 - the clock moves nothing
         """Nothing is due by the clock: no data is no reason to move."""
@@ -189,7 +184,7 @@ class _OutcomeBatch:
             else:
                 self._command(message, self._framing.decode(RolloutCommand, message.value or b""))
         except RecordRejected as error:
-            self.outputs.append(_dead_letter(message, error.reason, error.detail, 1))
+            self.outputs.append(dead_letter_of_ours(message, RolloutStage.name, error, self._framing))
 
     def _outcome(self, message: Message, outcome: Outcome) -> None:
         known = self._find(message.partition, outcome.workload)
@@ -344,17 +339,3 @@ def _state(name: str, track: Track, now: datetime, positions: dict[str, int]) ->
         nomination=track.nomination, positions=positions, former=line.former, reason=line.reason,
         step_sequence=line.step_sequence, outcomes_from=track.outcomes_from,
     )  # fmt: skip
-
-
-def _dead_letter(message: Message, reason: str, detail: str, attempts: int) -> Output:
-    value = message.value or b""
-    key = message.key.decode(errors="replace") if message.key else ""
-    letter = DeadLetter(
-        reason=str(reason), detail=detail[:1000], stage=RolloutStage.name,
-        origin=Origin(topic=message.topic.name, partition=message.partition, offset=message.offset),
-        time=message.appended, payload=value[:_PAYLOAD_BYTES], payload_bytes=len(value),
-        payload_sha256=sha256(value).hexdigest(), workload=key or None, attempts=attempts, key=message.key,
-        headers=[Header(name=name, value=content) for name, content in message.headers],
-        truncated=len(value) > _PAYLOAD_BYTES,
-    )  # fmt: skip
-    return Output(DEAD_LETTERS, message.partition, key, letter)

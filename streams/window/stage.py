@@ -28,16 +28,16 @@ from deploy.edge.stores import window_copy
 from deploy.edge.stores.object_store import ObjectStore
 from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
 from schemas import topics
-from schemas.errors import DeadLetterReason, RecordRejected, Unavailable
+from schemas.errors import RecordRejected, Unavailable
 from schemas.events import ModelState, RetrainRequest, TrainingRun, TriggerVerdict
 from schemas.job import ChampionSpec
 from schemas.records import LabelKind, LabelRecord, Record
 from schemas.rules.partition import partition_of
 from schemas.topics import Topic
 from schemas.workload import Workload
+from streams.core.dead_letter import dead_letter_of_ours, failed
 from streams.core.stage import Message, Output, Reader, Settlement
 from streams.core.transaction import WorkerFailed
-from streams.label.endings import dead_letter
 from streams.triggers import cost, policy
 from streams.triggers.board import Board, WorkloadKey
 from streams.triggers.policy import Standing
@@ -138,8 +138,7 @@ class WindowStage:
 
     def poison(self, message: Message, error: Exception, attempts: int) -> Settlement:
         """Return the dead letter of a record our own code fails on."""
-        detail = f"{type(error).__name__}: {error}"
-        return Settlement([dead_letter(message, self.name, DeadLetterReason.PROCESSING_FAILED, detail, attempts)])
+        return Settlement([dead_letter_of_ours(message, self.name, failed(error), self._framing, attempts)])
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:
         """Ask for the retrains that fall due by time: a last request too old, a cooldown that is over."""
@@ -174,7 +173,7 @@ class WindowStage:
             try:
                 decoded.append((message, self._framing.decode(message.topic.record, message.value or b"")))
             except RecordRejected as error:
-                turn.outputs.append(dead_letter(message, self.name, error.reason, error.detail))
+                turn.outputs.append(dead_letter_of_ours(message, self.name, error, self._framing))
         self._store_labels(decoded)
         for message, record in decoded:
             if isinstance(record, LabelRecord):

@@ -13,13 +13,13 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import librdkafka, producer, topic_name
 from schemas.codec import decode, encode
-from schemas.errors import Unavailable
+from schemas.errors import RecordRejected, Unavailable
 from schemas.records import DiscardedRecord, Origin, Record, TrafficRecord
 from schemas.topics import DEAD_LETTERS, DISCARDED, PARTITIONS, TRAFFIC, Topic
 from streams.core.batch import Batch
+from streams.core.dead_letter import dead_letter, failed
 from streams.core.source import Source
 from streams.core.stage import Message, Output, Reader, Settlement, Stage
-from streams.curate.endings import dead_letter
 from streams.settings import WorkerSettings
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -73,7 +73,7 @@ class Echo:
         return Settlement(outputs, lambda: self.committed.extend(texts), aborted)
 
     def poison(self, message: Message, error: Exception, attempts: int) -> Settlement:
-        return Settlement([dead_letter(message, "processing_failed", str(error), None, attempts)])
+        return Settlement([refused(message, failed(error), attempts)])
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:
         return {number: self._due(number, text) for number, text in self.due.items()}
@@ -83,6 +83,11 @@ class Echo:
             del self.due[number]
 
         return Settlement([echoed(number, text)], written)
+
+
+def refused(message: Message, rejected: RecordRejected, attempts: int = 1) -> Output:
+    """Return the dead letter of a message, without its bytes."""
+    return dead_letter(message, "curate", rejected, b"", workload="w", record_id=None, attempts=attempts)
 
 
 def echoed(partition: int, text: str, detail: str = "", offset: int = 0) -> Output:

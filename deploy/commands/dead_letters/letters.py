@@ -21,7 +21,7 @@ class Letter:
     """One record of `dead-letters`."""
 
     place: PartitionOffset  # in dead-letters
-    appended: datetime  # by the broker's clock; the record's own time is the worker's
+    appended: datetime  # by the broker's clock; the record's own time is when its origin was appended
     record: DeadLetter
 
     @property

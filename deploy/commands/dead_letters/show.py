@@ -70,7 +70,7 @@ def whole(letter: Letter, standing: OriginState, framing: Framing) -> None:
     drawn = Table.grid(padding=(0, 2))
     facts = {
         "letter": f"{letter.place[0]}:{letter.place[1]}",
-        "time": f"{letter.appended.isoformat()} (the worker's clock: {record.time.isoformat()})",
+        "time": f"{letter.appended.isoformat()} (its origin: {record.time.isoformat()})",
         "reason": record.reason,
         "detail": record.detail,
         "stage": record.stage,

@@ -45,9 +45,9 @@ _CONGESTED: Final = frozenset({429, 503})  # the endpoint has too much to do: no
 class Refused(RecordRejected):
     """A record that the teacher gives no label, and the calls spent on it."""
 
-    def __init__(self, reason: DeadLetterReason, detail: str, calls: int) -> None:
+    def __init__(self, reason: DeadLetterReason, detail: str, calls: int, quoted: str = "") -> None:
         self.calls = calls
-        super().__init__(reason, detail)
+        super().__init__(reason, detail, quoted)
 
 
 class Again(Exception):
@@ -153,7 +153,7 @@ class TeacherClient:
                 except Again as error:
                     again = error
                 except RecordRejected as error:
-                    raise Refused(error.reason, error.detail, calls) from error
+                    raise Refused(error.reason, error.detail, calls, error.quoted) from error
                 else:
                     return replace(answer, calls=calls)
                 seconds += turn.seconds
@@ -162,10 +162,8 @@ class TeacherClient:
             judged = self._teacher.attempts if seconds >= self._teacher.deadline_seconds else failures
             others = (self._turns.answers - answered, self._turns.failures - failed - own)
             if failures and at_fault(max(failures, judged), self._teacher.attempts, *others):
-                detail = (
-                    f"the teacher failed {failures} times on this record ({again.why}) and answered {others[0]} others"
-                )
-                raise Refused(DeadLetterReason.TEACHER_REFUSED, detail, calls)
+                detail = f"the teacher failed {failures} times on this record and answered {others[0]} others"
+                raise Refused(DeadLetterReason.TEACHER_REFUSED, detail, calls, again.why)
             most = min(_LONGEST_JITTER_SECONDS, _FIRST_JITTER_SECONDS * 2 ** min(own, 10))
             await asyncio.sleep(random.uniform(0, most))  # noqa: S311 - full jitter, no secret
 

@@ -12,13 +12,12 @@ from confluent_kafka.admin import AdminClient
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import librdkafka, topic_name
 from schemas.codec import decode
-from schemas.errors import ContractError
+from schemas.errors import ContractError, DeadLetterReason, RecordRejected
 from schemas.records import TrafficRecord
 from schemas.topics import TRAFFIC
 from streams.core import breaker
 from streams.core.stage import Message, Settlement
-from streams.curate.endings import dead_letter
-from tests.streams.echo import Echo, echoed, echoes, feed, letters, started, until
+from tests.streams.echo import Echo, echoed, echoes, feed, letters, refused, started, until
 
 pytestmark = pytest.mark.broker
 
@@ -43,7 +42,7 @@ class Refusing(Echo):
     async def process(self, messages: Sequence[Message]) -> Settlement:
         texts = [decode(TrafficRecord, message.value or b"").text or "" for message in messages]
         outputs = [
-            dead_letter(message, "bad_field", "refused", None, 1)
+            refused(message, RecordRejected(DeadLetterReason.BAD_FIELD, "refused"))
             if text.startswith("bad")
             else echoed(message.partition, text, offset=message.offset)
             for message, text in zip(messages, texts, strict=True)

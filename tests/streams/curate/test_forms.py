@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from schemas.codec import encode
 from schemas.errors import DeadLetterReason, RecordRejected
+from schemas.ids import key_hash
 from schemas.records import TrafficRecord
 from schemas.rules.chat import FoundText, Ineligible, template_fingerprint
 from schemas.sections.intake import Limits
 from schemas.topics import TRAFFIC
 from schemas.workload import Workload
 from streams.core.stage import Message
-from streams.curate.decode import decode_traffic, depth, key_hash, longest_string
+from streams.curate.decode import decode_traffic, depth, longest_string
 from streams.curate.validate import check_exchange, find_text
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)

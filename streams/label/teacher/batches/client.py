@@ -61,11 +61,11 @@ class BatchTeacher:
                 failures += again.counts
                 others = (self.batches.answered - answered, self.batches.failed - failed - calls)
                 if failures and at_fault(failures, self._teacher.attempts, *others):
-                    detail = f"{failures} batches failed on this record ({again.why}) and answered {others[0]} others"
-                    raise Refused(DeadLetterReason.TEACHER_REFUSED, detail, calls) from again
+                    detail = f"{failures} batches failed on this record and answered {others[0]} others"
+                    raise Refused(DeadLetterReason.TEACHER_REFUSED, detail, calls, again.why) from again
             except RecordRejected as error:
                 self._book("refused")
-                raise Refused(error.reason, error.detail, calls) from error
+                raise Refused(error.reason, error.detail, calls, error.quoted) from error
             else:
                 self._book("ok", answer)
                 return replace(answer, calls=calls)

@@ -1,8 +1,7 @@
-"""Dead letters of the curate stage: what is kept of a record that cannot be curated, without its personal data.
+"""What the curate stage keeps of fields and payloads, without their personal data.
 
-The payload is redacted over its decoded text where it decodes, each value as it reads behind its name; bytes that do
-not decode are redacted more widely, since in them a neighbouring byte can hide where a number begins. Every kind goes,
-whatever a source's policy keeps. The record itself stands in `traffic` while that is kept.
+A payload is redacted over its decoded text where it decodes, each value as it reads behind its name; bytes that do not
+decode are redacted more widely. The record itself stands in `traffic` while that is kept.
 """
 
 from __future__ import annotations
@@ -10,10 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from datetime import UTC, datetime
 from functools import lru_cache
-from hashlib import sha256
-from importlib import metadata
 from typing import Any, Final
 
 import orjson
@@ -21,65 +17,14 @@ import orjson
 from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
 from schemas.codec import encode, is_framed
 from schemas.errors import RecordRejected, Unavailable
-from schemas.records import DeadLetter, Header, Origin, TrafficRecord
+from schemas.ids import key_hash
+from schemas.records import TrafficRecord
 from schemas.rules.normalise import normalise
-from schemas.rules.privacy.redact import DEFAULT, EMAIL, PHONE, SECRET, Policy, redact
-from schemas.topics import DEAD_LETTERS
-from streams.core.stage import Message, Output
-from streams.curate.decode import API_KEY_HEADER, key_hash
+from schemas.rules.privacy.redact import DEFAULT, Policy, redact
+from streams.core.dead_letter import KEPT_BYTES, redacted_bytes
 
-KEPT_BYTES: Final = 64 * 1024  # of a payload
-_DETAIL_CHARACTERS: Final = 500
 _SHORT: Final = 200  # characters; longer fields are not remembered, so that nobody can fill the memory with them
-_CODE_VERSION: Final = metadata.version("millrace")
-_LONG_NUMBER = re.compile(r"\d(?:[ ().\-/]{0,2}\d){6,}|\d{1,3}(?:\.\d{1,3}){3}")
-_ADDRESS = re.compile(r"[\w.%+'-]{1,64}@[\w.-]{1,255}")
-_KEY = re.compile(
-    r"(?:sk-|gh[opsur]_|hub_pat_|glpat-|xox[a-z]-|AKIA|ASIA|AIza|ya29|eyJ|k_live_|k_test_|hf_|nvapi-|npm_|pypi-|SG\.)"
-    r"[A-Za-z0-9_.\-]{12,}"
-)
 _DIGEST = re.compile(r"(?:sha256:)?[0-9a-f-]{32,71}")
-
-
-def dead_letter(
-    message: Message,
-    reason: str,
-    detail: str,
-    workload: str | None,
-    attempts: int,
-    framing: Framing = SINGLE_OBJECTS,
-    record_id: str | None = None,
-) -> Output:
-    """Return the dead letter of a message; workload and record id where they could be read so far."""
-    value = message.value or b""
-    payload = redacted_payload(value, framing)
-    name = None if workload is None else redact(workload).text[:255]
-    letter = DeadLetter(
-        reason=reason,
-        detail=redacted_bytes(detail.encode(errors="replace")).decode(errors="replace")[:_DETAIL_CHARACTERS],
-        stage="curate",
-        origin=origin_of(message),
-        time=datetime.now(UTC),
-        payload=payload[:KEPT_BYTES],
-        payload_bytes=len(value),
-        payload_sha256=sha256(value).hexdigest(),
-        workload=name,
-        record_id=record_id,
-        attempts=attempts,
-        code_version=_CODE_VERSION,
-        key=None if message.key is None else redacted_bytes(message.key)[:1024],
-        headers=[
-            Header(name=redact(name_).text[:255], value=None if content is None else _header(name_, content)[:1024])
-            for name_, content in message.headers[:32]
-        ],
-        truncated=len(value) > KEPT_BYTES or len(payload) > KEPT_BYTES,
-    )
-    return Output(DEAD_LETTERS, message.partition, name or "", letter)
-
-
-def origin_of(message: Message) -> Origin:
-    """Return the place the message stood in, by the catalogue's name of its topic."""
-    return Origin.unchecked(topic=message.topic.name, partition=message.partition, offset=message.offset)
 
 
 def cleaned(value: str | None, policy: Policy = DEFAULT) -> str | None:
@@ -111,25 +56,6 @@ def redacted_payload(value: bytes, framing: Framing = SINGLE_OBJECTS) -> bytes:
         return orjson.dumps(_redacted_json(orjson.loads(value)), option=orjson.OPT_NON_STR_KEYS)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
         return redacted_bytes(value[: 2 * KEPT_BYTES])
-
-
-def redacted_bytes(value: bytes) -> bytes:
-    """Return bytes of unknown form without anything that could be an address or a long number."""
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        text = value.decode("latin-1")
-    text = redact(text).text
-    return _LONG_NUMBER.sub(PHONE, _KEY.sub(SECRET, _ADDRESS.sub(EMAIL, text))).encode()
-
-
-def _header(name: str, content: bytes) -> bytes:
-    """Redact a header's value behind its name; where the hash of an API key belongs, the key itself may stand."""
-    if name.lower() == API_KEY_HEADER:
-        return key_hash(content.decode(errors="replace")).encode()
-    told = f"{name}: ".encode()
-    redacted = redacted_bytes(told + content)
-    return redacted.removeprefix(told) if redacted.startswith(told) else redacted_bytes(content)
 
 
 def _beside(name: str, value: str, policy: Policy = DEFAULT) -> str:
