@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from deploy.commands.triggers.__main__ import board_in
+from deploy.commands.triggers.explain import board_in
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import producer, topic_name
 from schemas.codec import encode
