@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from types import MappingProxyType
 from typing import Final
 
@@ -24,7 +25,7 @@ GROUPS: Final = MappingProxyType(
             "kafka": ("deploy.infra.kafka", "Start, stop or look at the embedded broker."),
             "topics": ("deploy.infra.kafka", "Create the topics and the groups' start offsets."),
             "worker": ("streams", "Run the stream: curate, label, window, rollout."),
-            "dispatcher": ("trainers", "Turn retrain requests into jobs, and publish what they prove."),
+            "dispatcher": ("trainers", "Turn retrain requests into jobs; publish what they prove."),
             "router": ("deploy.serve.router", "Answer with teacher or student, and capture each request."),
             "serve": ("deploy.serve.students", "Serve students: a base model and its adapters."),
             "teacher": ("deploy.serve.practice_teacher", "Serve a practice teacher, a stand-in for a teacher LLM."),
@@ -53,16 +54,7 @@ GROUPS: Final = MappingProxyType(
     }
 )
 COMMANDS: Final = MappingProxyType({name: told for group in GROUPS.values() for name, told in group.items()})
-# The programs of these rooms have several commands: the command is named again.
-_SEVERAL: Final = frozenset(
-    {
-        "deploy.infra.machine",
-        "deploy.infra.kafka",
-        "deploy.commands.verify",
-        "deploy.trial.simulate",
-        "streams.second_answers",
-    }
-)
+_OF_ROOM: Final = Counter(room for room, _ in COMMANDS.values())
 
 
 class Rooms(click.Group):
@@ -81,11 +73,11 @@ class Rooms(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        module, purpose = COMMANDS[cmd_name]
-        again = [cmd_name] if module in _SEVERAL else []
+        room, purpose = COMMANDS[cmd_name]
+        again = [cmd_name] if _OF_ROOM[room] > 1 else []  # the room's program has several commands
 
         def start(arguments: tuple[str, ...]) -> None:
-            command = [sys.executable, "-m", module, *again, *arguments]
+            command = [sys.executable, "-m", room, *again, *arguments]
             sys.stdout.flush()
             os.execv(command[0], command)  # noqa: S606
 

@@ -10,7 +10,7 @@ from deploy.edge.process.command import one_line_errors, run
 @click.command()
 @one_line_errors
 def main() -> None:
-    """Turn retrain requests into jobs, and publish what they prove.
+    """Turn retrain requests into jobs; publish what they prove.
 
     A job runs in a process of its own and never needs this one. Only one dispatcher runs on a state folder.
     """
