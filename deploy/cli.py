@@ -37,7 +37,7 @@ GROUPS: Final = MappingProxyType(
             "trace": ("deploy.commands.verify", "Follow one record through topics and snapshots."),
             "dead-letters": ("deploy.commands.dead_letters", "Show what could not be processed, and replay it."),
             "window": ("deploy.commands.window", "Show the window's rows, or ask SQL of them."),
-            "triggers": ("deploy.commands.triggers", "Show why a retrain was asked for, or is not."),
+            "triggers": ("deploy.commands.triggers", "Show why a retrain was asked for, or was not."),
             "labels": ("deploy.commands.labels", "Show what the labels cost, against the budget."),
         },
         "Decide": {

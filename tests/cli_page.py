@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -18,15 +19,20 @@ def commands() -> Iterator[tuple[str, click.Context]]:
         main: click.Command = import_module(f"{room}.__main__").main
         command = main.commands.get(name, main) if isinstance(main, click.Group) else main
         names = ["-h", "--help"]
-        context = click.Context(command, info_name=f"millrace {name}", terminal_width=WIDTH, help_option_names=names)
-        yield from _with_subcommands(context)
+        yield from _with_subcommands(
+            _context(command, f"millrace {name}", terminal_width=WIDTH, help_option_names=names)
+        )
+
+
+def _context(command: click.Command, name: str, parent: click.Context | None = None, **settings: Any) -> click.Context:
+    return command.make_context(name, [], parent, resilient_parsing=True, **settings)
 
 
 def _with_subcommands(context: click.Context) -> Iterator[tuple[str, click.Context]]:
     yield context.command_path, context
     if isinstance(context.command, click.Group):
         for name, command in context.command.commands.items():
-            yield from _with_subcommands(click.Context(command, context, info_name=name))
+            yield from _with_subcommands(_context(command, name, context))
 
 
 def part() -> str:

@@ -18,8 +18,9 @@ from schemas.topics import STAGES
 F = TypeVar("F", bound=Callable[..., Any])
 
 _REASONS: Final = [reason.value for reason in DeadLetterReason]
+_REASON_HELP: Final = f"One of {', '.join(_REASONS)}. Can be repeated."
 _FILTERS: Final = (
-    click.option("--reason", multiple=True, type=click.Choice(_REASONS), help="Can be given several times."),
+    click.option("--reason", multiple=True, type=click.Choice(_REASONS), metavar="REASON", help=_REASON_HELP),
     click.option("--stage", type=click.Choice([*STAGES]), help="The stage that wrote the letter."),
     click.option("-w", "--workload", help="Letters of this workload only."),
     click.option("--since", help="An ISO 8601 time (UTC), or an age such as 90s, 30m, 2h, 7d; by the broker's clock."),
@@ -40,7 +41,7 @@ def main() -> None:
 
 @main.command("list")
 @_filtered
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Show the newest so many.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many to show, the newest.")
 @AS_JSON
 @SERVERS
 @one_line_errors
@@ -70,7 +71,7 @@ def show(place: str, bootstrap_servers: str | None) -> None:
 @main.command()
 @click.argument("places", metavar="[PARTITION:OFFSET]...", nargs=-1)
 @_filtered
-@click.option("--limit", type=click.IntRange(1), help="Replay the oldest so many only.")
+@click.option("--limit", type=click.IntRange(1), help="How many to replay at most, the oldest first.")
 @click.option("--again", is_flag=True, help="Also records of `traffic` that were replayed before.")
 @click.option("--dry-run", is_flag=True, help="Show what would be replayed, and write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -9,7 +9,7 @@ from deploy.edge.process.command import AS_JSON, SERVERS, WORKLOAD, one_line_err
 
 @click.group()
 def main() -> None:
-    """Show why a retrain was asked for, or is not."""
+    """Show why a retrain was asked for, or was not."""
 
 
 @main.command()
@@ -20,8 +20,8 @@ def main() -> None:
 def explain(workload: str | None, as_json: bool, bootstrap_servers: str | None) -> None:
     """Show each trigger with its numbers, and the last requests.
 
-    Of WORKLOAD, or of all. The numbers of now are in the worker's state folder, so this runs where the worker runs; the
-    requests come from Kafka. With --json there is one line per workload.
+    Of WORKLOAD, or of all. The current numbers are in the worker's state folder, so this runs where the worker runs;
+    the requests come from Kafka. With --json there is one line per workload.
     """
     from deploy.commands.triggers import explain as triggers
     from deploy.edge.process.settings import Settings

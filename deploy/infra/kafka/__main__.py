@@ -10,7 +10,9 @@ import click
 
 from deploy.edge.process.command import SERVERS, one_line_errors, run
 
-_HOME: Final = click.option("--home", type=click.Path(path_type=Path), help="Its folder.  [default: STATE_DIR/kafka]")
+_HOME: Final = click.option(
+    "--home", type=click.Path(path_type=Path), help="The broker's folder.  [default: STATE_DIR/kafka]"
+)
 _PREFIX: Final = click.option("--prefix", help="Topic name prefix.  [default: MILLRACE_TOPIC_PREFIX]")
 
 
@@ -29,7 +31,7 @@ def kafka() -> None:
 
 @kafka.command()
 @_HOME
-@click.option("--port", type=click.IntRange(1, 65534), help="Its port.  [default: the bootstrap server's]")
+@click.option("--port", type=click.IntRange(1, 65534), help="The broker's port.  [default: the bootstrap server's]")
 @click.option("--foreground", is_flag=True, help="Become the broker, for a supervisor.")
 @one_line_errors
 def start(home: Path | None, port: int | None, foreground: bool) -> None:

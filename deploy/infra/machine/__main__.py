@@ -29,7 +29,8 @@ def main() -> None:
 def init(name: str) -> None:
     """Write a commented workload file.
 
-    It is NAME.toml in the folder of workloads. Every key stands in it with its effect and its default.
+    NAME is the workload's. The file is NAME.toml in the folder of workloads; every key is in it, with its effect and
+    its default.
     """
     from deploy.edge.process.settings import Settings
     from deploy.infra.machine.init import write

@@ -22,8 +22,10 @@ _FILE: Final = click.Path(path_type=Path)
 @click.option("--fitted", "teacher_fitted", type=_FILE, help="Labelled rows (CSV, JSONL, Parquet) to fit a model on.")
 @click.option("--text", "teacher_text", help="Column of the fitted rows' text.  [default: text]")
 @click.option("--label", "teacher_label", help="Column of the fitted rows' label.  [default: label]")
-@click.option("--service-seconds", "teacher_service_seconds", type=float, help="Time of a call.  [default: 0.08]")
-@click.option("--slow", "teacher_slow", type=float, help="Factor on the time of a call.  [default: 1]")
+@click.option(
+    "--service-seconds", "teacher_service_seconds", type=float, help="Seconds that a call takes.  [default: 0.08]"
+)
+@click.option("--slow", "teacher_slow", type=float, help="Factor on these seconds.  [default: 1]")
 @click.option("--fail-share", "teacher_fail_share", type=float, help="Share of calls answered 500 or 429.")
 @click.option("--nonsense-share", "teacher_nonsense_share", type=float, help="Share of calls answered with nonsense.")
 @click.option("--seed", "teacher_seed", type=int, help="Another seed is another teacher.  [default: 7]")

@@ -14,7 +14,10 @@ from deploy.edge.process.command import one_line_errors, run
 @click.option("--port", "student_port", type=int, help="Port to listen on.  [default: 8002]")
 @click.option("--base", "base_model", help="Folder, installed package or Hugging Face id of the base model.")
 @click.option(
-    "--root", "artefacts_dir", type=click.Path(path_type=Path), help="Adapters are loaded only from below it."
+    "--root",
+    "artefacts_dir",
+    type=click.Path(path_type=Path),
+    help="Folder of adapters; none is loaded from elsewhere.",
 )
 @click.option("--threads", "student_threads", type=int, help="Cores to compute on.  [default: half of them]")
 @click.option("--batch", "student_batch", type=int, help="Texts in a batch at most.  [default: 32]")

@@ -73,18 +73,18 @@ def simulate(**options: Any) -> None:
 @click.option(
     "--rate", type=click.FloatRange(0, min_open=True), default=None, help="Records a second.  [default: all at once]"
 )
-@click.option("--skip", type=click.IntRange(0), default=0, help="Leave out so many rows, after shuffling.")
-@click.option("--limit", type=click.IntRange(1), default=None, help="Play at most so many rows.")
-@click.option("--seed", type=int, default=None, help="Shuffle the rows by this seed; without: the file's order.")
+@click.option("--skip", type=click.IntRange(0), default=0, help="Rows to leave out first, after shuffling.")
+@click.option("--limit", type=click.IntRange(1), default=None, help="Rows to play at most.")
+@click.option("--seed", type=int, default=None, help="Shuffle the rows by this seed.  [default: the file's order]")
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Write JSONL here instead of producing.")
 @click.option("--report", type=click.Path(path_type=Path), is_flag=False, flag_value=Path(), default=None,
     metavar="[OUT.html]", help="Produce nothing: write a page on what the file holds and what a student could take "
-    "over, and its figures as JSON beside it. [name: that of the file]")  # fmt: skip
+    "over, and its figures as JSON beside it. [default name: that of the file]")  # fmt: skip
 @click.option("--agreement", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=None,
-    help="Of the report: least agreement of what a student answers.  [default: the workload's gate.agreement_floor]",
+    help="For --report: least agreement of what a student answers.  [default: the workload's gate.agreement_floor]",
 )  # fmt: skip
 @click.option("--price-per-1000", type=click.FloatRange(0), default=None,
-    help="Of the report: what the teacher's answers to 1,000 requests cost.  [default: usage at teacher.price]",
+    help="For --report: what the teacher's answers to 1,000 requests cost.  [default: usage at teacher.price]",
 )  # fmt: skip
 @SERVERS
 @one_line_errors
