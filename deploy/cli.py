@@ -91,7 +91,7 @@ class Rooms(click.Group):
         )
 
 
-@click.command(cls=Rooms, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Rooms, context_settings={"help_option_names": ["--help", "-h"]})
 @click.version_option(package_name="millrace", prog_name="millrace")
 @click.option("--bootstrap-servers", help="The Kafka cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
 def main(bootstrap_servers: str | None) -> None:

@@ -18,7 +18,7 @@ def commands() -> Iterator[tuple[str, click.Context]]:
     for name, (room, _) in COMMANDS.items():
         main: click.Command = import_module(f"{room}.__main__").main
         command = main.commands.get(name, main) if isinstance(main, click.Group) else main
-        names = ["-h", "--help"]
+        names = ["--help", "-h"]
         yield from _with_subcommands(
             _context(command, f"millrace {name}", terminal_width=WIDTH, help_option_names=names)
         )

@@ -24,7 +24,7 @@ AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSO
 
 def run(main: click.Command, name: str) -> None:
     """Run a program's command under the name that people type, such as `millrace verify`."""
-    main(prog_name=name, help_option_names=["-h", "--help"])
+    main(prog_name=name, help_option_names=["--help", "-h"])
 
 
 def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:

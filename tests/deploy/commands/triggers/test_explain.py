@@ -105,7 +105,7 @@ def test_explain__mistakes(settings: Settings, tmp_path: Path) -> None:
     gone = explain(settings.model_copy(update={"topic_prefix": "nobody."}), "news")
 
     assert (unknown.returncode, gone.returncode) == (2, 2)
-    assert unknown.stderr == "error: WORKLOAD = 'newz': no such workload; there are: news\n"
+    assert unknown.stderr == "error: WORKLOAD = 'newz': choose one of news\n"
     assert "millrace topics apply" in gone.stderr
     assert "Traceback" not in gone.stderr
 

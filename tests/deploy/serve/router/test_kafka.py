@@ -238,4 +238,4 @@ async def test_abort__router_that_does_not_answer(town: Town, tmp_path: Path) ->
 
     assert code == 1
     assert "http://127.0.0.1:1: NOT aborted" in said
-    assert "controller: NOT told" in said
+    assert "controller: NOT reached" in said
