@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from deploy.edge.process.command import SERVERS, WORKLOAD, WORKLOAD_OPTION, one_line_errors, run
+from deploy.edge.process.command import SERVERS, WORKLOAD, WORKLOAD_OPTION, load_settings, one_line_errors, run
 
 
 @click.group()
@@ -24,10 +24,9 @@ def ceiling(workload: str | None, bootstrap_servers: str | None) -> None:
     About 200 test records are asked about a second time; the calls are billed. A gate or rollout that asks for more
     than the ceiling is refused. WORKLOAD need not be given where there is only one.
     """
-    from deploy.edge.process.settings import Settings
     from streams.second_answers.ceiling import ask
 
-    ask(Settings.load(bootstrap_servers=bootstrap_servers), workload)
+    ask(load_settings(bootstrap_servers), workload)
 
 
 @main.command()
@@ -42,10 +41,9 @@ def suspects(file: Path, workload: str | None, first: int | None, bootstrap_serv
     FILE is a run's suspects.parquet. The calls are billed. A label is asked about in the same words once, however often
     this is run.
     """
-    from deploy.edge.process.settings import Settings
     from streams.second_answers.suspects import ask
 
-    ask(Settings.load(bootstrap_servers=bootstrap_servers), file, workload, first)
+    ask(load_settings(bootstrap_servers), file, workload, first)
 
 
 if __name__ == "__main__":

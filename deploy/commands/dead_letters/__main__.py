@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from deploy.edge.process.command import AS_JSON, SERVERS, one_line_errors, run
+from deploy.edge.process.command import AS_JSON, SERVERS, load_settings, one_line_errors, run
 from schemas.errors import DeadLetterReason
 from schemas.topics import STAGES
 
@@ -51,9 +51,8 @@ def list_command(limit: int, as_json: bool, bootstrap_servers: str | None, **fil
     With --json there is one object per letter.
     """
     from deploy.commands.dead_letters.steps import print_list
-    from deploy.edge.process.settings import Settings
 
-    print_list(Settings.load(bootstrap_servers=bootstrap_servers), filters, limit, as_json=as_json)
+    print_list(load_settings(bootstrap_servers), filters, limit, as_json=as_json)
 
 
 @main.command()
@@ -63,9 +62,8 @@ def list_command(limit: int, as_json: bool, bootstrap_servers: str | None, **fil
 def show(place: str, bootstrap_servers: str | None) -> None:
     """Show all of one letter, and what is kept of its record."""
     from deploy.commands.dead_letters.steps import print_one
-    from deploy.edge.process.settings import Settings
 
-    print_one(Settings.load(bootstrap_servers=bootstrap_servers), place)
+    print_one(load_settings(bootstrap_servers), place)
 
 
 @main.command()
@@ -94,9 +92,8 @@ def replay(
     `window` of its state: the window is made again from its topics. For one of the rollout stage a new event is sent.
     """
     from deploy.commands.dead_letters.steps import replay_letters
-    from deploy.edge.process.settings import Settings
 
-    settings = Settings.load(bootstrap_servers=bootstrap_servers)
+    settings = load_settings(bootstrap_servers)
     done = replay_letters(settings, places, filters, limit, again=again, dry_run=dry_run, yes=yes)
     sys.exit(0 if done else 1)
 

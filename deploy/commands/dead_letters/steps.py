@@ -21,11 +21,7 @@ from schemas.errors import BadInput, Unavailable
 
 
 def print_list(settings: Settings, filters: Mapping[str, Any], limit: int, *, as_json: bool) -> None:
-    """Print the newest letters that are meant, oldest first, and how many there are by reason.
-
-    Raises:
-        MillraceError: a filter cannot be used, the topic is missing, or the cluster does not answer.
-    """
+    """Print the newest letters that are meant, oldest first, and how many there are by reason."""
     wanted, log = _filter(**filters), Log(settings)
     reasons = Counter[str]()
 
@@ -43,11 +39,7 @@ def print_list(settings: Settings, filters: Mapping[str, Any], limit: int, *, as
 
 
 def print_one(settings: Settings, place: str) -> None:
-    """Print all of one letter, and what is kept of the record it is of.
-
-    Raises:
-        MillraceError: no letter is there, or the cluster does not answer.
-    """
+    """Print all of one letter, and what is kept of the record it is of."""
     log = Log(settings)
     letter = log.letter(place_of(place))
     show.whole(letter, replay.look(log, [letter])[origin_of(letter)], Framing(settings))
@@ -63,11 +55,7 @@ def replay_letters(
     dry_run: bool,
     yes: bool,
 ) -> bool:
-    """Replay the letters that places or filters name, once they are confirmed; say whether none was left out.
-
-    Raises:
-        MillraceError: a place or filter cannot be used, or the cluster does not answer.
-    """
+    """Replay the letters that places or filters name, once they are confirmed; say whether none was left out."""
     log = Log(settings)
     letters = _meant(log, places, filters, limit)
     replays = None if dry_run or not letters else replay.Replays(settings)

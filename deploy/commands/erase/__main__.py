@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from deploy.edge.process.command import AS_JSON, SERVERS, WORKLOAD, one_line_errors, run
+from deploy.edge.process.command import AS_JSON, SERVERS, WORKLOAD, load_settings, one_line_errors, run
 
 
 @click.command()
@@ -25,13 +25,10 @@ def main(workload: str | None, subject: str, dry_run: bool, as_json: bool, boots
     In WORKLOAD, or in all. Snapshots and models that rest on the records are listed: they are immutable, and go only
     when people delete them. It can be run again at any time. Exit code 1 if no record is the subject's.
     """
-    from deploy.commands.erase.erasure import erase_everywhere, show
-    from deploy.edge.process.settings import Settings
+    from deploy.commands.erase import erasure
 
-    settings = Settings.load(bootstrap_servers=bootstrap_servers)
-    told = erase_everywhere(settings, subject, workload, dry_run=dry_run)
-    show(told, dry_run=dry_run, as_json=as_json)
-    if not any(one.now or one.before for one in told):
+    settings = load_settings(bootstrap_servers)
+    if not erasure.run(settings, subject, workload, dry_run=dry_run, as_json=as_json):
         sys.exit(1)
 
 

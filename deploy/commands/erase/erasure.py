@@ -68,14 +68,8 @@ def erase(settings: Settings, topics: ErasureTopics, subject: Subject, *, dry_ru
     return told
 
 
-def erase_everywhere(settings: Settings, given: str, workload: str | None, *, dry_run: bool) -> list[Erased]:
-    """Erase a subject in one workload, or in all; return what came of it in each.
-
-    Args:
-        settings: the cluster and the folder of workloads.
-        given: the client of the records, or the id of one record.
-        workload: None: all.
-        dry_run: erase nothing.
+def run(settings: Settings, given: str, workload: str | None, *, dry_run: bool, as_json: bool) -> bool:
+    """Erase a client or a record in one workload, or in all, print what came of it, and say whether any was theirs.
 
     Raises:
         BadInput: no subject, or no workload of the name. Others as `erase`.
@@ -83,7 +77,14 @@ def erase_everywhere(settings: Settings, given: str, workload: str | None, *, dr
     if not given.strip():
         raise BadInput("--subject", given, "give a client's name or a record id")
     chosen, topics = settings.chosen(workload), ErasureTopics(settings)
-    return [erase(settings, topics, one, dry_run=dry_run) for one in _subjects(chosen, given)]
+    told = [erase(settings, topics, one, dry_run=dry_run) for one in _subjects(chosen, given)]
+    if as_json:
+        print(json.dumps([dataclasses.asdict(one) for one in told]))
+    else:
+        for one in told:
+            _show(one, dry_run=dry_run)
+        print(_kept())
+    return any(one.now or one.before for one in told)
 
 
 def _subjects(workloads: Mapping[str, Workload], given: str) -> list[Subject]:
@@ -92,16 +93,6 @@ def _subjects(workloads: Mapping[str, Workload], given: str) -> list[Subject]:
         subject_of(name, given, made[name].redact(given).text, tokens=workload.privacy.token_key_env is not None)
         for name, workload in workloads.items()
     ]
-
-
-def show(told: list[Erased], *, dry_run: bool, as_json: bool) -> None:
-    """Print what came of it, and what the topics still keep."""
-    if as_json:
-        print(json.dumps([dataclasses.asdict(one) for one in told]))
-        return
-    for one in told:
-        _show(one, dry_run=dry_run)
-    print(_kept())
 
 
 def _show(told: Erased, *, dry_run: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from deploy.edge.process.command import AS_JSON, SERVERS, WORKLOAD, WORKLOAD_OPTION, one_line_errors, run
+from deploy.edge.process.command import AS_JSON, SERVERS, WORKLOAD, WORKLOAD_OPTION, load_settings, one_line_errors, run
 
 
 @click.group()
@@ -31,9 +31,8 @@ def add_command(file: Path, workload: str | None, annotator: str | None, bootstr
     what the annotator said of the text before.
     """
     from deploy.commands.gold.add import add
-    from deploy.edge.process.settings import Settings
 
-    add(Settings.load(bootstrap_servers=bootstrap_servers), file, workload, annotator)
+    add(load_settings(bootstrap_servers), file, workload, annotator)
 
 
 @main.command()
@@ -49,9 +48,8 @@ def report(workload: str | None, predictions: Path | None, as_json: bool, bootst
     of their propensity, times the traffic records of their cluster as far as `discarded` still knows them.
     """
     from deploy.commands.gold.judge import judge
-    from deploy.edge.process.settings import Settings
 
-    judge(Settings.load(bootstrap_servers=bootstrap_servers), workload, predictions, as_json=as_json)
+    judge(load_settings(bootstrap_servers), workload, predictions, as_json=as_json)
 
 
 if __name__ == "__main__":

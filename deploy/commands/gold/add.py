@@ -12,12 +12,7 @@ from schemas.rules.anchors import is_anchor
 
 
 def add(settings: Settings, file: Path, workload: str | None, annotator: str | None) -> None:
-    """Write a file's human labels to `gold`, all or none, and print how many there are.
-
-    Raises:
-        BadInput: the file has a mistake.
-        Unavailable: the cluster does not answer.
-    """
+    """Write a file's human labels to `gold`, all or none, and print how many there are."""
     chosen = settings.workload(workload)
     found = gold_labels(read_rows(file, chosen, annotator), chosen, file.name, datetime.now(UTC))
     write(settings, found)

@@ -20,12 +20,7 @@ from schemas.rules.multiplicity import duplicates_of
 
 
 def judge(settings: Settings, workload: str | None, predictions: Path | None, *, as_json: bool) -> None:
-    """Print how good the teacher is by people's labels, and a student on the rows it was tested on.
-
-    Raises:
-        BadInput: there are no human labels, or the file holds no predictions.
-        Unavailable: the cluster does not answer.
-    """
+    """Print how good the teacher is by people's labels, and a student on the rows it was tested on."""
     chosen = settings.workload(workload)
     student = None if predictions is None else _predictions(predictions)
     topics = GoldTopics(settings, chosen.name)

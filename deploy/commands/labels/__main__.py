@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from deploy.edge.process.command import AS_JSON, SERVERS, WORKLOAD, one_line_errors, run
+from deploy.edge.process.command import AS_JSON, SERVERS, WORKLOAD, load_settings, one_line_errors, run
 
 
 @click.group()
@@ -29,9 +29,8 @@ def spend(workload: str | None, as_json: bool, bootstrap_servers: str | None) ->
     whose label was not written when its worker was killed is not here: the endpoint may have counted that many more.
     """
     from deploy.commands.labels.spend import show
-    from deploy.edge.process.settings import Settings
 
-    if not show(Settings.load(bootstrap_servers=bootstrap_servers), workload, as_json=as_json):
+    if not show(load_settings(bootstrap_servers), workload, as_json=as_json):
         sys.exit(1)
 
 

@@ -40,12 +40,7 @@ R = TypeVar("R", LabelRecord, DeadLetter, Ceiling)
 
 
 def show(settings: Settings, workload: str | None, *, as_json: bool) -> bool:
-    """Print the books of a workload, or of all, and say whether they balance.
-
-    Raises:
-        BadInput: there is no workload of the name.
-        Unavailable: the cluster does not answer.
-    """
+    """Print the books of a workload, or of all, and say whether they balance."""
     found = {}
     for name, chosen in sorted(settings.chosen(workload).items()):
         labels = _timed(settings, LABELS, LabelRecord, name)

@@ -50,49 +50,25 @@ def abort(workload: str | None, why: str) -> None:
         sys.exit(1)
 
 
-@main.command()
-@WORKLOAD
-@_WHY
-@one_line_errors
-def hold(workload: str | None, why: str) -> None:
-    """Freeze the weight; guardrails go on watching."""
-    _command("HOLD", workload, why)
+def _add(name: str, says: str) -> None:
+    """Add a command that goes to the controller."""
+
+    @main.command(name, help=says)
+    @WORKLOAD
+    @_WHY
+    @one_line_errors
+    def command(workload: str | None, why: str) -> None:
+        from deploy.commands.rollout import control
+        from deploy.commands.rollout.settings import RolloutSettings
+
+        if not control.command(RolloutSettings.load(log_level="ERROR"), workload, name.upper(), why):
+            sys.exit(1)
 
 
-@main.command()
-@WORKLOAD
-@_WHY
-@one_line_errors
-def resume(workload: str | None, why: str) -> None:
-    """Go on after a hold."""
-    _command("RESUME", workload, why)
-
-
-@main.command()
-@WORKLOAD
-@_WHY
-@one_line_errors
-def promote(workload: str | None, why: str) -> None:
-    """Promote the challenger now, whatever is proven."""
-    _command("PROMOTE", workload, why)
-
-
-@main.command()
-@WORKLOAD
-@_WHY
-@one_line_errors
-def undo(workload: str | None, why: str) -> None:
-    """Go back to the champion before the last promotion."""
-    _command("UNDO", workload, why)
-
-
-def _command(action: str, workload: str | None, why: str) -> None:
-    from deploy.commands.rollout import control
-    from deploy.commands.rollout.settings import RolloutSettings
-    from schemas.events import RolloutAction
-
-    if not control.command(RolloutSettings.load(log_level="ERROR"), workload, RolloutAction[action], why):
-        sys.exit(1)
+_add("hold", "Freeze the weight; guardrails go on watching.")
+_add("resume", "Go on after a hold.")
+_add("promote", "Promote the challenger now, whatever is proven.")
+_add("undo", "Go back to the champion before the last promotion.")
 
 
 if __name__ == "__main__":

@@ -199,10 +199,10 @@ def show_status(settings: RolloutSettings, workload: str | None) -> None:
     show(name, *asyncio.run(status_of(settings, name)))
 
 
-def command(settings: RolloutSettings, workload: str | None, action: RolloutAction, why: str) -> bool:
+def command(settings: RolloutSettings, workload: str | None, action: str, why: str) -> bool:
     """Send a command to the controller, and say whether it acted on it."""
     logs.start(settings, "rollout")
-    return _tell_controller(settings, _command(settings.workload(workload).name, action, why))
+    return _tell_controller(settings, _command(settings.workload(workload).name, RolloutAction(action), why))
 
 
 def abort(settings: RolloutSettings, workload: str | None, why: str) -> bool:

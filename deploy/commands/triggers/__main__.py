@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from deploy.edge.process.command import AS_JSON, SERVERS, WORKLOAD, one_line_errors, run
+from deploy.edge.process.command import AS_JSON, SERVERS, WORKLOAD, load_settings, one_line_errors, run
 
 
 @click.group()
@@ -24,9 +24,8 @@ def explain(workload: str | None, as_json: bool, bootstrap_servers: str | None) 
     the requests come from Kafka. With --json there is one line per workload.
     """
     from deploy.commands.triggers import explain as triggers
-    from deploy.edge.process.settings import Settings
 
-    triggers.explain(Settings.load(bootstrap_servers=bootstrap_servers), workload, as_json=as_json)
+    triggers.explain(load_settings(bootstrap_servers), workload, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -35,13 +35,7 @@ def board_in(settings: Settings, workload: str) -> TriggerBoard | None:
 
 
 def explain(settings: Settings, workload: str | None, *, as_json: bool) -> None:
-    """Print how the triggers of a workload stand, or of all.
-
-    Raises:
-        BadInput: there is no workload of the name.
-        SettingsError: the worker's file cannot be read.
-        Unavailable: the cluster does not answer.
-    """
+    """Print how the triggers of a workload stand, or of all."""
     for name in settings.chosen(workload):
         board, requests = board_in(settings, name), requests_of(settings, name)
         if as_json:

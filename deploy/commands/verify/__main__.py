@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from deploy.edge.process.command import AS_JSON, SERVERS, WORKLOAD, one_line_errors, run
+from deploy.edge.process.command import AS_JSON, SERVERS, WORKLOAD, load_settings, one_line_errors, run
 
 
 @click.group()
@@ -29,9 +29,8 @@ def verify(workload: str | None, as_json: bool, wait_seconds: float, bootstrap_s
     duplicate of a record that does not exist.
     """
     from deploy.commands.verify import report
-    from deploy.edge.process.settings import Settings
 
-    settings = Settings.load(bootstrap_servers=bootstrap_servers)
+    settings = load_settings(bootstrap_servers)
     found, unchecked = report.verify_until_settled(settings, wait_seconds, workload)
     report.show(found, unchecked, as_json=as_json)
     sys.exit(1 if any(one.residual for one in found) else 0)
@@ -49,9 +48,8 @@ def trace(record: str, as_json: bool, bootstrap_servers: str | None) -> None:
     """
     from deploy.commands.verify.trace import show
     from deploy.commands.verify.trace import trace as way_of
-    from deploy.edge.process.settings import Settings
 
-    way = way_of(Settings.load(bootstrap_servers=bootstrap_servers), record)
+    way = way_of(load_settings(bootstrap_servers), record)
     show(way, as_json=as_json)
     if not way.steps:
         kept = ", ".join(f"{topic} {what}" for topic, what in way.kept.items())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from deploy.edge.process.command import AS_JSON, WORKLOAD, one_line_errors, run
+from deploy.edge.process.command import AS_JSON, WORKLOAD, load_settings, one_line_errors, run
 
 
 @click.group()
@@ -25,9 +25,8 @@ def show(workload: str | None, as_json: bool) -> None:
     Of WORKLOAD, or of all that this machine's worker holds.
     """
     from deploy.commands.window.show import window
-    from deploy.edge.process.settings import Settings
 
-    window(Settings.load(), workload, as_json=as_json)
+    window(load_settings(), workload, as_json=as_json)
 
 
 @main.command()
@@ -41,9 +40,8 @@ def query(sql: str, as_json: bool) -> None:
     there is one object per row.
     """
     from deploy.commands.window.show import answer
-    from deploy.edge.process.settings import Settings
 
-    answer(Settings.load(), sql, as_json=as_json)
+    answer(load_settings(), sql, as_json=as_json)
 
 
 if __name__ == "__main__":

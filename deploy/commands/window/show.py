@@ -22,11 +22,7 @@ from schemas.records import Split
 
 
 def window(settings: Settings, workload: str | None, *, as_json: bool) -> None:
-    """Print each class by split, its age, effective n and sources, of a workload or of all.
-
-    Raises:
-        MillraceError: no worker's window is here, or it does not answer.
-    """
+    """Print each class by split, its age, effective n and sources, of a workload or of all."""
     with copied(settings.state_dir) as copy:
         found = [one for one in figures(copy, settings.workloads()) if workload in (None, one.workload)]
     if as_json:
@@ -41,11 +37,7 @@ def window(settings: Settings, workload: str | None, *, as_json: bool) -> None:
 
 
 def answer(settings: Settings, sql: str, *, as_json: bool) -> None:
-    """Print what DuckDB answers of the table `rows`.
-
-    Raises:
-        MillraceError: no worker's window is here, it does not answer, or the SQL is refused.
-    """
+    """Print what DuckDB answers of the table `rows`."""
     with copied(settings.state_dir) as copy:
         names, rows = copy.ask(sql)
     if as_json:

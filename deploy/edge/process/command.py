@@ -8,11 +8,14 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from typing import Final, ParamSpec
+from typing import TYPE_CHECKING, Final, ParamSpec
 
 import click
 
 from schemas.errors import MillraceError
+
+if TYPE_CHECKING:
+    from deploy.edge.process.settings import Settings
 
 P = ParamSpec("P")
 
@@ -25,6 +28,13 @@ AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSO
 def run(main: click.Command, name: str) -> None:
     """Run a program's command under the name that people type, such as `millrace verify`."""
     main(prog_name=name, help_option_names=["--help", "-h"])
+
+
+def load_settings(bootstrap_servers: str | None = None, topic_prefix: str | None = None) -> Settings:
+    """Read the settings that all processes share; what is given here wins over the environment."""
+    from deploy.edge.process.settings import Settings  # pydantic takes 0.3 s: not before a command runs
+
+    return Settings.load(bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
 
 
 def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:

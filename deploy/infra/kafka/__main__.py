@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from deploy.edge.process.command import SERVERS, one_line_errors, run
+from deploy.edge.process.command import SERVERS, load_settings, one_line_errors, run
 
 _HOME: Final = click.option(
     "--home", type=click.Path(path_type=Path), help="The broker's folder.  [default: STATE_DIR/kafka]"
@@ -89,10 +89,9 @@ def apply(bootstrap_servers: str | None, prefix: str | None, replication: int) -
     Topics that are there are never changed. Each group without offsets gets the start of its topics, so that the first
     worker misses no record. It can be run again at any time.
     """
-    from deploy.edge.process.settings import Settings
     from deploy.infra.kafka import topics as catalogue
 
-    settings = Settings.load(bootstrap_servers=bootstrap_servers, topic_prefix=prefix)
+    settings = load_settings(bootstrap_servers, prefix)
     catalogue.show_applied(catalogue.apply(settings, replication))
 
 
@@ -102,10 +101,9 @@ def apply(bootstrap_servers: str | None, prefix: str | None, replication: int) -
 @one_line_errors
 def list_command(bootstrap_servers: str | None, prefix: str | None) -> None:
     """Show the catalogue and what of it is on the cluster."""
-    from deploy.edge.process.settings import Settings
     from deploy.infra.kafka import topics as catalogue
 
-    catalogue.show_list(Settings.load(bootstrap_servers=bootstrap_servers, topic_prefix=prefix))
+    catalogue.show_list(load_settings(bootstrap_servers, prefix))
 
 
 if __name__ == "__main__":

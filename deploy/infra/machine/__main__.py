@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from deploy.edge.process.command import one_line_errors, run
+from deploy.edge.process.command import load_settings, one_line_errors, run
 from schemas.errors import SettingsError
 
 _HOME: Final = click.option(
@@ -32,10 +32,9 @@ def init(name: str) -> None:
     NAME is the workload's. The file is NAME.toml in the folder of workloads; every key is in it, with its effect and
     its default.
     """
-    from deploy.edge.process.settings import Settings
     from deploy.infra.machine.init import write
 
-    print(f"wrote {write(name, Settings.load().workloads_dir)}; set its labels, then `millrace doctor`")
+    print(f"wrote {write(name, load_settings().workloads_dir)}; set its labels, then `millrace doctor`")
 
 
 @main.command()
@@ -45,10 +44,9 @@ def doctor() -> None:
 
     Every setting is shown too, with its value and where that comes from. Exit code 1 if something is missing.
     """
-    from deploy.edge.process.settings import Settings
     from deploy.infra.machine import doctor
 
-    sys.exit(doctor.show(Settings.load()) > 0)
+    sys.exit(doctor.show(load_settings()) > 0)
 
 
 @main.command()

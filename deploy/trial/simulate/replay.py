@@ -84,11 +84,7 @@ def play(
     price_per_1000: float | None,
     bootstrap_servers: str | None,
 ) -> None:
-    """Play or report on what the options of `millrace replay` name.
-
-    Raises:
-        MillraceError: an option or the file cannot be used, or the cluster does not answer.
-    """
+    """Play or report on what the options of `millrace replay` name."""
     _check_report(report, out, rate, agreement, price_per_1000)
     settings = Settings.load(bootstrap_servers=bootstrap_servers)
     known = settings.workload(workload)

@@ -21,11 +21,7 @@ def play(
     bootstrap_servers: str | None,
     **shape: float,
 ) -> None:
-    """Play what the options of `millrace simulate` ask for.
-
-    Raises:
-        MillraceError: an option cannot be used, or the cluster does not answer.
-    """
+    """Play what the options of `millrace simulate` ask for."""
     settings = Settings.load(bootstrap_servers=bootstrap_servers)
     known = settings.workload(workload)
     plan = TrafficPlan(**shape)  # type: ignore[arg-type]  # the options are the fields
