@@ -63,7 +63,9 @@ def show(found: list[Account], unchecked: set[str], *, as_json: bool) -> None:
 
 
 def _table(found: list[Account], unchecked: set[str]) -> None:
-    table = Table("stage", "inputs", "ended", "in flight", "missing", "doubled", "dangling", "repeated")
+    table = Table(
+        "stage", "inputs", "ended", "in flight", "missing", "doubled", "dangling", "repeated", box=None, pad_edge=False
+    )
     for one in found:
         ended = ", ".join(f"{topic} {count}" for topic, count in sorted(one.ended.items())) or "none"
         numbers = (one.in_flight, len(one.missing), len(one.doubled), len(one.dangling), len(one.repeated))
