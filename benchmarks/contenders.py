@@ -40,8 +40,8 @@ def _peer(name: str, *, at_peers: bool = True) -> Contender:
     return Contender(name, curates, passes, at_peers)
 
 
-MILLRACE: Final = Contender("millrace", ("streams.app", "--stages", "curate"), ("benchmarks.pass_through",))
-TO_THE_WINDOW: Final = Contender("millrace", ("streams.app", "--stages", "curate,label,window"), ())
+MILLRACE: Final = Contender("millrace", ("streams", "--stages", "curate"), ("benchmarks.pass_through",))
+TO_THE_WINDOW: Final = Contender("millrace", ("streams", "--stages", "curate,label,window"), ())
 CONTENDERS: Final = (MILLRACE, _peer("quix"), _peer("bytewax"), _peer("bare", at_peers=False))
 
 

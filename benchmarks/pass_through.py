@@ -1,6 +1,6 @@
 """The worker with a stage that forwards bytes as they are, exactly once: what the source alone can do.
 
-`python -m benchmarks.pass_through`: the process of `streams.app` with that stage, and a framing that takes no part.
+`python -m benchmarks.pass_through`: the process of `millrace worker` with that stage, and a framing that takes no part.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 Each stage has a source (source.py: Kafka batches in, one transaction a batch out) and an agent here, which hands the
 source's batches to the stage. What a stage decides is in its own folder. Run all stages, or some:
 
-    python -m streams.app --stages curate,label,window,rollout
+    millrace worker --stages curate,label,window,rollout
 """
 
 from __future__ import annotations
@@ -14,16 +14,13 @@ from __future__ import annotations
 import asyncio
 import pkgutil
 import signal
-import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, cast
 
-import click
 import faust
 
 from deploy.edge.process import logs, probes
-from deploy.edge.process.command import told_in_one_line
 from deploy.edge.topics.clients import topic_name
 from deploy.edge.topics.framing import Framing
 from schemas.errors import SettingsError
@@ -132,20 +129,20 @@ def _stop(sources: list[Source]) -> None:
         source.stop()
 
 
-@click.command()
-@click.option("--stages", default=",".join(AGENTS), show_default=True, help="The stages this worker runs.")
-@click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
-def main(stages: str, bootstrap_servers: str | None) -> None:
-    """Run the stream worker."""
-    names = [name.strip() for name in stages.split(",") if name.strip()]
+def main(stages: str | None, **options: object) -> None:
+    """Run the worker until a signal comes.
+
+    Args:
+        stages: names with commas between; None: all.
+        options: settings that win over the environment.
+
+    Raises:
+        MillraceError: a stage, setting or workload file cannot be used.
+    """
+    names = list(AGENTS) if stages is None else [name.strip() for name in stages.split(",") if name.strip()]
     if not names or not set(names) <= AGENTS.keys():
         raise SettingsError("stages", stages, f"choose from {', '.join(AGENTS)}")
-    settings = WorkerSettings.load(bootstrap_servers=bootstrap_servers)
+    settings = WorkerSettings.load(**options)
     logs.start(settings, "worker")
     gc_schedule.collect_by_the_clock()
     asyncio.run(work(settings, names))
-
-
-if __name__ == "__main__":
-    sys.argv[0] = "streams.app"
-    told_in_one_line(main)(prog_name="millrace worker")

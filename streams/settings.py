@@ -12,7 +12,7 @@ from schemas.sections.section import Seconds
 
 
 class WorkerSettings(Settings):
-    """Settings of `python -m streams.app`."""
+    """Settings of `millrace worker`."""
 
     metrics_port: int = Field(default=9101, ge=0, le=65535)
     # `consumer` is KIP-848's: the broker assigns, and its group.consumer.session.timeout.ms (45 s) is what a dead

@@ -12,8 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from deploy.cli import COMMANDS
 from schemas.topics import CATALOGUE, Topic
+from tests import cli_page
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("schemas", "streams", "trainers", "deploy", "benchmarks", "tests", "docs")
@@ -38,12 +38,6 @@ def topics() -> str:
         for topic in CATALOGUE
     ]
     return "\n".join(("| topic | what it carries | written by | read by | kept |", "|---|---|---|---|---|", *rows))
-
-
-def commands() -> str:
-    """Return the table of commands, as `millrace --help` lists them."""
-    rows = [f"| `millrace {name}` | {purpose} |" for name, (_, purpose) in COMMANDS.items()]
-    return "\n".join(("| command | what it does |", "|---|---|", *rows))
 
 
 def tree() -> str:
@@ -72,7 +66,7 @@ def _first_sentence(folder: Path) -> str:
 
 PARTS = {
     "topics": Part("docs/topics.md", topics),
-    "commands": Part("docs/cli.md", commands),
+    "commands": Part("docs/cli.md", cli_page.part),
     "tree": Part("docs/architecture.md", tree),
 }
 

@@ -1,4 +1,4 @@
-"""From retrain requests to runs, and from finished runs to promotion events: `python -m trainers.dispatcher`.
+"""From retrain requests to runs, and from finished runs to promotion events: `millrace dispatcher`.
 
 The end of a run, its event and the consumed offset are one transaction. State comes from the topics and the run
 folders: a dispatcher that was killed finds finished runs and publishes them, adopts running ones and starts dead ones
@@ -19,12 +19,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-import click
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from deploy.edge.process import logs, probes
-from deploy.edge.process.command import told_in_one_line
 from deploy.edge.process.settings import Settings
 from deploy.edge.stores.object_store import ObjectStore
 from schemas.errors import BadInput, ContractError, Unavailable
@@ -283,15 +281,13 @@ async def _serve(settings: DispatcherSettings) -> None:
             await runner.cleanup()
 
 
-@click.command()
-@told_in_one_line
 def main() -> None:
-    """Run retrain jobs as they are asked for, and publish what they proved."""
+    """Run the dispatcher until a signal comes.
+
+    Raises:
+        MillraceError: a setting cannot be used, or another dispatcher has the state folder.
+    """
     settings = DispatcherSettings.load()
     logs.start(settings, "dispatcher")
     with hold(settings.state_dir / "dispatcher"):
         asyncio.run(_serve(settings))
-
-
-if __name__ == "__main__":
-    main()

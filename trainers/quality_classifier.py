@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from deploy.edge.process.command import told_in_one_line
+from deploy.edge.process.command import one_line_errors, run
 from schemas.errors import SettingsError
 from schemas.rules.ngrams import NgramForm, ngrams
 from schemas.rules.normalise import normalise
@@ -59,6 +59,7 @@ def fit(texts: list[str], keep: list[bool], threshold: float, file: Path) -> tup
 @click.option(
     "--threshold", default=0.5, show_default=True, type=click.FloatRange(0, 1), help="Least score that stays."
 )
+@one_line_errors
 def main(rows: Path, model: Path, text: str, keep: str, threshold: float) -> None:
     """Fit a quality classifier on a CSV file and say what it would refuse."""
     with rows.open(encoding="utf-8", newline="") as opened:
@@ -74,4 +75,4 @@ def main(rows: Path, model: Path, text: str, keep: str, threshold: float) -> Non
 
 
 if __name__ == "__main__":
-    told_in_one_line(main)(prog_name="python -m trainers.quality_classifier")
+    run(main, "python -m trainers.quality_classifier")

@@ -15,10 +15,8 @@ from datetime import UTC, datetime
 from heapq import nsmallest
 from typing import Final
 
-import click
 import numpy as np
 
-from deploy.edge.process.command import told_in_one_line
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import Framing
 from deploy.edge.topics.writing import transaction
@@ -180,16 +178,17 @@ def summary(found: Ceiling, pairs: Sequence[Pair], labels: int) -> str:
     return "\n".join(lines)
 
 
-@click.command()
-@click.argument("name", metavar="WORKLOAD", required=False)
-@click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
-@told_in_one_line
-def main(name: str | None, bootstrap_servers: str | None) -> None:
-    """Ask the teacher of WORKLOAD a second time about 200 test records: how far can a student agree with it?
+def ask(settings: Settings, name: str | None) -> None:
+    """Measure the ceiling of a workload, write it and print it.
 
-    The calls are billed. A gate or rollout that asks for more than the ceiling is refused.
+    Args:
+        settings: the cluster and the folder of workloads.
+        name: of the workload; None: the only one there is.
+
+    Raises:
+        BadInput: there is nothing to ask about, or a target is above the ceiling.
+        Unavailable: teacher or cluster does not answer.
     """
-    settings = Settings.load(bootstrap_servers=bootstrap_servers)
     workload = settings.workload(name)
     examples, costs = Examples({workload.name: workload}), Costs()
     read = (placed.record for placed in read_asked(settings, "ceiling", workload.name, costs))
@@ -201,12 +200,8 @@ def main(name: str | None, bootstrap_servers: str | None) -> None:
     pairs = paired(records, again, workload)
     found = measured(pairs, again, len(workload.labels), datetime.now(UTC))
     write(settings, found)
-    click.echo(summary(found, pairs, len(workload.labels)))
+    print(summary(found, pairs, len(workload.labels)))
     if None in again:
-        click.echo(f"{again.count(None)} were not asked: the budget is spent")
+        print(f"{again.count(None)} were not asked: the budget is spent")
     check_target(f"{workload.name}: gate.agreement_floor", workload.gate.agreement_floor, found)
     check_target(f"{workload.name}: rollout.agreement_floor", workload.rollout.agreement_floor, found)
-
-
-if __name__ == "__main__":
-    main(prog_name="millrace ceiling")

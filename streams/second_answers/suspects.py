@@ -20,11 +20,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import click
 import pyarrow as pa
 from pyarrow import parquet
 
-from deploy.edge.process.command import told_in_one_line
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import Framing
 from deploy.edge.topics.writing import transaction
@@ -118,20 +116,19 @@ def _answered(
     return answers
 
 
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--workload", "name", help="Whose run it is.  [default: the only one there is]")
-@click.option(
-    "--first", type=click.IntRange(min=1), help="Ask about this many, the least probable first.  [default: all]"
-)
-@click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
-@told_in_one_line
-def main(file: Path, name: str | None, first: int | None, bootstrap_servers: str | None) -> None:
-    """Ask the teacher again about the suspects of a run, and correct the labels: FILE is its suspects.parquet.
+def ask(settings: Settings, file: Path, name: str | None, first: int | None) -> None:
+    """Ask the teacher about the suspects of a run, correct the labels, and print what came of it.
 
-    The calls are billed. A label is asked about in the same words once, however often this is run.
+    Args:
+        settings: the cluster and the folder of workloads.
+        file: the run's suspects.parquet.
+        name: of the workload; None: the only one there is.
+        first: how many are asked about at most, the least probable first; None: all.
+
+    Raises:
+        BadInput: the file is none of a run of this workload.
+        Unavailable: teacher or cluster does not answer.
     """
-    settings = Settings.load(bootstrap_servers=bootstrap_servers)
     workload = settings.workload(name)
     table = _suspects(file, workload)
     rows: list[dict[str, Any]] = table.to_pylist()
@@ -142,9 +139,9 @@ def main(file: Path, name: str | None, first: int | None, bootstrap_servers: str
     asked = asked[:first]
     answers = _answered(settings, again, costs, asked, wording)
     by_id = {one.record.record_id: answer for one, answer in zip(asked, answers, strict=True)}
-    click.echo(summary([(row, by_id[row["record_id"]]) for row in rows if row["record_id"] in by_id], passed))
+    print(summary([(row, by_id[row["record_id"]]) for row in rows if row["record_id"] in by_id], passed))
     second = [_second(found.get(row["record_id"]), by_id.get(row["record_id"])) for row in rows]
-    click.echo(str(_beside(file, table.append_column("second", pa.array(second, pa.string())))))
+    print(_beside(file, table.append_column("second", pa.array(second, pa.string()))))
 
 
 def _beside(file: Path, answered: pa.Table) -> Path:
@@ -161,7 +158,3 @@ def _second(one: LabelHistory | None, answer: SecondAnswer) -> str | None:
     if isinstance(answer, LabelRecord):
         return answer.label
     return None if one is None else one.second
-
-
-if __name__ == "__main__":
-    main(prog_name="millrace suspects")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from deploy.commands.rollout.__main__ import send, status_of
+from deploy.commands.rollout.control import send, status_of
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics import framing as framing_module
 from deploy.edge.topics.clients import librdkafka, producer, topic_name
@@ -131,7 +131,7 @@ async def test_rollout_command__with_a_registry(settings: RouterSettings, monkey
     framing, status, state = Framing(settings), golden(ROLLOUT_STATUS.record), golden(MODEL_STATE.record)
     put(settings, ROLLOUT_STATUS, status.workload, framing.encode(ROLLOUT_STATUS, status))
     put(settings, MODEL_STATE, state.workload, framing.encode(MODEL_STATE, state))
-    monkeypatch.setattr("deploy.commands.rollout.__main__.ACKNOWLEDGE_SECONDS", 0.0)
+    monkeypatch.setattr("deploy.commands.rollout.control.ACKNOWLEDGE_SECONDS", 0.0)
     command: RolloutCommand = golden(ROLLOUT_COMMANDS.record)
 
     assert (await status_of(settings, state.workload))[0] == state

@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 
-from deploy.commands.verify.__main__ import verify
 from deploy.commands.verify.accounts import Account, PartitionOffset
+from deploy.commands.verify.report import verify
 from deploy.commands.verify.topics import PrefixedTopics
 from deploy.edge.process.settings import Settings
 from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, TRAFFIC
@@ -39,7 +39,7 @@ def assert_nothing_lost_or_doubled(settings: Settings, sent: int, tell: Tell) ->
         "COLUMNS": "110",
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "deploy.commands.verify"],
+        [sys.executable, "-m", "deploy.commands.verify", "verify"],
         env=environment,
         cwd=ROOT,
         capture_output=True,

@@ -1,4 +1,4 @@
-"""A worker that kills itself: `streams.app`, whose process gets SIGKILL at a chosen moment of a chosen piece of work.
+"""A worker that kills itself: `millrace worker`, which gets SIGKILL at a chosen moment of a chosen piece of work.
 
     python -m tests.faults.killed STAGE MOMENT NUMBER --stages curate
 
@@ -17,7 +17,7 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 from confluent_kafka import Producer
 
-from streams.app import main
+from streams.__main__ import main
 from streams.core import transaction
 
 TRANSACTION_MOMENTS: Final = ("before-produce", "before-commit", "after-commit")

@@ -1,4 +1,4 @@
-"""A worker whose clock is moved while it works: `streams.app` under a clock that two signals set.
+"""A worker whose clock is moved while it works: `millrace worker` under a clock that two signals set.
 
     python -m tests.faults.shifted --stages curate
 
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import time_machine
 
-from streams.app import main
+from streams.__main__ import main
 
 MOVE: Final = timedelta(minutes=10)
 

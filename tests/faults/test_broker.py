@@ -13,7 +13,7 @@ from typing import Final
 import psutil
 import pytest
 
-from deploy.commands.verify.__main__ import verify
+from deploy.commands.verify.report import verify
 from deploy.edge.process.settings import Settings
 from deploy.infra.kafka.embedded import HOST, EmbeddedKafka
 from deploy.infra.kafka.topics import apply

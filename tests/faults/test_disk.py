@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from deploy.commands.verify.__main__ import verify
+from deploy.commands.verify.report import verify
 from deploy.edge.process.settings import Settings
 from schemas.events import RetrainRequest
 from schemas.topics import LABELS, RETRAIN_REQUESTS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.commands.verify.__main__ import verify
+from deploy.commands.verify.report import verify
 from deploy.edge.process.settings import Settings
 from tests.faults.accounts import assert_nothing_lost_or_doubled, ended
 from tests.faults.conftest import Tell

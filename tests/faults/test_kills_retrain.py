@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.commands.verify.__main__ import verify
+from deploy.commands.verify.report import verify
 from deploy.edge.process.settings import Settings
 from schemas.events import RetrainRequest, RunState, TrainingRun
 from schemas.topics import LABELS, RETRAIN_REQUESTS, TRAINING_RUNS

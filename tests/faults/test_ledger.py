@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from deploy.commands.verify.__main__ import verify
+from deploy.commands.verify.report import verify
 from deploy.edge.process.settings import Settings
 from deploy.trial.simulate.newswire import FREQUENCIES
 from tests.faults.conftest import Tell

@@ -15,7 +15,7 @@ from typing import Final
 from deploy.edge.process.settings import Settings
 
 ROOT: Final = Path(__file__).parents[2]
-_WORKER: Final = ("streams.app",)
+_WORKER: Final = ("streams",)
 
 
 class Worker:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from deploy.commands.gold.__main__ import main as gold
 from deploy.commands.labels.__main__ import main as labels
-from deploy.commands.verify.__main__ import verify
+from deploy.commands.verify.report import verify
 from deploy.commands.verify.trace import trace
 from deploy.edge.process.settings import Settings
 from schemas.events import TriggerVerdict

@@ -119,7 +119,7 @@ def dispatcher(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes
         "MILLRACE_METRICS_PORT": "0", "CUDA_VISIBLE_DEVICES": "",
     }  # fmt: skip
     with log.open("ab") as out:
-        process = subprocess.Popen([sys.executable, "-m", "trainers.dispatcher"], env=environment, stderr=out)
+        process = subprocess.Popen([sys.executable, "-m", "trainers"], env=environment, stderr=out)
     try:
         yield process
     finally:

@@ -48,7 +48,9 @@ def line(letter: Letter) -> str:
 
 def table(letters: Sequence[Letter], matched: Counter[str]) -> None:
     """Print letters, and how many there are by reason, those not shown included."""
-    drawn = Table("letter", "time (UTC)", "reason", "workload", "origin", "attempts", "bytes", "detail")
+    drawn = Table(
+        "letter", "time (UTC)", "reason", "workload", "origin", "attempts", "bytes", "detail", box=None, pad_edge=False
+    )
     for letter in letters:
         record = letter.record
         drawn.add_row(

@@ -1,139 +1,36 @@
-"""`millrace erase --subject ID`: a person's records leave the labels, the window and gold; what rests on them is told.
+"""`millrace erase --subject ID [WORKLOAD]`.
 
-    1 `labels` is read for what is the subject's
-    2 an erasure record is written for each label that stands: the window leaves the row out of every later snapshot
-      and every rebuild
-    3 human labels of the same texts are deleted from `gold`
-    4 snapshots and models that rest on the rows are listed: they are immutable, and go only when people delete them
-
-It can be run again at any time: what was erased before is told apart, and the list of 4 is made anew. Exit codes:
-0 done, 1 nothing is the subject's, 2 a mistake in what was asked for, or no answer.
+Exit codes: 0 done, 1 nothing is the subject's, 2 a mistake in what was asked for, or no answer.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import click
 
-from deploy.commands.erase.subject import Subject, matched, subject_of
-from deploy.commands.erase.topics import ErasureTopics
-from deploy.edge.privacy.redactor import redactors
-from deploy.edge.process.command import told_in_one_line
-from deploy.edge.process.settings import Settings
-from deploy.edge.stores.snapshots import HoldingSnapshot, Trained, holding, trained_on
-from schemas.errors import BadInput
-from schemas.rules.partition import partition_of
-from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, LABELS, PARTITIONS, TRAFFIC
-from schemas.workload import Workload
-
-
-@dataclass
-class Erased:
-    """What came of it in one workload."""
-
-    workload: str
-    now: int = 0
-    before: int = 0
-    gold: int = 0
-    on_their_way: int = 0
-    told_by_client: bool = True
-    snapshots: list[HoldingSnapshot] = field(default_factory=list)
-    models: list[Trained] = field(default_factory=list)
-    in_production: dict[str, str] = field(default_factory=dict)  # model version -> champion or challenger
-    not_looked_at: str | None = None  # why no snapshot was
-
-
-def erase(settings: Settings, topics: ErasureTopics, subject: Subject, *, dry_run: bool) -> Erased:
-    """Erase a subject in one workload; a dry run only tells what would be.
-
-    Raises:
-        ContractError: a topic is missing, or a manifest cannot be read.
-        Unavailable: the cluster does not answer.
-    """
-    partition = partition_of(subject.workload, PARTITIONS)
-    found = matched(subject, topics.labels(partition))
-    told = Erased(
-        subject.workload, len(found.standing), len(found.erased),
-        on_their_way=topics.on_their_way(partition), told_by_client=subject.client is not None,
-    )  # fmt: skip
-    if not dry_run:
-        if found.standing:
-            topics.erase(found.standing)
-        if found.text_keys:
-            told.gold = topics.erase_gold(partition, subject.workload, found.text_keys)
-    told.snapshots, told.not_looked_at = holding(settings, {subject.workload}, found.record_ids)
-    told.models = trained_on(settings.artefacts_dir, subject.workload, told.snapshots)
-    if told.models:
-        told.in_production = topics.in_production(partition, subject.workload)
-    return told
-
-
-def _subjects(workloads: Mapping[str, Workload], given: str) -> list[Subject]:
-    made = redactors(workloads)
-    return [
-        subject_of(name, given, made[name].redact(given).text, tokens=workload.privacy.token_key_env is not None)
-        for name, workload in workloads.items()
-    ]
-
-
-def _show(told: Erased, *, dry_run: bool) -> None:
-    done = "would be erased" if dry_run else f"erased now, with {told.gold} human labels"
-    print(f"{told.workload}: {told.now} records {done}; {told.before} were before")
-    if not told.told_by_client:
-        print("  no client is matched: redaction leaves nothing that tells this one from others; give record ids")
-    if told.on_their_way:
-        print(f"  {told.on_their_way} records have not come through curate and label yet: run this again afterwards")
-    if told.not_looked_at:
-        print(f"  snapshots were not looked at: {told.not_looked_at}")
-    by_snapshot: dict[str, list[str]] = {}
-    for held in told.snapshots:
-        by_snapshot.setdefault(held.snapshot_id, []).append(held.split)
-    for snapshot, splits in by_snapshot.items():
-        shares = ", ".join(f"{splits.count(split)} {split.lower()}" for split in sorted(set(splits)))
-        print(f"  snapshot {snapshot} still holds {shares} rows")
-    for model in told.models:
-        role = told.in_production.get(model.model_version)
-        print(f"  model {model.model_version}{f', the {role},' if role else ''} was trained on {model.snapshot_id}")
-
-
-def _kept() -> str:
-    topics = [f"{one.name} {one.retention.days}" for one in (TRAFFIC, CURATED, LABELS, DISCARDED, DEAD_LETTERS)
-              if one.retention]  # fmt: skip
-    return f"What was written stays in the topics until their retention takes it (days: {', '.join(topics)})."
+from deploy.edge.process.command import AS_JSON, SERVERS, WORKLOAD, load_settings, one_line_errors, run
 
 
 @click.command()
+@WORKLOAD
 @click.option("--subject", required=True, help="The client of the records, or the id of one record.")
-@click.option("--workload", help="In this workload only.  [default: in all]")
-@click.option("--dry-run", is_flag=True, help="Tell what would be erased, and erase nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
-@told_in_one_line
-def main(subject: str, workload: str | None, dry_run: bool, as_json: bool, bootstrap_servers: str | None) -> None:
-    """Take a person's records out of labels, window and gold, and tell what still rests on them."""
-    settings = Settings.load(bootstrap_servers=bootstrap_servers)
-    workloads = settings.workloads()
-    if not subject.strip():
-        raise BadInput("--subject", subject, "give a client's name or a record id")
-    if workload is not None and workload not in workloads:
-        raise BadInput("--workload", workload, f"choose one of {', '.join(sorted(workloads))}")
-    chosen = workloads if workload is None else {workload: workloads[workload]}
-    topics = ErasureTopics(settings)
-    told = [erase(settings, topics, one, dry_run=dry_run) for one in _subjects(chosen, subject)]
-    if as_json:
-        print(json.dumps([dataclasses.asdict(one) for one in told]))
-    else:
-        for one in told:
-            _show(one, dry_run=dry_run)
-        print(_kept())
-    if not any(one.now or one.before for one in told):
+@click.option("--dry-run", is_flag=True, help="Show what would be erased, and erase nothing.")
+@AS_JSON
+@SERVERS
+@one_line_errors
+def main(workload: str | None, subject: str, dry_run: bool, as_json: bool, bootstrap_servers: str | None) -> None:
+    """Take a person's records out of labels, window and gold.
+
+    In WORKLOAD, or in all. Snapshots and models that rest on the records are listed: they are immutable, and go only
+    when people delete them. It can be run again at any time. Exit code 1 if no record is the subject's.
+    """
+    from deploy.commands.erase import erasure
+
+    settings = load_settings(bootstrap_servers)
+    if not erasure.run(settings, subject, workload, dry_run=dry_run, as_json=as_json):
         sys.exit(1)
 
 
 if __name__ == "__main__":
-    main(prog_name="millrace erase")
+    run(main, "millrace erase")

@@ -1,257 +1,75 @@
-"""`rollout status|hold|resume|abort|promote|undo`: see a rollout, and command it.
+"""`millrace rollout status|hold|resume|abort|promote|undo`: see a rollout, and command it.
 
-A command goes to the controller by Kafka and counts once a status names it. Abort besides calls every router's admin
-address, acts there at once with Kafka down, and exits non-zero unless every router acknowledged.
+Exit codes: 0 done, 1 no router or controller acted, 2 a mistake in what was asked for, or no answer.
 """
 
 from __future__ import annotations
 
-import asyncio
-import getpass
 import sys
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Final
 
-import aiohttp
 import click
-import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
-from rich.console import Console
-from rich.table import Table
 
-from deploy.commands.rollout.settings import RolloutSettings
-from deploy.edge.process import guarded_http, logs
-from deploy.edge.process.command import told_in_one_line
-from deploy.edge.process.settings import Settings
-from deploy.edge.topics import clients
-from deploy.edge.topics.framing import Framing
-from schemas.errors import RecordRejected, SettingsError, Unavailable
-from schemas.events import ModelState, RolloutAction, RolloutCommand, RolloutStatus
-from schemas.rules.partition import partition_of
-from schemas.topics import MODEL_STATE, PARTITIONS, ROLLOUT_COMMANDS, ROLLOUT_STATUS, Topic
+from deploy.edge.process.command import WORKLOAD, one_line_errors, run
 
-ACKNOWLEDGE_SECONDS: Final = 20.0
-ROUTER_SECONDS: Final = 5.0
-KAFKA_SECONDS: Final = 10.0
-IGNORED: Final = "command_ignored"
-
-
-@asynccontextmanager
-async def _reading(
-    settings: Settings, topic: Topic, partition: int, start: Literal["earliest", "latest"]
-) -> AsyncIterator[tuple[Any, TopicPartition]]:
-    """Read one partition without a group, transactions resolved."""
-    options = clients.aiokafka(
-        settings, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset=start
-    )
-    consumer = AIOKafkaConsumer(**options)
-    try:
-        await asyncio.wait_for(consumer.start(), KAFKA_SECONDS)
-        place = TopicPartition(clients.topic_name(settings, topic), partition)
-        consumer.assign([place])
-        yield consumer, place
-    except (KafkaError, TimeoutError) as error:
-        raise Unavailable(f"Kafka at {settings.bootstrap_servers} does not answer ({type(error).__name__})") from error
-    finally:
-        await consumer.stop()
-
-
-async def _values(settings: Settings, topic: Topic, partition: int) -> list[bytes]:
-    """Return every value of a partition as it stands now."""
-    async with _reading(settings, topic, partition, "earliest") as (consumer, place):
-        end = (await consumer.end_offsets([place]))[place]
-        found: list[bytes] = []
-        while await consumer.position(place) < end:
-            batches = await consumer.getmany(timeout_ms=500)
-            found += [message.value for message in batches.get(place, []) if message.value is not None]
-        return found
-
-
-async def status_of(settings: Settings, workload: str) -> tuple[ModelState | None, list[RolloutStatus]]:
-    """Return a line's state and its statuses, oldest first."""
-    partition, framing = partition_of(workload, PARTITIONS), Framing(settings)
-    states = [framing.decode(ModelState, value) for value in await _values(settings, MODEL_STATE, partition)]
-    mine = [state for state in states if state.workload == workload]
-    newest = max(mine, key=lambda state: (state.epoch, state.sequence), default=None)
-    statuses = [framing.decode(RolloutStatus, value) for value in await _values(settings, ROLLOUT_STATUS, partition)]
-    return newest, [status for status in statuses if status.workload == workload]
-
-
-async def send(settings: Settings, command: RolloutCommand) -> RolloutStatus | None:
-    """Send a command and wait for the status that names it; None: the controller did not answer in time.
-
-    Raises:
-        Unavailable: the command did not reach Kafka.
-    """
-    partition, framing = partition_of(command.workload, PARTITIONS), Framing(settings)
-    async with _reading(settings, ROLLOUT_STATUS, partition, "latest") as (consumer, place):
-        await consumer.position(place)  # the end is found before the command goes out
-        await _produce(settings, framing, command, partition)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + ACKNOWLEDGE_SECONDS
-        found = None
-        while loop.time() < deadline:
-            batches = await consumer.getmany(timeout_ms=500)
-            for message in batches.get(place, []):
-                found = _answering(framing, message.value, command) or found
-            if found is not None:
-                return found
-    return None
-
-
-async def _produce(settings: Settings, framing: Framing, command: RolloutCommand, partition: int) -> None:
-    producer = AIOKafkaProducer(**clients.aiokafka(settings, enable_idempotence=True, request_timeout_ms=10_000))
-    try:
-        await producer.start()
-        name = clients.topic_name(settings, ROLLOUT_COMMANDS)
-        value = framing.encode(ROLLOUT_COMMANDS, command)
-        await producer.send_and_wait(name, value, key=command.workload.encode(), partition=partition)
-    finally:
-        await producer.stop()
-
-
-def _answering(framing: Framing, value: bytes, command: RolloutCommand) -> RolloutStatus | None:
-    try:
-        status = framing.decode(RolloutStatus, value)
-    except RecordRejected:
-        return None
-    return status if status.command_id == command.command_id else None
-
-
-async def abort_at_routers(settings: RolloutSettings, workload: str, who: str, why: str) -> dict[str, str | None]:
-    """Ask every router to abort; return what went wrong by address, None where it was acknowledged."""
-    headers = {"Content-Type": "application/json"}
-    if settings.admin_token is not None:
-        headers["Authorization"] = f"Bearer {settings.admin_token.get_secret_value()}"
-    body = orjson.dumps({"who": who, "why": why})
-    async with guarded_http.session(settings.allowed_hosts, connections=0, timeout_seconds=ROUTER_SECONDS) as session:
-
-        async def abort(url: str) -> str | None:
-            try:
-                async with session.post(f"{url}/rollouts/{workload}/abort", data=body, headers=headers) as response:
-                    said = orjson.loads(await response.read())
-                    return None if response.status == 200 and said.get("acknowledged") else str(said.get("error"))
-            except (aiohttp.ClientError, OSError, TimeoutError, orjson.JSONDecodeError) as error:
-                return type(error).__name__
-
-        urls = [guarded_http.check_url("MILLRACE_ROUTER_ADMIN_URLS", url, settings.allowed_hosts)
-                for url in settings.router_admin_urls]  # fmt: skip
-        return dict(zip(urls, await asyncio.gather(*(abort(url) for url in urls)), strict=True))
-
-
-def show(workload: str, state: ModelState | None, statuses: list[RolloutStatus]) -> None:
-    """Print a line and its newest statuses."""
-    console = Console()
-    if state is None:
-        console.print(f"{workload}: no rollout yet; the teacher answers")
-    else:
-        champion = state.champion.version if state.champion else "the teacher"
-        challenger = state.challenger.version if state.challenger else "none"
-        console.print(f"[bold]{workload}[/]  {state.state.value.lower()} ({state.reason})  weight {state.weight:.0%}")
-        console.print(f"champion {champion}   challenger {challenger}   epoch {state.epoch}.{state.sequence}")
-    table = Table("time", "epoch", "state", "reason", "weight", "agreement", "errors", "by", "why")
-    for status in statuses[-20:]:
-        numbers = status.numbers
-        table.add_row(
-            f"{status.time:%Y-%m-%d %H:%M:%S}", f"{status.epoch}.{status.sequence}", status.state.value.lower(),
-            status.reason, f"{status.weight:.0%}", _interval(numbers, "agreement"), _interval(numbers, "errors"),
-            status.actor, status.text,
-        )  # fmt: skip
-    console.print(table)
-
-
-def _interval(numbers: dict[str, float], name: str) -> str:
-    if not numbers.get(f"{name}_n"):
-        return "no data"
-    return f"{numbers[f'{name}_low']:.3f} to {numbers[f'{name}_high']:.3f} (n={numbers[f'{name}_n']:.0f})"
-
-
-def _known(settings: Settings, workload: str) -> None:
-    names = settings.workloads()
-    if workload not in names:
-        raise SettingsError("--workload", workload, f"no such workload; there are: {', '.join(names)}")
-
-
-def _command(workload: str, action: RolloutAction, why: str) -> RolloutCommand:
-    return RolloutCommand(
-        command_id=uuid.uuid4().hex, workload=workload, who=getpass.getuser(), why=why, time=datetime.now(UTC),
-        action=action,
-    )  # fmt: skip
-
-
-def _tell_controller(settings: Settings, command: RolloutCommand) -> bool:
-    """Send a command, say what came of it, and tell whether the controller acted on it."""
-    try:
-        status = asyncio.run(send(settings, command))
-    except (Unavailable, KafkaError) as error:
-        print(f"controller: NOT told: {error}", file=sys.stderr)
-        return False
-    if status is None:
-        print(f"controller: told, but no acknowledgement within {ACKNOWLEDGE_SECONDS:.0f} s; is `streams.app` running?",
-              file=sys.stderr)  # fmt: skip
-        return False
-    if status.reason == IGNORED:
-        print(f"controller: {status.text}", file=sys.stderr)
-        return False
-    print(f"controller: {status.state.value.lower()}, weight {status.weight:.0%}")
-    return True
+_WHY: Final = click.option("--why", default="", help="Kept with the command.")
 
 
 @click.group()
 def main() -> None:
-    """See a rollout, and command it."""
+    """Show, hold, resume, abort, promote or undo a rollout.
+
+    WORKLOAD need not be given where there is only one.
+    """
 
 
 @main.command()
-@click.option("--workload", required=True)
-@told_in_one_line
-def status(workload: str) -> None:
-    """Show where a workload's rollout stands and how it got there."""
-    settings = RolloutSettings.load()
-    _known(settings, workload)
-    show(workload, *asyncio.run(status_of(settings, workload)))
+@WORKLOAD
+@one_line_errors
+def status(workload: str | None) -> None:
+    """Show where a rollout is, and how it got there."""
+    from deploy.commands.rollout.control import show_status
+    from deploy.commands.rollout.settings import RolloutSettings
+
+    show_status(RolloutSettings.load(), workload)
 
 
 @main.command()
-@click.option("--workload", required=True)
-@click.option("--why", default="", help="Kept with the abort.")
-@told_in_one_line
-def abort(workload: str, why: str) -> None:
-    """Take the challenger out everywhere, at once; works with Kafka down."""
-    settings = RolloutSettings.load(log_level="ERROR")
-    logs.start(settings, "rollout")
-    _known(settings, workload)
-    command = _command(workload, RolloutAction.ABORT, why)
-    wrong = asyncio.run(abort_at_routers(settings, workload, command.who, why))
-    for url, problem in wrong.items():
-        print(f"{url}: {'aborted' if problem is None else 'NOT aborted: ' + problem}")
-    if any(problem is not None for problem in wrong.values()):
-        _tell_controller(settings, command)  # the routers that acted tell the controller themselves
+@WORKLOAD
+@_WHY
+@one_line_errors
+def abort(workload: str | None, why: str) -> None:
+    """Take the challenger out everywhere, at once.
+
+    It calls every router's admin address, and works with Kafka down. Exit code 1 unless every router acknowledged.
+    """
+    from deploy.commands.rollout import control
+    from deploy.commands.rollout.settings import RolloutSettings
+
+    if not control.abort(RolloutSettings.load(log_level="ERROR"), workload, why):
         sys.exit(1)
 
 
-def _lesser(name: str, action: RolloutAction, text: str) -> None:
-    @main.command(name, help=text)
-    @click.option("--workload", required=True)
-    @click.option("--why", default="", help="Kept with the command.")
-    @told_in_one_line
-    def run(workload: str, why: str) -> None:
-        settings = RolloutSettings.load(log_level="ERROR")
-        logs.start(settings, "rollout")
-        _known(settings, workload)
-        if not _tell_controller(settings, _command(workload, action, why)):
+def _add(name: str, says: str) -> None:
+    """Add a command that goes to the controller."""
+
+    @main.command(name, help=says)
+    @WORKLOAD
+    @_WHY
+    @one_line_errors
+    def command(workload: str | None, why: str) -> None:
+        from deploy.commands.rollout import control
+        from deploy.commands.rollout.settings import RolloutSettings
+
+        if not control.command(RolloutSettings.load(log_level="ERROR"), workload, name.upper(), why):
             sys.exit(1)
 
 
-_lesser("hold", RolloutAction.HOLD, "Freeze the weight; guardrails go on watching.")
-_lesser("resume", RolloutAction.RESUME, "Go on after a hold.")
-_lesser("promote", RolloutAction.PROMOTE, "Promote the challenger now, whatever is proven.")
-_lesser("undo", RolloutAction.UNDO, "Go back to the champion before the last promotion.")
+_add("hold", "Freeze the weight; guardrails go on watching.")
+_add("resume", "Go on after a hold.")
+_add("promote", "Promote the challenger now, whatever is proven.")
+_add("undo", "Go back to the champion before the last promotion.")
 
 
 if __name__ == "__main__":
-    main()
+    run(main, "millrace rollout")

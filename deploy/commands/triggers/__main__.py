@@ -1,80 +1,32 @@
-"""`millrace triggers explain [WORKLOAD]`: how every trigger stands, what holds a request back, the last requests.
-
-The verdicts of now are in the worker's state folder, so this runs where the worker runs; the requests come from Kafka.
-"""
+"""`millrace triggers explain [WORKLOAD]`: why a retrain was asked for, and why none is asked for now."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-
 import click
-from rich.console import Console
 
-from deploy.commands.triggers import show
-from deploy.commands.triggers.requests import requests_of
-from deploy.edge.process.command import told_in_one_line
-from deploy.edge.process.settings import Settings
-from schemas.errors import SettingsError
-from schemas.events import RetrainRequest
-from schemas.trigger_board import TriggerBoard, board_file
-
-
-def board_in(settings: Settings, workload: str) -> TriggerBoard | None:
-    """Return the board a worker wrote into this state folder, or None.
-
-    Raises:
-        SettingsError: there is a file, but of another version, or it cannot be read.
-    """
-    file = board_file(settings.state_dir, workload)
-    try:
-        return TriggerBoard.from_json(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        remedy = f"cannot be read ({type(error).__name__}); the worker writes it anew within half a minute"
-        raise SettingsError("state_dir", str(file), remedy) from error
+from deploy.edge.process.command import AS_JSON, SERVERS, WORKLOAD, load_settings, one_line_errors, run
 
 
 @click.group()
 def main() -> None:
-    """See why a retrain was asked for, and why none is asked for now."""
+    """Show why a retrain was asked for, or was not."""
 
 
 @main.command()
-@click.argument("workload", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line a workload.")
-@click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
-@told_in_one_line
+@WORKLOAD
+@AS_JSON
+@SERVERS
+@one_line_errors
 def explain(workload: str | None, as_json: bool, bootstrap_servers: str | None) -> None:
-    """Show how the triggers of a workload stand, or of all."""
-    settings = Settings.load(bootstrap_servers=bootstrap_servers)
-    names = list(settings.workloads())
-    if workload is not None and workload not in names:
-        raise SettingsError("WORKLOAD", workload, f"no such workload; there are: {', '.join(names)}")
-    for name in names if workload is None else [workload]:
-        board, requests = board_in(settings, name), requests_of(settings, name)
-        if as_json:
-            print(_json(name, board, requests))
-        else:
-            _show(settings, name, board, requests)
+    """Show each trigger with its numbers, and the last requests.
 
+    Of WORKLOAD, or of all. The current numbers are in the worker's state folder, so this runs where the worker runs;
+    the requests come from Kafka. With --json there is one line per workload.
+    """
+    from deploy.commands.triggers import explain as triggers
 
-def _json(name: str, board: TriggerBoard | None, requests: list[RetrainRequest]) -> str:
-    now = None if board is None else json.loads(board.to_json())
-    asked = [asdict(request) | {"time": request.time.isoformat()} for request in requests]
-    return json.dumps({"workload": name, "now": now, "requests": asked}, ensure_ascii=False)
-
-
-def _show(settings: Settings, name: str, board: TriggerBoard | None, requests: list[RetrainRequest]) -> None:
-    console = Console()
-    if board is None:
-        place = f"{board_file(settings.state_dir, name)} is not there: no window stage with this workload ran here"
-        console.print(f"{name}: {place}. Set MILLRACE_STATE_DIR to the worker's.", markup=False, soft_wrap=True)
-    else:
-        show.standing(console, board)
-    show.requests(console, requests)
+    triggers.explain(load_settings(bootstrap_servers), workload, as_json=as_json)
 
 
 if __name__ == "__main__":
-    main(prog_name="millrace triggers")
+    run(main, "millrace triggers")

@@ -21,7 +21,9 @@ def standing(console: Console, board: TriggerBoard) -> None:
         f"[bold]{board.workload}[/]  epoch {board.epoch}, {board.new_labels:,} labels since, mode {board.mode}, "
         f"rule {board.rule}; as of {board.time:%Y-%m-%d %H:%M:%S} UTC"
     )
-    table = Table("trigger", "fired", "statistic", "threshold", "effect", "floor", "n", "nominal", "why")
+    table = Table(
+        "trigger", "fired", "statistic", "threshold", "effect", "floor", "n", "nominal", "why", box=None, pad_edge=False
+    )
     for verdict in board.verdicts:
         table.add_row(*_row(verdict))
     console.print(table)

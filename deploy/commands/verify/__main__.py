@@ -1,111 +1,61 @@
-"""`millrace verify`: every record ended exactly once, recomputed from the topics alone. Exit code 0 only if so.
-
-    traffic = curated + discarded (curate) + dead letters (curate) + re-keyed
-    curated = labels + discarded (label) + dead letters (label)
-
-each input by its place exactly once, each duplicate naming a record in `curated`, no text or id in `curated` twice
-within its workload's duplicate horizon. What is still on its way is counted apart. A replayed record is an input of its
-own, and no second ending of what it replays. It shares no code with the worker, and it reads at most what the topics
-still keep: where retention took endings, the inputs from before are not counted.
-"""
+"""`millrace verify` and `millrace trace`: count every record in the topics, or follow one of them."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
-import time
-from typing import Any
 
 import click
-from confluent_kafka import KafkaException
-from rich.console import Console
-from rich.table import Table
 
-from deploy.commands.verify.accounts import Account
-from deploy.commands.verify.books import STAGES, accounts
-from deploy.commands.verify.topics import PrefixedTopics
-from deploy.edge.process.command import told_in_one_line
-from deploy.edge.process.settings import Settings
-from schemas.errors import Unavailable
+from deploy.edge.process.command import AS_JSON, SERVERS, WORKLOAD, load_settings, one_line_errors, run
 
 
-def verify(settings: Settings, workload: str | None = None) -> list[Account]:
-    """Return the accounts of both stages.
-
-    Raises:
-        ContractError: a topic is missing, or holds what cannot be read.
-        Unavailable: the cluster does not answer.
-    """
-    return _verify(settings, workload)[0]
+@click.group()
+def main() -> None:
+    """Count every record in the topics, or follow one of them."""
 
 
-def _verify(settings: Settings, workload: str | None) -> tuple[list[Account], set[str]]:
-    try:
-        return accounts(settings, PrefixedTopics(settings), workload)
-    except KafkaException as error:
-        raise Unavailable(f"no answer from {settings.bootstrap_servers}: {error.args[0].str()}") from error
-
-
-def _wait(settings: Settings, seconds: float, workload: str | None) -> tuple[list[Account], set[str]]:
-    """Verify until nothing is in flight, or the time is over."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = _verify(settings, workload)
-        if not any(one.in_flight for one in found[0]) or time.monotonic() >= deadline:
-            return found
-        time.sleep(1.0)
-
-
-def _show(found: list[Account], unchecked: set[str]) -> None:
-    table = Table("stage", "inputs", "ended", "in flight", "missing", "doubled", "dangling", "repeated")
-    for one in found:
-        ended = ", ".join(f"{topic} {count}" for topic, count in sorted(one.ended.items())) or "none"
-        numbers = (one.in_flight, len(one.missing), len(one.doubled), len(one.dangling), len(one.repeated))
-        table.add_row(one.stage, str(one.inputs), ended, *map(str, numbers))
-    console = Console()
-    console.print(table)
-    console.print(f"residual {sum(one.residual for one in found)}")
-    for one, (_, source) in zip(found, STAGES, strict=True):
-        offence = one.first_offence(source)
-        if offence:
-            console.print(f"{one.stage}: first offending record: {offence}")
-    if unchecked:
-        names = ", ".join(sorted(unchecked))
-        console.print(f"not checked for repeated texts, for want of a workload file here: {names}", markup=False)
-
-
-def summary(found: list[Account]) -> dict[str, Any]:
-    """Return the accounts as plain values, with the residual."""
-    return {
-        "residual": sum(one.residual for one in found),
-        "in_flight": sum(one.in_flight for one in found),
-        "stages": [
-            dataclasses.asdict(one) | {"missing": len(one.missing), "doubled": len(one.doubled),
-                                       "dangling": len(one.dangling), "repeated": len(one.repeated),
-                                       "first": one.first_offence(source)}
-            for one, (_, source) in zip(found, STAGES, strict=True)
-        ],
-    }  # fmt: skip
-
-
-@click.command()
-@click.option("--workload", help="Count this workload's records only.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@main.command()
+@WORKLOAD
+@AS_JSON
 @click.option(
-    "--wait", "wait_seconds", type=click.FloatRange(0), default=0.0, help="Seconds to wait for what is in flight."
+    "--wait", "wait_seconds", type=click.FloatRange(0), default=0.0, help="Seconds to wait for records in flight."
 )
-@click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
-def main(workload: str | None, as_json: bool, wait_seconds: float, bootstrap_servers: str | None) -> None:
-    """Check that every record ended exactly once."""
-    settings = Settings.load(bootstrap_servers=bootstrap_servers)
-    found, unchecked = _wait(settings, wait_seconds, workload)
-    if as_json:
-        print(json.dumps(summary(found) | {"unchecked": sorted(unchecked)}))
-    else:
-        _show(found, unchecked)
+@SERVERS
+@one_line_errors
+def verify(workload: str | None, as_json: bool, wait_seconds: float, bootstrap_servers: str | None) -> None:
+    """Check that every record ended exactly once.
+
+    All records are counted, or those of WORKLOAD alone. Exit code 1 where one is missing, doubled, or ended as the
+    duplicate of a record that does not exist.
+    """
+    from deploy.commands.verify import report
+
+    settings = load_settings(bootstrap_servers)
+    found, unchecked = report.verify_until_settled(settings, wait_seconds, workload)
+    report.show(found, unchecked, as_json=as_json)
     sys.exit(1 if any(one.residual for one in found) else 0)
 
 
+@main.command()
+@click.argument("record", metavar="RECORD_ID|traffic/PARTITION/OFFSET")
+@AS_JSON
+@SERVERS
+@one_line_errors
+def trace(record: str, as_json: bool, bootstrap_servers: str | None) -> None:
+    """Follow one record through topics and snapshots.
+
+    It reads the topics from end to end, and prints no text of a record. Exit code 1 where nothing is found.
+    """
+    from deploy.commands.verify.trace import show
+    from deploy.commands.verify.trace import trace as way_of
+
+    way = way_of(load_settings(bootstrap_servers), record)
+    show(way, as_json=as_json)
+    if not way.steps:
+        kept = ", ".join(f"{topic} {what}" for topic, what in way.kept.items())
+        print(f"nothing is found of {record}; the topics keep: {kept}", file=sys.stderr)
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    told_in_one_line(main)(prog_name="millrace verify")
+    run(main, "millrace")

@@ -10,13 +10,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import click
 from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.markup import escape
@@ -33,7 +31,6 @@ from deploy.commands.verify.way import (
     shown,
     state_of,
 )
-from deploy.edge.process.command import told_in_one_line
 from deploy.edge.process.settings import Settings
 from deploy.edge.stores.snapshots import HoldingSnapshot, holding
 from schemas.errors import BadInput, Unavailable
@@ -158,6 +155,14 @@ def _time(appended_ms: int) -> str:
     return datetime.fromtimestamp(appended_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
+def show(way: RecordWay, *, as_json: bool) -> None:
+    """Print the steps of a way, or all of it as JSON; nothing where there is no step and no JSON is asked for."""
+    if as_json:
+        print(json.dumps(dataclasses.asdict(way), default=str))
+    elif way.steps:
+        _show(way)
+
+
 def _show(way: RecordWay) -> None:
     console = Console(highlight=False)
     for step in way.steps:
@@ -177,24 +182,3 @@ def _show(way: RecordWay) -> None:
 
 def _printable(text: str) -> str:
     return escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
-
-
-@click.command()
-@click.argument("record", metavar="RECORD_ID|traffic/PARTITION/OFFSET")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
-def main(record: str, as_json: bool, bootstrap_servers: str | None) -> None:
-    """Follow one record through the topics."""
-    way = trace(Settings.load(bootstrap_servers=bootstrap_servers), record)
-    if as_json:
-        print(json.dumps(dataclasses.asdict(way), default=str))
-    elif way.steps:
-        _show(way)
-    if not way.steps:
-        kept = ", ".join(f"{topic} {what}" for topic, what in way.kept.items())
-        print(f"nothing is found of {record}; the topics keep: {kept}", file=sys.stderr)
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    told_in_one_line(main)(prog_name="millrace trace")

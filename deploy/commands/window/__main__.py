@@ -1,109 +1,48 @@
 """`millrace window show|query`: what the window of this machine's worker holds, also while the worker runs.
 
-What is shown is a copy that was made for the question, a second old or so: the last label of each record that was not
-erased. Exit codes: 0 done, 2 a mistake in what was asked for, or no answer.
+Exit codes: 0 done, 2 a mistake in what was asked for, or no answer.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
-
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from deploy.commands.window.copied import Copy, copied
-from deploy.commands.window.figures import MOST_SOURCES, WindowFigures, figures
-from deploy.edge.process.command import told_in_one_line
-from deploy.edge.process.settings import Settings
-from schemas.records import Split
+from deploy.edge.process.command import AS_JSON, WORKLOAD, load_settings, one_line_errors, run
 
 
 @click.group()
 def main() -> None:
-    """Show the rows of a worker's window, or ask SQL of them."""
+    """Show the window's rows, or ask SQL of them."""
 
 
-@main.command("show")
-@click.argument("workload", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@told_in_one_line
-def show_command(workload: str | None, as_json: bool) -> None:
-    """Show each class by split, its age, effective n and sources."""
-    settings = Settings.load()
-    with copied(settings.state_dir) as copy:
-        found = [one for one in figures(copy, settings.workloads()) if workload in (None, one.workload)]
-    if as_json:
-        print(json.dumps([dataclasses.asdict(one) for one in found]))
-        return
-    console = Console(highlight=False)
-    for one in found:
-        _show(console, one)
-    _tell_age(console, copy)
-    if not found:
-        console.print(f"no rows{f' of {workload}' if workload else ''}", markup=False)
+@main.command()
+@WORKLOAD
+@AS_JSON
+@one_line_errors
+def show(workload: str | None, as_json: bool) -> None:
+    """Show each class by split, its age, effective n and sources.
 
-
-@main.command("query")
-@click.argument("sql")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a row.")
-@told_in_one_line
-def query_command(sql: str, as_json: bool) -> None:
-    """Ask SQL (DuckDB's) of the table `rows`: `DESCRIBE rows` lists its columns.
-
-    Nothing that is asked can change the window, or read another file.
+    Of WORKLOAD, or of all that this machine's worker holds.
     """
-    with copied(Settings.load().state_dir) as copy:
-        names, rows = copy.ask(sql)
-    if as_json:
-        for row in rows:
-            print(json.dumps(dict(zip(names, row, strict=True)), default=str))
-        return
-    console = Console(highlight=False)
-    console.print(_table(names, rows))
-    console.print(f"{len(rows)} rows")
-    _tell_age(console, copy)
+    from deploy.commands.window.show import window
+
+    window(load_settings(), workload, as_json=as_json)
 
 
-def _show(console: Console, one: WindowFigures) -> None:
-    console.print(f"{one.workload}: event times {one.time_from} to {one.time_to} UTC", markup=False)
-    splits = [split.value for split in Split]
-    lines: list[Sequence[Any]] = [
-        (
-            each.label if each.known else f"{each.label} (not in the label set)",
-            *(each.rows.get(split, 0) for split in splits), f"{each.days[0]:.1f} to {each.days[1]:.1f}",
-        )
-        for each in one.classes
-    ]  # fmt: skip
-    lines.append(("labels, not votes", *(one.labels[split] for split in splits), ""))
-    lines.append(("effective n of these", *(f"{one.effective_n[split]:.0f}" for split in splits), ""))
-    console.print(_table(["class", *(split.lower() for split in splits), "days old"], lines))
-    shown = list(one.sources.items())[:MOST_SOURCES]
-    more = len(one.sources) - len(shown)
-    told = ", ".join(f"{source or 'none named'} {rows}" for source, rows in shown)
-    if one.corrected:
-        console.print(f"labels corrected by second answers: {one.corrected}")
-    console.print(f"sources of training rows: {told}{f', and {more} more' if more else ''}", markup=False)
+@main.command()
+@click.argument("sql")
+@AS_JSON
+@one_line_errors
+def query(sql: str, as_json: bool) -> None:
+    """Ask SQL (DuckDB's) of the table `rows`.
 
+    `DESCRIBE rows` lists its columns. Nothing that is asked can change the window, or read another file. With --json
+    there is one object per row.
+    """
+    from deploy.commands.window.show import answer
 
-def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in names:
-        table.add_column(Text(name))
-    for row in rows:
-        table.add_row(*(Text("" if value is None else str(value)) for value in row))
-    return table
-
-
-def _tell_age(console: Console, copy: Copy) -> None:
-    age = (datetime.now(UTC) - copy.time).total_seconds()
-    console.print(f"copied {age:.1f} s ago")
+    answer(load_settings(), sql, as_json=as_json)
 
 
 if __name__ == "__main__":
-    main(prog_name="millrace window")
+    run(main, "millrace window")

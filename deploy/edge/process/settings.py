@@ -70,6 +70,14 @@ class Settings(BaseSettings):
             )
         return found
 
+    def chosen(self, name: str | None) -> dict[str, Workload]:
+        """Return the workload of a name, by it; None: all there are.
+
+        Raises:
+            BadInput: there is none of the name. WorkloadError: as `workloads`.
+        """
+        return self.workloads() if name is None else {name: self.workload(name)}
+
     def workload(self, name: str | None) -> Workload:
         """Return the workload of a name; None: the only one there is.
 

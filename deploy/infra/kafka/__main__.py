@@ -1,72 +1,68 @@
-"""`millrace kafka start|stop|status`: the embedded broker by hand or under a supervisor."""
+"""`millrace kafka` and `millrace topics`: the embedded broker by hand or under a supervisor, and a cluster's topics."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
-from deploy.edge.process.command import told_in_one_line
-from deploy.edge.process.settings import Settings
-from deploy.infra.kafka.embedded import HOST, EmbeddedKafka, answers
-from schemas.errors import SettingsError
+from deploy.edge.process.command import SERVERS, load_settings, one_line_errors, run
 
-
-class KafkaSettings(Settings):
-    """Where the embedded broker's jars come from and are kept."""
-
-    maven_url: str | None = None  # a mirror in Maven's layout
-    jars_dir: Path | None = None  # None: the user's cache
-
-    def broker(self, home: Path | None, port: int | None) -> EmbeddedKafka:
-        """Return the broker that these settings and options name."""
-        return EmbeddedKafka(
-            home or self.state_dir / "kafka", port or self._port(), jars_dir=self.jars_dir, maven_url=self.maven_url
-        )
-
-    def _port(self) -> int:
-        host, _, port = self.bootstrap_servers.rpartition(":")
-        if host not in (HOST, "localhost") or not port.isdecimal():
-            raise SettingsError(
-                "MILLRACE_BOOTSTRAP_SERVERS", self.bootstrap_servers,
-                f"the embedded broker listens on {HOST} alone; name {HOST}:PORT, or run the broker that you name",
-            )  # fmt: skip
-        return int(port)
-
-
-HOME = click.option("--home", type=click.Path(path_type=Path), help="Its folder.  [default: STATE_DIR/kafka]")
+_HOME: Final = click.option(
+    "--home", type=click.Path(path_type=Path), help="The broker's folder.  [default: STATE_DIR/kafka]"
+)
+_PREFIX: Final = click.option("--prefix", help="Topic name prefix.  [default: MILLRACE_TOPIC_PREFIX]")
 
 
 @click.group()
 def main() -> None:
-    """Run the embedded Kafka broker: one node, loopback only, data kept between starts."""
+    """Run the embedded Kafka broker, and make a cluster's topics."""
 
 
-@main.command()
-@HOME
-@click.option("--port", type=click.IntRange(1, 65534), help="Its port.  [default: the bootstrap server's]")
+@main.group()
+def kafka() -> None:
+    """Start, stop or look at the embedded broker.
+
+    One Apache Kafka node on the loopback address. Its data stay between starts.
+    """
+
+
+@kafka.command()
+@_HOME
+@click.option("--port", type=click.IntRange(1, 65534), help="The broker's port.  [default: the bootstrap server's]")
 @click.option("--foreground", is_flag=True, help="Become the broker, for a supervisor.")
+@one_line_errors
 def start(home: Path | None, port: int | None, foreground: bool) -> None:
     """Start the broker and wait until it answers."""
+    from deploy.infra.kafka.settings import KafkaSettings
+
     broker = KafkaSettings.load().broker(home, port)
     if foreground:
         broker.become()
     print(f"broker {broker.start().bootstrap_servers}, data in {broker.home}")
 
 
-@main.command()
-@HOME
+@kafka.command()
+@_HOME
+@one_line_errors
 def stop(home: Path | None) -> None:
-    """Stop the broker; its data stays."""
+    """Stop the broker; its data stay."""
+    from deploy.infra.kafka.settings import KafkaSettings
+
     broker = KafkaSettings.load().broker(home, 1)
     print("stopped" if broker.stop() else f"no broker runs in {broker.home}")
 
 
-@main.command()
-@HOME
+@kafka.command()
+@_HOME
+@one_line_errors
 def status(home: Path | None) -> None:
-    """Tell whether the broker runs and answers; exit code 1 if not."""
+    """Say whether the broker runs and answers; exit code 1 if not."""
+    from deploy.infra.kafka.embedded import answers
+    from deploy.infra.kafka.settings import KafkaSettings
+
     broker = KafkaSettings.load().broker(home, 1)
     running = broker.running()
     if running is None:
@@ -77,5 +73,38 @@ def status(home: Path | None) -> None:
     sys.exit(not well)
 
 
+@main.group()
+def topics() -> None:
+    """Create the topics and the groups' start offsets."""
+
+
+@topics.command()
+@SERVERS
+@_PREFIX
+@click.option("--replication", type=click.IntRange(1), default=1, show_default=True, help="Copies of a new topic.")
+@one_line_errors
+def apply(bootstrap_servers: str | None, prefix: str | None, replication: int) -> None:
+    """Create what is missing, and refuse what differs.
+
+    Topics that are there are never changed. Each group without offsets gets the start of its topics, so that the first
+    worker misses no record. It can be run again at any time.
+    """
+    from deploy.infra.kafka import topics as catalogue
+
+    settings = load_settings(bootstrap_servers, prefix)
+    catalogue.show_applied(catalogue.apply(settings, replication))
+
+
+@topics.command("list")
+@SERVERS
+@_PREFIX
+@one_line_errors
+def list_command(bootstrap_servers: str | None, prefix: str | None) -> None:
+    """Show the catalogue and what of it is on the cluster."""
+    from deploy.infra.kafka import topics as catalogue
+
+    catalogue.show_list(load_settings(bootstrap_servers, prefix))
+
+
 if __name__ == "__main__":
-    told_in_one_line(main)(prog_name="millrace kafka")
+    run(main, "millrace")

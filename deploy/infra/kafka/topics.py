@@ -12,12 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-import click
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
-from deploy.edge.process.command import told_in_one_line
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import group_name, librdkafka, topic_name
 from deploy.edge.topics.reading import watermarks
@@ -182,37 +180,19 @@ def _told(error: KafkaException, settings: Settings) -> Unavailable:
     return Unavailable(f"the cluster at {settings.bootstrap_servers} refuses: {cause.str()}")
 
 
-@click.group()
-def main() -> None:
-    """Apply or list the catalogue of topics."""
-
-
-def _settings(bootstrap_servers: str | None, prefix: str | None) -> Settings:
-    return Settings.load(bootstrap_servers=bootstrap_servers, topic_prefix=prefix)
-
-
-SERVERS: Final = click.option("--bootstrap-servers", help="The cluster.  [default: MILLRACE_BOOTSTRAP_SERVERS]")
-PREFIX: Final = click.option("--prefix", help="In front of every name.  [default: MILLRACE_TOPIC_PREFIX]")
-
-
-@main.command("apply")
-@SERVERS
-@PREFIX
-@click.option("--replication", type=click.IntRange(1), default=1, show_default=True, help="Copies of a new topic.")
-def apply_command(bootstrap_servers: str | None, prefix: str | None, replication: int) -> None:
-    """Create what is missing; refuse what differs; commit every group's start offsets."""
-    done = apply(_settings(bootstrap_servers, prefix), replication)
+def show_applied(done: Applied) -> None:
+    """Print what `apply` did."""
     print(f"{len(done.created)} topics created, {len(CATALOGUE) - len(done.created)} were there")
     for group in done.positioned:
         print(f"start offsets committed for {group}")
 
 
-@main.command("list")
-@SERVERS
-@PREFIX
-def list_command(bootstrap_servers: str | None, prefix: str | None) -> None:
-    """Show the catalogue and whether each topic is on the cluster."""
-    settings = _settings(bootstrap_servers, prefix)
+def show_list(settings: Settings) -> None:
+    """Print the catalogue, and whether each topic is on the cluster.
+
+    Raises:
+        Unavailable: the cluster does not answer, or refuses.
+    """
     try:
         there = _existing(connect(librdkafka(settings)), settings)
     except KafkaException as error:
@@ -222,7 +202,3 @@ def list_command(bootstrap_servers: str | None, prefix: str | None) -> None:
         kept = "compacted" if topic.compacted else f"{topic.retention.days} days" if topic.retention else "for ever"
         mark = f"{there[name]} partitions" if name in there else "missing"
         print(f"{name:<24} {mark:<14} {kept:<10} {topic.writers} -> {topic.readers}: {topic.purpose}")
-
-
-if __name__ == "__main__":
-    told_in_one_line(main)(prog_name="millrace topics")

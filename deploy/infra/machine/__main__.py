@@ -1,26 +1,21 @@
-"""`millrace up | down | status | logs`: all processes on one machine."""
+"""`millrace up | down | status | logs | init | doctor`: all processes on one machine, and what they need."""
 
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
+from typing import Final
 
 import click
-from rich.console import Console
 
-from deploy.edge.process.command import told_in_one_line
-from deploy.infra.machine import view
-from deploy.infra.machine.daemon import log_path
-from deploy.infra.machine.machine import UP_SECONDS, Machine
-from deploy.infra.machine.programs import MachineSettings, Program
+from deploy.edge.process.command import load_settings, one_line_errors, run
 from schemas.errors import SettingsError
 
-_HOME = click.option(
+_HOME: Final = click.option(
     "--home", type=click.Path(path_type=Path), default=Path("var/machine"), envvar="MILLRACE_MACHINE_DIR",
     show_default=True, help="Folder of logs, sockets and the embedded broker's data.",
 )  # fmt: skip
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
@@ -29,41 +24,53 @@ def main() -> None:
 
 
 @main.command()
+@click.argument("name")
+@one_line_errors
+def init(name: str) -> None:
+    """Write a commented workload file.
+
+    NAME is the workload's. The file is NAME.toml in the folder of workloads; every key is in it, with its effect and
+    its default.
+    """
+    from deploy.infra.machine.init import write
+
+    print(f"wrote {write(name, load_settings().workloads_dir)}; set its labels, then `millrace doctor`")
+
+
+@main.command()
+@one_line_errors
+def doctor() -> None:
+    """Show what this machine lacks, and how to get it.
+
+    Every setting is shown too, with its value and where that comes from. Exit code 1 if something is missing.
+    """
+    from deploy.infra.machine import doctor
+
+    sys.exit(doctor.show(load_settings()) > 0)
+
+
+@main.command()
 @_HOME
 @click.option(
     "--teacher-truth",
     type=_FILE,
     envvar="MILLRACE_TEACHER_TRUTH",
-    help="Start the teacher stand-in on these true labels (`millrace simulate --truth` writes them).",
+    help="Start the practice teacher on these true labels (`millrace simulate --truth` writes them).",
 )
 @click.option(
     "--teacher-fitted",
     type=_FILE,
     envvar="MILLRACE_TEACHER_FITTED",
-    help="Start the teacher stand-in on a model fitted to these labelled rows. With neither, the teacher is at the "
+    help="Start the practice teacher on a model fitted to these labelled rows. With neither, the teacher is at the "
     "URL of the workload file.",
 )
-@click.option("--timeout", type=float, default=UP_SECONDS, show_default=True, help="Seconds until all must be ready.")
+@click.option("--timeout", type=float, default=240, show_default=True, help="Seconds until all must be ready.")
+@one_line_errors
 def up(home: Path, teacher_truth: Path | None, teacher_fitted: Path | None, timeout: float) -> None:
-    """Start everything, and wait until every process is ready."""
-    settings = MachineSettings.load()
-    settings.workloads()  # a mistake in a workload file is told here, not by five processes
-    machine = Machine(home, settings, teacher=_stand_in(teacher_truth, teacher_fitted))
-    console, began = Console(), time.monotonic()
+    """Start every process, and wait until all are ready."""
+    from deploy.infra.machine.up import start
 
-    def told(program: Program, seconds: float) -> None:
-        done = "done " if program.once else "ready"
-        where = f"127.0.0.1:{program.port}" if program.port else ""
-        console.print(f"[green]✓[/] {program.name:<11}{done} {seconds:5.1f} s  [dim]{where}[/]", highlight=False)
-
-    machine.start(told)
-    machine.wait_ready(told, timeout)
-    console.print(
-        f"All {len(machine.processes())} processes are ready after {time.monotonic() - began:.0f} s. "
-        f"Point an OpenAI client at http://127.0.0.1:{settings.router_port}/v1; logs are in {machine.home / 'logs'}.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    start(home, _stand_in(teacher_truth, teacher_fitted), timeout)
 
 
 def _stand_in(truth: Path | None, fitted: Path | None) -> list[str] | None:
@@ -76,8 +83,11 @@ def _stand_in(truth: Path | None, fitted: Path | None) -> list[str] | None:
 
 @main.command()
 @_HOME
+@one_line_errors
 def down(home: Path) -> None:
-    """Stop everything, and show that nothing is left."""
+    """Stop every process, and show that none is left."""
+    from deploy.infra.machine.machine import Machine
+
     machine = Machine.at(home)
     number = len(machine.processes())
     by_hand = machine.stop()
@@ -88,8 +98,14 @@ def down(home: Path) -> None:
 
 @main.command()
 @_HOME
+@one_line_errors
 def status(home: Path) -> None:
-    """Show every process; exit code 1 unless all run and are ready."""
+    """Show every process; exit code 1 unless all are ready."""
+    from rich.console import Console
+
+    from deploy.infra.machine import view
+    from deploy.infra.machine.machine import Machine
+
     machine = Machine.at(home)
     states, readiness = machine.states(), machine.readiness()
     counts = machine.restarts()
@@ -99,11 +115,15 @@ def status(home: Path) -> None:
 
 @main.command()
 @click.argument("process", required=False)
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
+@click.option("-f", "--follow", is_flag=True, help="Follow new lines.")
 @click.option("-n", "--lines", type=click.IntRange(min=1), default=20, show_default=True, help="Lines of each log.")
 @_HOME
+@one_line_errors
 def logs(process: str | None, follow: bool, lines: int, home: Path) -> None:
-    """Show the last lines of one PROCESS, or of all."""
+    """Show the last lines of one process's log, or of all."""
+    from deploy.infra.machine import view
+    from deploy.infra.machine.daemon import log_path
+
     folder = log_path(home, "").parent
     names = sorted(path.stem for path in folder.glob("*.log") if not path.stem.endswith(".previous"))
     if process is not None and process not in names:
@@ -114,4 +134,4 @@ def logs(process: str | None, follow: bool, lines: int, home: Path) -> None:
 
 
 if __name__ == "__main__":
-    told_in_one_line(main)(prog_name="millrace")
+    run(main, "millrace")

@@ -18,10 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-import click
 import psutil
 
-from deploy.edge.process.command import told_in_one_line
 from deploy.edge.process.settings import Settings
 from deploy.edge.stores.base_models import find_base
 from deploy.infra.kafka import jars
@@ -147,10 +145,8 @@ def origins(settings: Settings) -> Iterator[tuple[str, str, str]]:
         yield variable, value, "environment" if given else "default"
 
 
-@click.command()
-def main() -> None:
-    """Look at this machine: what is missing, how to get it, and where every setting comes from."""
-    settings = Settings.load()
+def show(settings: Settings) -> int:
+    """Print what was found, and where every setting comes from; return how much is missing."""
     missing = 0
     for finding in look(settings):
         missing += finding.mark == "missing"
@@ -159,8 +155,4 @@ def main() -> None:
     for variable, value, origin in origins(settings):
         print(f"{variable:<28} {value:<28} {origin}")
     print(f"\n{missing} missing" if missing else "\nnothing is missing")
-    sys.exit(missing > 0)
-
-
-if __name__ == "__main__":
-    told_in_one_line(main)(prog_name="millrace doctor")
+    return missing

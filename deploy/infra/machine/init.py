@@ -6,10 +6,6 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-import click
-
-from deploy.edge.process.command import told_in_one_line
-from deploy.edge.process.settings import Settings
 from schemas.errors import SettingsError
 from schemas.workload import Workload
 
@@ -32,14 +28,3 @@ def write(name: str, folder: Path) -> Path:
     except FileExistsError as error:
         raise SettingsError("name", name, f"{path} exists and is not overwritten; choose another name") from error
     return path
-
-
-@click.command()
-@click.argument("name")
-def main(name: str) -> None:
-    """Write workloads/NAME.toml, every key commented with its effect and default."""
-    print(f"wrote {write(name, Settings.load().workloads_dir)}; set its labels, then `millrace doctor`")
-
-
-if __name__ == "__main__":
-    told_in_one_line(main)(prog_name="millrace init")

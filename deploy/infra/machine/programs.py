@@ -83,36 +83,35 @@ def programs(settings: MachineSettings, teacher: Sequence[str] | None, home: Pat
     found = [_students(settings)] if teacher is None else [_teacher(settings, teacher), _students(settings)]
     if settings.own_broker:
         found.append(_broker(settings, home))
-    found.append(Program(name=TOPICS, command=_python("deploy.infra.kafka.topics", "apply"), once=True))
+    found.append(Program(name=TOPICS, command=_python("deploy.infra.kafka", "topics", "apply"), once=True))
     return [*found, _worker(settings), _dispatcher(settings), _router(settings)]
 
 
 def _broker(settings: MachineSettings, home: Path) -> Program:
     port = settings.broker_port
-    command = _python("deploy.infra.kafka", "start", "--foreground", "--home", str(home / "kafka"), "--port", str(port))
+    options = ("--foreground", "--home", str(home / "kafka"), "--port", str(port))
+    command = _python("deploy.infra.kafka", "kafka", "start", *options)
     ports = {"MILLRACE_BROKER_PORT": port, CONTROLLER: port + 1}
     return Program(name=BROKER, command=command, ports=ports, stop_seconds=30)
 
 
 def _teacher(settings: MachineSettings, options: Sequence[str]) -> Program:
-    return _served(
-        "teacher", "deploy.serve.practice_teacher.__main__", "MILLRACE_TEACHER_PORT", settings.teacher_port, *options
-    )
+    return _served("teacher", "deploy.serve.practice_teacher", "MILLRACE_TEACHER_PORT", settings.teacher_port, *options)
 
 
 def _students(settings: MachineSettings) -> Program:
-    program = _served("students", "deploy.serve.students.__main__", "MILLRACE_STUDENT_PORT", settings.student_port)
+    program = _served("students", "deploy.serve.students", "MILLRACE_STUDENT_PORT", settings.student_port)
     # Beside a training job, threads that spin while they wait would take the answers' time.
     return replace(program, environment=program.environment | {"OMP_WAIT_POLICY": "PASSIVE"})
 
 
 def _worker(settings: MachineSettings) -> Program:
     # A batch in flight is settled before the worker leaves; a teacher's answer may be waited for.
-    return _probed("worker", "streams.app", "MILLRACE_WORKER_PORT", settings.worker_port, stop_seconds=30)
+    return _probed("worker", "streams", "MILLRACE_WORKER_PORT", settings.worker_port, stop_seconds=30)
 
 
 def _dispatcher(settings: MachineSettings) -> Program:
-    return _probed("dispatcher", "trainers.dispatcher", "MILLRACE_DISPATCHER_PORT", settings.dispatcher_port)
+    return _probed("dispatcher", "trainers", "MILLRACE_DISPATCHER_PORT", settings.dispatcher_port)
 
 
 def _router(settings: MachineSettings) -> Program:

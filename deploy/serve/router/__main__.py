@@ -1,37 +1,25 @@
-"""Run the router: `python -m deploy.serve.router`."""
+"""`millrace router`: its options; the work is in `process`."""
 
 from __future__ import annotations
 
-import asyncio
-import signal
-
 import click
 
-from deploy.edge.process import logs
-from deploy.edge.process.command import told_in_one_line
-from deploy.serve.router.process import serve
-from deploy.serve.router.settings import RouterSettings
+from deploy.edge.process.command import one_line_errors, run
 
 
 @click.command()
-@click.option("--port", "router_port", type=int, help="Where traffic comes in.")
-@click.option("--admin-port", type=int, help="Where admin and probes are.")
-@told_in_one_line
+@click.option("--port", "router_port", type=int, help="Where traffic comes in.  [default: 8000]")
+@click.option("--admin-port", type=int, help="Where admin and probes are.  [default: 8010]")
+@one_line_errors
 def main(router_port: int | None, admin_port: int | None) -> None:
-    """Answer a workload's requests with the teacher or its students, and capture them."""
-    settings = RouterSettings.load(router_port=router_port, admin_port=admin_port)
-    log = logs.start(settings, "router")
-    workloads = settings.workloads()
-    log.info("router on %s:%d for %s", settings.host, settings.router_port, ", ".join(workloads))
+    """Answer with teacher or student, and capture each request.
 
-    async def run() -> None:
-        stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, stop.set)
-        await serve(settings, workloads, stop)
+    Point an application's OpenAI client at it; `model` is the workload's name.
+    """
+    from deploy.serve.router.process import start
 
-    asyncio.run(run())
+    start(router_port=router_port, admin_port=admin_port)
 
 
 if __name__ == "__main__":
-    main()
+    run(main, "millrace router")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Mapping
 from typing import Final
 
@@ -11,7 +12,7 @@ import aiohttp
 from aiohttp import web
 
 from deploy.edge.privacy.redactor import redactors
-from deploy.edge.process import guarded_http, probes
+from deploy.edge.process import guarded_http, logs, probes
 from deploy.serve.router import metrics
 from deploy.serve.router.admin import Admin
 from deploy.serve.router.capture import Capture, Sink
@@ -97,6 +98,26 @@ def _wanted(states: Mapping[str, ModelState]) -> list[ServedModel]:
     """Champion, challenger and the champion before: abort and undo need no load."""
     models = [model for state in states.values() for model in (state.champion, state.challenger, state.former)]
     return [model for model in models if model is not None]
+
+
+def start(**options: object) -> None:
+    """Run one router until a signal comes; options win over the environment.
+
+    Raises:
+        MillraceError: a setting or workload file cannot be used.
+    """
+    settings = RouterSettings.load(**options)
+    log = logs.start(settings, "router")
+    workloads = settings.workloads()
+    log.info("router on %s:%d for %s", settings.host, settings.router_port, ", ".join(workloads))
+
+    async def run() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, stop.set)
+        await serve(settings, workloads, stop)
+
+    asyncio.run(run())
 
 
 async def serve(settings: RouterSettings, workloads: Mapping[str, Workload], stop: asyncio.Event) -> None:

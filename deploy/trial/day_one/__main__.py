@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from deploy.edge.process.command import told_in_one_line
+from deploy.edge.process.command import one_line_errors, run
 from deploy.edge.process.settings import Settings
 from deploy.trial.day_one.figures import Asked, day_one
 from deploy.trial.day_one.inputs import Unreadable, read
@@ -29,7 +29,7 @@ from schemas.errors import BadInput, SettingsError
     help="Least agreement of what a student answers.  [default: the workload's gate.agreement_floor]",
 )  # fmt: skip
 @click.option("--price-per-1000", type=click.FloatRange(0), default=None, help="Of the teacher, for 1,000 requests.")
-@told_in_one_line
+@one_line_errors
 def main(
     *, workload: str, source: str, out: Path, made_up_times: bool, agreement: float | None,
     price_per_1000: float | None,
@@ -60,4 +60,4 @@ def _nothing(refused: int, ineligible: int, first: Sequence[Unreadable]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, "millrace replay --report")

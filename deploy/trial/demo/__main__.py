@@ -20,7 +20,7 @@ from typing import Final
 
 import click
 
-from deploy.edge.process.command import told_in_one_line
+from deploy.edge.process.command import one_line_errors, run
 from deploy.infra.machine.machine import Machine
 from deploy.infra.machine.programs import MachineSettings
 from deploy.trial.demo import figures, scene
@@ -41,7 +41,7 @@ HOME: Final = Path("var/demo")
 @click.option("--records", type=click.IntRange(500), default=6_000, show_default=True, help="Records of phase 1.")
 @click.option("--seed", type=int, default=7, show_default=True)
 @click.option("--chaos", is_flag=True, help="Kill each process once while it works.")
-@told_in_one_line
+@one_line_errors
 def main(
     data: Path | None, text: str | None, label: str | None, teacher: str, records: int, seed: int, *, chaos: bool
 ) -> None:
@@ -94,4 +94,4 @@ def _clear(home: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main, "python -m deploy.trial.demo")

@@ -186,7 +186,7 @@ def _is_over(tally: TopicTally) -> bool:
 
 def _verify(stage: Playground) -> dict[str, Any]:
     """Run `millrace verify` as its user would, and return what it counted."""
-    done = _program(stage, "deploy.commands.verify", "--json", "--wait", str(VERIFY_SECONDS))
+    done = _program(stage, "deploy.commands.verify", "verify", "--json", "--wait", str(VERIFY_SECONDS))
     try:
         counted: dict[str, Any] = json.loads(done.stdout)
     except ValueError as error:

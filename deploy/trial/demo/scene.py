@@ -63,7 +63,7 @@ def newswire(home: Path, teacher_url: str, source: str, *, seed: int, records: i
         workload=workload,
         teacher=("--truth", str(planted / "truth.jsonl"), "--seed", str(TEACHER_SEED)),
         feed=(
-            "deploy.trial.simulate", "--workload", WORKLOAD, "--records", str(records), "--seed", str(seed),
+            "deploy.trial.simulate", "simulate", "--workload", WORKLOAD, "--records", str(records), "--seed", str(seed),
             "--teacher-seed", str(TEACHER_SEED), "--ledger", str(planted / "ledger.jsonl"),
         ),
         records=records,
@@ -146,7 +146,7 @@ def own_text(
         workload=workload,
         teacher=options,
         feed=(
-            "deploy.trial.simulate.replay", str(planted / "traffic.jsonl"),
+            "deploy.trial.simulate", "replay", str(planted / "traffic.jsonl"),
             "--workload", name, "--text", "text", *recorded,
         ),
         records=len(played),

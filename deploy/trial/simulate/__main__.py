@@ -1,36 +1,40 @@
-"""`millrace simulate`: play a newswire of fictional companies onto `traffic`, and keep what was planted in a ledger."""
+"""`millrace simulate` and `millrace replay`: traffic that is made up, or a file that you have."""
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
-from deploy.edge.process.command import told_in_one_line
-from deploy.edge.process.settings import Settings
-from deploy.trial.simulate import sink
-from deploy.trial.simulate.ledger import add_truth, write_ledger
+from deploy.edge.process.command import SERVERS, WORKLOAD_OPTION, one_line_errors, run
 from deploy.trial.simulate.newswire import WORKLOAD
-from deploy.trial.simulate.traffic import PlantedRecord, TrafficPlan, check, traffic
-from schemas.errors import SettingsError
 
-SHARE = click.FloatRange(0.0, 1.0)
+_SHARE: Final = click.FloatRange(0.0, 1.0)
 
 
-@click.command(context_settings={"show_default": True})
+@click.group()
+def main() -> None:
+    """Produce traffic: made up, or from a file."""
+
+
+@main.command(context_settings={"show_default": True})
 @click.option("--records", type=click.IntRange(1), default=6_000, help="How many records, all kinds together.")
 @click.option("--seed", type=int, default=7, help="The same seed gives the same bytes.")
 @click.option("--phase", type=click.IntRange(1), default=1, help="Another phase of a seed repeats no text of it.")
 @click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), default=None, help="Records a second; without: at once."
+    "--rate", type=click.FloatRange(0, min_open=True), default=None, help="Records a second.  [default: all at once]"
 )
-@click.option("--workload", default=WORKLOAD, help="The workload's name; its file must have the newswire's labels.")
-@click.option("--answers", type=SHARE, default=0.2, help="Share of headlines that carry the teacher's recorded answer.")
-@click.option("--duplicates", type=SHARE, default=0.06, help="Share of records that repeat an earlier text.")
-@click.option("--near-duplicates", type=SHARE, default=0.06, help="Share of records that are syndicated copies.")
-@click.option("--pii", type=SHARE, default=0.03, help="Share of headlines with invented personal data.")
-@click.option("--poison", type=SHARE, default=0.005, help="Share of records that cannot be processed.")
+@click.option(
+    "-w", "--workload", default=WORKLOAD, help="The workload's name; its file must have the newswire's labels."
+)
+@click.option(
+    "--answers", type=_SHARE, default=0.2, help="Share of headlines that carry the teacher's recorded answer."
+)
+@click.option("--duplicates", type=_SHARE, default=0.06, help="Share of records that repeat an earlier text.")
+@click.option("--near-duplicates", type=_SHARE, default=0.06, help="Share of records that are syndicated copies.")
+@click.option("--pii", type=_SHARE, default=0.03, help="Share of headlines with invented personal data.")
+@click.option("--poison", type=_SHARE, default=0.005, help="Share of records that cannot be processed.")
 @click.option(
     "--teacher-seed", type=int, default=7, help="The practice teacher's seed: whose recorded answers to play."
 )
@@ -41,41 +45,60 @@ SHARE = click.FloatRange(0.0, 1.0)
     "--truth", type=click.Path(path_type=Path), default=None, help="Add the truth for `millrace teacher` to this file."
 )
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Write JSONL here instead of producing.")
-@click.option("--bootstrap-servers", default=None, help="Kafka's address; default from MILLRACE_BOOTSTRAP_SERVERS.")
-@told_in_one_line
-def main(
-    *,
-    workload: str, rate: float | None, ledger: Path | None, truth: Path | None, out: Path | None,
-    bootstrap_servers: str | None, **shape: float,
-) -> None:  # fmt: skip
-    """Play a newswire of fictional companies onto `traffic`."""
-    settings = Settings.load(bootstrap_servers=bootstrap_servers)
-    known = settings.workloads()
-    if workload not in known:
-        raise SettingsError("--workload", workload, f"no file says what it is; known: {', '.join(known)}")
-    plan = TrafficPlan(**shape)  # type: ignore[arg-type]  # the options are the fields
-    check(plan, known[workload])
-    planted = list(traffic(plan, known[workload]))
-    if ledger:
-        write_ledger(ledger, (record.entry for record in planted))
-    if truth:
-        add_truth(truth, (record.truth for record in planted if record.truth))
-    _send(settings, planted, rate, out)
-    _tell(planted, out)
+@SERVERS
+@one_line_errors
+def simulate(**options: Any) -> None:
+    """Produce a newswire whose truth is known.
+
+    The companies are fictional. What was planted (duplicates, personal data, poison) is kept in a ledger.
+    """
+    from deploy.trial.simulate.simulation import play
+
+    play(**options)
 
 
-def _send(settings: Settings, planted: list[PlantedRecord], rate: float | None, out: Path | None) -> None:
-    with sink.opened(settings, out) as send:
-        for record in sink.paced(rate, planted, len(planted), "newswire"):
-            send(record.id, record.event_time, record.entry.text, record.wire)
+@main.command(context_settings={"show_default": True})
+@click.argument("source", metavar="FILE")
+@WORKLOAD_OPTION
+@click.option("--text", default=None, help="The text's column.  [default: a common name]")
+@click.option("--label", default=None, help="The column that plays the recorded answer.  [default: a common name]")
+@click.option("--no-label", is_flag=True, help="Play no recorded answers.")
+@click.option("--id", "own", default=None, help="The id's column.  [default: a common name, else the row's number]")
+@click.option("--time", default=None, help="The column of the event time.  [default: a common name, else made up]")
+@click.option("--answered-by", type=click.Choice(["teacher", "unknown"]), default="teacher",
+    help="Who gave the recorded answers; of unknown ones nothing is learnt.")  # fmt: skip
+@click.option(
+    "--model", default=None, help="The model that gave them.  [default: the workload's teacher, if it was one]"
+)
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), default=None, help="Records a second.  [default: all at once]"
+)
+@click.option("--skip", type=click.IntRange(0), default=0, help="Rows to leave out first, after shuffling.")
+@click.option("--limit", type=click.IntRange(1), default=None, help="Rows to play at most.")
+@click.option("--seed", type=int, default=None, help="Shuffle the rows by this seed.  [default: the file's order]")
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Write JSONL here instead of producing.")
+@click.option("--report", type=click.Path(path_type=Path), is_flag=False, flag_value=Path(), default=None,
+    metavar="[OUT.html]", help="Produce nothing: write a page on what the file holds and what a student could take "
+    "over, and its figures as JSON beside it. [default name: that of the file]")  # fmt: skip
+@click.option("--agreement", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=None,
+    help="For --report: least agreement of what a student answers.  [default: the workload's gate.agreement_floor]",
+)  # fmt: skip
+@click.option("--price-per-1000", type=click.FloatRange(0), default=None,
+    help="For --report: what the teacher's answers to 1,000 requests cost.  [default: usage at teacher.price]",
+)  # fmt: skip
+@SERVERS
+@one_line_errors
+def replay(**options: Any) -> None:
+    """Produce a file or data set as traffic, or report on it.
 
+    FILE is CSV, JSON lines or Parquet, each also .gz, or a Hugging Face `owner/name[:split]`. JSON rows that are OpenAI
+    exchanges or five-field records already pass unchanged. With --report nothing is produced, no broker is needed, and
+    rows that cannot be read are counted instead of ending it.
+    """
+    from deploy.trial.simulate.replay import play
 
-def _tell(planted: list[PlantedRecord], out: Path | None) -> None:
-    kinds = Counter(record.entry.kind for record in planted)
-    private = sum(bool(record.entry.pii) for record in planted)
-    told = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.most_common())
-    print(f"{len(planted)} records {'in ' + str(out) if out else 'acknowledged'}: {told}; {private} with personal data")
+    play(**options)
 
 
 if __name__ == "__main__":
-    main()
+    run(main, "millrace")

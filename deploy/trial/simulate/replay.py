@@ -1,4 +1,4 @@
-"""`millrace replay`: play a file that you have onto `traffic`, with its recorded answers, or report on it first."""
+"""Plays a file that you have onto `traffic`, with its recorded answers, or reports on it first."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
 
-import click
-
-from deploy.edge.process.command import told_in_one_line
 from deploy.edge.process.settings import Settings
 from deploy.trial.simulate import columns, day_one, sink
 from deploy.trial.simulate.columns import Columns, Playing
@@ -66,56 +63,33 @@ class _Player:
         return told.id or "", told.event_time, told.text, columns.wire(told)
 
 
-@click.command(context_settings={"show_default": True})
-@click.argument("source", metavar="FILE")
-@click.option("--workload", required=True, help="The workload whose texts these are.")
-@click.option("--text", default=None, help="The text's column.  [default: a common name]")
-@click.option("--label", default=None, help="The column that plays the recorded answer.  [default: a common name]")
-@click.option("--no-label", is_flag=True, help="Play no recorded answers.")
-@click.option("--id", "own", default=None, help="The id's column.  [default: a common name, else the row's number]")
-@click.option("--time", default=None, help="The column of the event time.  [default: a common name, else made up]")
-@click.option("--answered-by", type=click.Choice(["teacher", "unknown"]), default="teacher",
-    help="Who gave the recorded answers; of unknown ones nothing is learnt.")  # fmt: skip
-@click.option(
-    "--model", default=None, help="The model that gave them.  [default: the workload's teacher, if it was one]"
-)
-@click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), default=None, help="Records a second; without: at once."
-)
-@click.option("--skip", type=click.IntRange(0), default=0, help="Leave out so many rows, after shuffling.")
-@click.option("--limit", type=click.IntRange(1), default=None, help="Play at most so many rows.")
-@click.option("--seed", type=int, default=None, help="Shuffle the rows by this seed; without: the file's order.")
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Write JSONL here instead of producing.")
-@click.option("--report", type=click.Path(path_type=Path), is_flag=False, flag_value=Path(), default=None,
-    metavar="[OUT.html]", help="Produce nothing: write a page on what the file holds and what a student could take "
-    "over, and its figures as JSON beside it. [name: that of the file]")  # fmt: skip
-@click.option("--agreement", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=None,
-    help="Of the report: least agreement of what a student answers.  [default: the workload's gate.agreement_floor]",
-)  # fmt: skip
-@click.option("--price-per-1000", type=click.FloatRange(0), default=None,
-    help="Of the report: what the teacher's answers to 1,000 requests cost.  [default: usage at teacher.price]",
-)  # fmt: skip
-@click.option("--bootstrap-servers", default=None, help="Kafka's address; default from MILLRACE_BOOTSTRAP_SERVERS.")
-@told_in_one_line
-def main(
+def play(
     *,
-    source: str, workload: str, text: str | None, label: str | None, no_label: bool, own: str | None, time: str | None,
-    answered_by: str, model: str | None, rate: float | None, skip: int, limit: int | None, seed: int | None,
-    out: Path | None, report: Path | None, agreement: float | None, price_per_1000: float | None,
+    source: str,
+    workload: str | None,
+    text: str | None,
+    label: str | None,
+    no_label: bool,
+    own: str | None,
+    time: str | None,
+    answered_by: str,
+    model: str | None,
+    rate: float | None,
+    skip: int,
+    limit: int | None,
+    seed: int | None,
+    out: Path | None,
+    report: Path | None,
+    agreement: float | None,
+    price_per_1000: float | None,
     bootstrap_servers: str | None,
-) -> None:  # fmt: skip
-    """Play FILE onto `traffic`: CSV, JSON lines, Parquet, each also .gz, or a Hugging Face `owner/name[:split]`.
-
-    JSON rows that are OpenAI exchanges or five-field records already pass unchanged. With --report nothing is produced,
-    no broker is needed, and rows that cannot be read are counted instead of ending it.
-    """
+) -> None:
+    """Play or report on what the options of `millrace replay` name."""
     _check_report(report, out, rate, agreement, price_per_1000)
     settings = Settings.load(bootstrap_servers=bootstrap_servers)
-    known = settings.workloads()
-    if workload not in known:
-        raise SettingsError("--workload", workload, f"no file says what it is; known: {', '.join(known)}")
+    known = settings.workload(workload)
     by = AnsweredBy(answered_by.upper())
-    playing = Playing(by, model or (known[workload].teacher.model if by is AnsweredBy.TEACHER else None))
+    playing = Playing(by, model or (known.teacher.model if by is AnsweredBy.TEACHER else None))
     refused: list[tuple[int, str]] = []
     refuse = {} if report is None else {"refuse": lambda number, reason: refused.append((number, reason))}
     first, chosen = _chosen(rows(source, **refuse), source, seed, skip, limit, refused)
@@ -124,14 +98,14 @@ def main(
         shape = Columns(shape.text, None, shape.id, shape.time)
     _announce(shape, by)
     name = Path(source).name.split(".")[0]
-    player = _Player(known[workload], shape, playing, name)
+    player = _Player(known, shape, playing, name)
     if report is not None:
         page = Path(f"{name}.day-one.html") if report == Path() else report
         made_up = shape is not None and shape.time is None
-        wanted = day_one.Wanted(workload, Path(source).name, page, made_up, agreement, price_per_1000)
+        wanted = day_one.Wanted(known.name, Path(source).name, page, made_up, agreement, price_per_1000)
         day_one.report(wanted, _read_for_report(player, chosen, columns.arrivals(seed or 0), refused))
     with sink.opened(settings, out) as send:
-        for one in sink.paced(rate, player.play(chosen, columns.arrivals(seed or 0)), limit, workload):
+        for one in sink.paced(rate, player.play(chosen, columns.arrivals(seed or 0)), limit, known.name):
             send(*one)
     _tell(player.counts, out)
 
@@ -202,7 +176,3 @@ def _tell(counts: Counter[str], out: Path | None) -> None:
     parts = [f"{count} {what}" for what, count in counts.items() if what != "records" and count]
     done = f"in {out}" if out else "acknowledged"
     print(f"{counts['records']} records {done}" + (": " if parts else "") + ", ".join(parts))
-
-
-if __name__ == "__main__":
-    main()

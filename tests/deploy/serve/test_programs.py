@@ -73,7 +73,7 @@ def test_serve__real_weights_answer_as_peft_does_and_sigterm_ends_it(tmp_path: P
     labels = [f"class-{n}" for n in range(13)]
     adapter = make_adapter(base, tmp_path / "adapters", labels, seed=5)
     port = free_port()
-    with running("deploy.serve.students.__main__", port, "--root", str(tmp_path), "--threads", "1") as process:
+    with running("deploy.serve.students", port, "--root", str(tmp_path), "--threads", "1") as process:
         call(port, "/v1/load_lora_adapter", adapter.body())
         found = call(port, "/classify", {"model": adapter.name, "input": TEXTS})["data"]
         for row, expected in zip(found, adapter.reference(TEXTS), strict=True):
@@ -88,8 +88,8 @@ def test_teacher__answers_from_a_truth_file_and_sigterm_ends_it(tmp_path: Path) 
     entry = {"text_key": text_key("news", "shares rise"), "label": "up", "cluster_key": "c"}
     (tmp_path / "truth").write_text(json.dumps(entry) + "\n")
     port = free_port()
-    options = ("--workload", str(tmp_path / "news.toml"), "--truth", str(tmp_path / "truth"))
-    with running("deploy.serve.practice_teacher.__main__", port, *options) as process:
+    options = ("--workload-file", str(tmp_path / "news.toml"), "--truth", str(tmp_path / "truth"))
+    with running("deploy.serve.practice_teacher", port, *options) as process:
         body = {"model": "teacher", "messages": [{"role": "user", "content": "shares rise"}]}
         answer = call(port, "/v1/chat/completions", body)
         process.send_signal(signal.SIGTERM)
@@ -105,15 +105,15 @@ def test_teacher__answers_from_a_truth_file_and_sigterm_ends_it(tmp_path: Path) 
     [
         ((), "--truth"),
         (("--truth", "t", "--fail-share", "2"), "MILLRACE_TEACHER_FAIL_SHARE"),
-        (("--truth", "t", "--workload", "none.toml"), "no such file"),
+        (("--truth", "t", "--workload-file", "none.toml"), "no such file"),
     ],
 )
-def test_teacher__a_mistake_is_told_in_one_line(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+def test_teacher__a_mistake_is_one_line_with_code_2(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
     """Exit code 2, the option's name, no stack trace."""
     (tmp_path / "workloads").mkdir()
     (tmp_path / "workloads" / "news.toml").write_text('name = "news"\nlabels = ["up", "down"]\n')
     environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
-    command = [sys.executable, "-m", "deploy.serve.practice_teacher.__main__", *options]
+    command = [sys.executable, "-m", "deploy.serve.practice_teacher", *options]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     assert done.returncode == 2
@@ -121,7 +121,7 @@ def test_teacher__a_mistake_is_told_in_one_line(tmp_path: Path, options: tuple[s
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_serve__a_mistake_is_told_in_one_line(tmp_path: Path, base_folder: Path) -> None:
+def test_serve__a_mistake_is_one_line_with_code_2(tmp_path: Path, base_folder: Path) -> None:
     """A base that is not there and a port that is taken: exit code 2, the setting's name, no stack trace."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from deploy.commands.verify.__main__ import verify
+from deploy.commands.verify.report import verify
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics import framing as framing_module
 from deploy.edge.topics.clients import librdkafka, producer, topic_name

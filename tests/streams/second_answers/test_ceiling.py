@@ -22,8 +22,9 @@ from schemas.records import DeadLetter, LabelKind, LabelRecord, Provenance, Spli
 from schemas.topics import CEILINGS, LABELS
 from streams.label.prompting.prompt import coded_prompt, prompt_sha256
 from streams.label.teacher.costs import Costs
+from streams.second_answers.__main__ import main
 from streams.second_answers.asking import ask_again
-from streams.second_answers.ceiling import drawn, main, measured, paired
+from streams.second_answers.ceiling import drawn, measured, paired
 from tests.streams.doubles import NAME, PARTITION, label, workload
 from tests.streams.echo import read
 from tests.streams.label.teacher.server import Act, Call, Server, body, completion, says, status, teacher_server
@@ -182,7 +183,7 @@ def ceiling(place: Settings, *arguments: str) -> Result:
         "MILLRACE_TOPIC_PREFIX": place.topic_prefix,
         "MILLRACE_WORKLOADS_DIR": str(place.workloads_dir),
     }
-    return CliRunner(env=environment).invoke(main, arguments)
+    return CliRunner(env=environment).invoke(main, ["ceiling", *arguments])
 
 
 @pytest.mark.broker

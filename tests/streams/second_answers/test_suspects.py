@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 from pyarrow import parquet
 
 from deploy.commands.labels.__main__ import main as labels_command
-from deploy.commands.verify.__main__ import verify
+from deploy.commands.verify.report import verify
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import producer, topic_name
 from deploy.edge.topics.framing import Framing
@@ -23,7 +23,7 @@ from deploy.edge.topics.reading import Placed, read_placed, read_records
 from schemas.codec import encode
 from schemas.records import DeadLetter, LabelKind, LabelRecord, Origin, Provenance, Split
 from schemas.topics import DEAD_LETTERS, LABELS
-from streams.second_answers.suspects import main
+from streams.second_answers.__main__ import main
 from streams.window.columns import Labelled
 from streams.window.store import Store
 from tests.streams.doubles import NAME, PARTITION, label
@@ -63,7 +63,7 @@ def suspects(place: Settings, url: str, *arguments: str, budget: str = "", **col
     names = {"record_id": [f"record-{n}" for n in range(7)], "text": [f"Company {n} reports" for n in range(7)]}
     rows = names | {"teacher": ["mergers"] * 7, "likelier": ["other"] * 7} | columns
     parquet.write_table(pa.table(rows), folder / "suspects.parquet")
-    return invoked(place, main, str(folder / "suspects.parquet"), *arguments)
+    return invoked(place, main, "suspects", str(folder / "suspects.parquet"), *arguments)
 
 
 def invoked(place: Settings, program: Any, *arguments: str) -> Result:
@@ -164,7 +164,7 @@ def test_suspects__a_file_that_cannot_be_asked_is_told(tmp_path: Path, columns: 
     place = Settings(state_dir=tmp_path / "state", workloads_dir=tmp_path / "workloads")
     refused = suspects(place, "http://127.0.0.1:9/v1", **columns)
     (tmp_path / "suspects.parquet").write_text("no parquet")
-    broken = invoked(place, main, str(tmp_path / "suspects.parquet"))
+    broken = invoked(place, main, "suspects", str(tmp_path / "suspects.parquet"))
 
     assert (refused.exit_code, broken.exit_code) == (2, 2)
     assert words in refused.stderr

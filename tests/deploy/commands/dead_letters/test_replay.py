@@ -17,8 +17,8 @@ from deploy.commands.dead_letters.__main__ import main
 from deploy.commands.dead_letters.log import Log
 from deploy.commands.dead_letters.plan import plan
 from deploy.commands.dead_letters.replay import Replays, look
-from deploy.commands.verify.__main__ import verify
-from deploy.commands.verify.trace import main as trace_main
+from deploy.commands.verify.__main__ import main as verify_main
+from deploy.commands.verify.report import verify
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import librdkafka, producer, topic_name
 from schemas import ids
@@ -144,10 +144,11 @@ async def test_curated__replayed_after_the_cause_is_mended__is_labelled_once_und
     record_id = ids.record_id("news", None, HOME, 0)
     accounts = verify(place.settings)
     by_id, by_place = (
-        json.loads(place.letters(wanted, "--json", of=trace_main).stdout) for wanted in (record_id, f"traffic/{HOME}/0")
+        json.loads(place.letters("trace", wanted, "--json", of=verify_main).stdout)
+        for wanted in (record_id, f"traffic/{HOME}/0")
     )
 
-    told = place.letters(record_id, of=trace_main).stdout
+    told = place.letters("trace", record_id, of=verify_main).stdout
 
     assert (letter.stage, letter.record_id, done.exit_code, twice.exit_code) == ("label", record_id, 0, 1)
     assert (label.record_id, label.label) == (record_id, "up")
@@ -229,7 +230,7 @@ async def test_two_people_who_replay_at_once__write_each_record_once(place: Plac
         ("replay", "0:0", "--workload", "news"),
     ],
 )
-def test_mistake__is_told_in_one_line_with_code_2(place: Place, arguments: tuple[str, ...]) -> None:
+def test_mistake__is_one_line_with_code_2(place: Place, arguments: tuple[str, ...]) -> None:
     """A person's mistake names the option or argument and the remedy."""
     result = place.letters(*arguments)
 
@@ -256,7 +257,7 @@ def test_list__by_time_and_limit__shows_the_newest(place: Place) -> None:
 
 def test_trace__of_nothing__says_what_the_topics_still_keep(place: Place) -> None:
     """Exit code 1, and the reason may be retention: so what is kept is told."""
-    result = place.letters("no-such-record", of=trace_main)
+    result = place.letters("trace", "no-such-record", of=verify_main)
 
     assert result.exit_code == 1
     assert "nothing is found of no-such-record; the topics keep: traffic nothing, curated nothing" in result.stderr

@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 
 from deploy.commands.erase.__main__ import main
 from deploy.commands.gold.__main__ import main as gold
-from deploy.commands.verify.__main__ import verify
+from deploy.commands.verify.report import verify
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import producer, topic_name
 from deploy.edge.topics.framing import Framing
@@ -131,7 +131,7 @@ def test_erase__again_writes_nothing(place: Settings) -> None:
     assert len(labels(place)) == COUNT
     erase(place, "--subject", "ann")
     found = erase(place, "--subject", "ann")
-    one = erase(place, "--subject", "record-1", "--workload", "news")
+    one = erase(place, "--subject", "record-1", "news")
 
     assert (found["now"], found["before"], one["now"]) == (0, len(ANNS), 1)
     assert sum(item.record.kind is LabelKind.ERASURE for item in labels(place)) == len(ANNS) + 1
@@ -156,7 +156,7 @@ def test_erase__reaches_gold(place: Settings, tmp_path: Path) -> None:
 
 def test_erase__of_nobody_is_told(place: Settings) -> None:
     """A name that matches nothing exits with 1, a mistake in an option with 2 and one line."""
-    nobody, wrong = run(place, main, "--subject", "anna"), run(place, main, "--subject", "ann", "--workload", "olds")
+    nobody, wrong = run(place, main, "--subject", "anna"), run(place, main, "--subject", "ann", "olds")
 
     assert nobody.exit_code == 1
     assert "0 records erased now, with 0 human labels" in nobody.stdout

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from deploy.commands.triggers.__main__ import board_in
+from deploy.commands.triggers.explain import board_in
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import producer, topic_name
 from schemas.codec import encode
@@ -105,7 +105,7 @@ def test_explain__mistakes(settings: Settings, tmp_path: Path) -> None:
     gone = explain(settings.model_copy(update={"topic_prefix": "nobody."}), "news")
 
     assert (unknown.returncode, gone.returncode) == (2, 2)
-    assert unknown.stderr == "error: WORKLOAD = 'newz': no such workload; there are: news\n"
+    assert unknown.stderr == "error: WORKLOAD = 'newz': choose one of news\n"
     assert "millrace topics apply" in gone.stderr
     assert "Traceback" not in gone.stderr
 

@@ -18,7 +18,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from deploy.commands.verify.__main__ import main, summary, verify
+from deploy.commands.verify.__main__ import main
+from deploy.commands.verify.report import summary, verify
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import group_name, librdkafka, producer, topic_name
 from schemas.codec import encode
@@ -79,7 +80,7 @@ def run(settings: Settings) -> dict[str, Any]:
         "MILLRACE_BOOTSTRAP_SERVERS": settings.bootstrap_servers, "MILLRACE_TOPIC_PREFIX": settings.topic_prefix,
         "MILLRACE_WORKLOADS_DIR": str(settings.workloads_dir),
     }  # fmt: skip
-    result = CliRunner(env=environment).invoke(main, ["--json"])
+    result = CliRunner(env=environment).invoke(main, ["verify", "--json"])
     found: dict[str, Any] = json.loads(result.stdout)
     assert result.exit_code == (1 if found["residual"] else 0)
     return found

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from deploy.commands.verify.__main__ import verify
 from deploy.commands.verify.accounts import Account
+from deploy.commands.verify.report import verify
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import producer, topic_name
 from schemas.codec import encode

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from schemas.records import DiscardedRecord
 from schemas.topics import DEAD_LETTERS
-from streams.app import main
+from streams.__main__ import main
 from streams.core.stage import Message, Output, Settlement
 from streams.curate.stage import CurateStage
 

@@ -29,7 +29,7 @@ def home(broker: EmbeddedKafka, tmp_path: Path) -> Iterator[Path]:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "deploy.infra.kafka", *arguments]
+    command = [sys.executable, "-m", "deploy.infra.kafka", "kafka", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
 
 
@@ -76,6 +76,7 @@ def test_foreground__is_the_broker_and_obeys_sigterm(home):
         sys.executable,
         "-m",
         "deploy.infra.kafka",
+        "kafka",
         "start",
         "--foreground",
         "--home",

@@ -97,7 +97,7 @@ def test_apply__refuses_what_differs(broker, tmp_path):
 
 def test_apply__no_broker():
     """Without a broker the command says so in one line and exits with 2."""
-    command = [sys.executable, "-m", "deploy.infra.kafka.topics", "list", "--bootstrap-servers", "127.0.0.1:9"]
+    command = [sys.executable, "-m", "deploy.infra.kafka", "topics", "list", "--bootstrap-servers", "127.0.0.1:9"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     assert done.returncode == 2

@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 from deploy.edge.process.settings import Settings
 from deploy.infra.kafka import jars
 from deploy.infra.machine import doctor
+from deploy.infra.machine.__main__ import main
 from deploy.infra.machine.init import write
 
 NOBODY = "127.0.0.1:21849"  # no broker is there
@@ -37,7 +38,7 @@ def told(mark: str, result: Result, what: str) -> str:
 
 
 def diagnose() -> Result:
-    return CliRunner().invoke(doctor.main, catch_exceptions=False)
+    return CliRunner().invoke(main, ["doctor"], catch_exceptions=False)
 
 
 def test_doctor__base_model_without_weights(tmp_path: Path):

@@ -84,7 +84,7 @@ def test_read_rows__reads_each_format_alike(tmp_path: Path, name: str) -> None:
         ("rows.parquet", b"no parquet", "cannot be read"),
     ],
 )
-def test_read_rows__a_wrong_file_is_told_in_one_line(
+def test_read_rows__a_wrong_file_is_one_line_with_code_2(
     tmp_path: Path, name: str, content: bytes | None, reason: str
 ) -> None:
     """Missing, of another form, with an unknown label or without its columns: said so, with the remedy."""

@@ -19,7 +19,7 @@ import pytest
 from aiohttp import web
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from deploy.commands.rollout.__main__ import status_of
+from deploy.commands.rollout.control import status_of
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import librdkafka, producer, topic_name
 from deploy.serve.router import answer
@@ -97,7 +97,7 @@ class Town:
 
     def controller(self) -> subprocess.Popen[bytes]:
         """Start a worker with the controller's stage."""
-        command = [sys.executable, "-m", "streams.app", "--stages", "rollout"]
+        command = [sys.executable, "-m", "streams", "--stages", "rollout"]
         with (self.settings.state_dir / "worker.log").open("ab") as log:
             return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
 
@@ -198,7 +198,7 @@ async def test_rollout__controller_killed_on_the_way(town: Town) -> None:
         worker.send_signal(signal.SIGKILL)
         worker.wait()
     state, statuses = await status_of(town.settings, "news")
-    code, table = await town.command("status", "--workload", "news")
+    code, table = await town.command("status", "news")
     records = await asyncio.to_thread(captured, town.settings, town.asked)
 
     assert state is not None
@@ -216,10 +216,10 @@ async def test_abort__by_command(town: Town) -> None:
     try:
         nominate(town.settings)
         await town.ask_until(RolloutState.CANARY)
-        code, said = await town.command("abort", "--workload", "news", "--why", "testing")
+        code, said = await town.command("abort", "news", "--why", "testing")
         served = {await town.chat() for _ in range(20)}
         await town.ask_until(RolloutState.ROLLED_BACK)
-        again, _ = await town.command("hold", "--workload", "news")
+        again, _ = await town.command("hold", "news")
     finally:
         worker.send_signal(signal.SIGKILL)
         worker.wait()
@@ -234,8 +234,8 @@ async def test_abort__router_that_does_not_answer(town: Town, tmp_path: Path) ->
     """Abort exits non-zero and names the router that did not acknowledge, with Kafka unreachable too."""
     town.environment["MILLRACE_ROUTER_ADMIN_URLS"] = '["http://127.0.0.1:1"]'
     town.environment["MILLRACE_BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
-    code, said = await town.command("abort", "--workload", "news")
+    code, said = await town.command("abort", "news")
 
     assert code == 1
     assert "http://127.0.0.1:1: NOT aborted" in said
-    assert "controller: NOT told" in said
+    assert "controller: NOT reached" in said

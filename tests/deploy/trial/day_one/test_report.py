@@ -19,7 +19,7 @@ from deploy.trial.day_one.figures import Asked, DayOne, day_one
 from deploy.trial.day_one.page import write_page
 from deploy.trial.day_one.student import Trial, teaching, trial
 from deploy.trial.day_one.words import headline
-from deploy.trial.simulate.replay import main
+from deploy.trial.simulate.__main__ import main
 from tests.deploy.trial.day_one.logs import (
     LABELS,
     NOW,
@@ -172,7 +172,9 @@ def test_report__of_a_broken_file(
     """A mistake is told in one line that says what and where, with exit code 2, before any program is started."""
     (folder / name).write_bytes(content)
     monkeypatch.setenv("MILLRACE_WORKLOADS_DIR", str(folder / "workloads"))
-    made = CliRunner().invoke(main, [str(folder / name), "--workload", "desk", "--report", "bad.html", *options])
+    made = CliRunner().invoke(
+        main, ["replay", str(folder / name), "--workload", "desk", "--report", "bad.html", *options]
+    )
 
     assert made.exit_code == 2
     assert [line for line in made.output.splitlines() if line.startswith("error: ") and said in line]
@@ -198,7 +200,7 @@ def test_report__of_a_file_that_breaks_later(folder: Path, name: str, content: b
 
 def test_options_of_the_report__without_it(folder: Path) -> None:
     """What only a report has is refused without one, instead of being ignored."""
-    made = CliRunner().invoke(main, [str(folder / "none.csv"), "--workload", "desk", "--agreement", "0.9"])
+    made = CliRunner().invoke(main, ["replay", str(folder / "none.csv"), "--workload", "desk", "--agreement", "0.9"])
 
     assert (made.exit_code, "belongs to --report" in made.output) == (2, True)
 

@@ -45,7 +45,7 @@ def test_simulate__to_kafka(topics: Settings, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("MILLRACE_BOOTSTRAP_SERVERS", topics.bootstrap_servers)
     monkeypatch.setenv("MILLRACE_TOPIC_PREFIX", topics.topic_prefix)
     ledger = tmp_path / "ledger.jsonl"
-    result = CliRunner().invoke(main, ["--records", "400", "--poison", "0.1", "--ledger", str(ledger)])
+    result = CliRunner().invoke(main, ["simulate", "--records", "400", "--poison", "0.1", "--ledger", str(ledger)])
     assert result.exit_code == 0, result.output
     ghosts = sum(entry.poison == "unknown_workload" for entry in read_ledger(ledger))
     found = read_all(topics)
@@ -60,7 +60,7 @@ def test_simulate__to_kafka(topics: Settings, tmp_path: Path, monkeypatch: pytes
 def test_simulate__without_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     """No broker: one line that says so and what to do, exit code 2."""
     monkeypatch.setattr("deploy.trial.simulate.sink.CONNECT_SECONDS", 0.5)
-    result = CliRunner().invoke(main, ["--records", "5", "--bootstrap-servers", "127.0.0.1:21199"])
+    result = CliRunner().invoke(main, ["simulate", "--records", "5", "--bootstrap-servers", "127.0.0.1:21199"])
 
     assert result.exit_code == 2
     assert "millrace kafka start" in result.output
@@ -68,7 +68,7 @@ def test_simulate__without_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_simulate__with_an_unknown_workload() -> None:
     """A workload that no file names is refused with those that are known."""
-    result = CliRunner().invoke(main, ["--workload", "newswires"])
+    result = CliRunner().invoke(main, ["simulate", "--workload", "newswires"])
 
     assert result.exit_code == 2
     assert "newswire" in result.output

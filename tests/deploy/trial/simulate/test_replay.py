@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from pyarrow import parquet
 
-from deploy.trial.simulate.replay import main
+from deploy.trial.simulate.__main__ import main
 from schemas.codec import decode
 from schemas.records import AnsweredBy, TrafficRecord
 
@@ -54,7 +54,7 @@ def write(file: Path) -> Path:
 
 def play(folder: Path, file: Path, *options: str) -> tuple[Result, list[dict[str, Any]]]:
     out = folder / "out.jsonl"
-    result = CliRunner().invoke(main, [str(file), "--workload", "desk", "--out", str(out), *options])
+    result = CliRunner().invoke(main, ["replay", str(file), "--workload", "desk", "--out", str(out), *options])
     return result, [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
 
 

@@ -45,6 +45,6 @@ def test_target__above_the_ceiling_is_refused():
 
     assert str(refused.value) == (
         "news: gate.agreement_floor = 0.95: no student can agree with teacher-7b more often than 0.930, for it agrees "
-        "with itself 0.820 (0.760 to 0.870, n = 200); lower it, or mend the question or the teacher and measure again "
-        "with `millrace ceiling`"
+        "with itself 0.820 (0.760 to 0.870, n = 200); lower it, or improve the question or the teacher and measure "
+        "again with `millrace ceiling`"
     )

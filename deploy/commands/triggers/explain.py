@@ -1,0 +1,60 @@
+"""`millrace triggers explain [WORKLOAD]`: how every trigger stands, what holds a request back, the last requests.
+
+The verdicts of now are in the worker's state folder, so this runs where the worker runs; the requests come from Kafka.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from rich.console import Console
+
+from deploy.commands.triggers import show
+from deploy.commands.triggers.requests import requests_of
+from deploy.edge.process.settings import Settings
+from schemas.errors import SettingsError
+from schemas.events import RetrainRequest
+from schemas.trigger_board import TriggerBoard, board_file
+
+
+def board_in(settings: Settings, workload: str) -> TriggerBoard | None:
+    """Return the board a worker wrote into this state folder, or None.
+
+    Raises:
+        SettingsError: there is a file, but of another version, or it cannot be read.
+    """
+    file = board_file(settings.state_dir, workload)
+    try:
+        return TriggerBoard.from_json(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        remedy = f"cannot be read ({type(error).__name__}); the worker writes it anew within half a minute"
+        raise SettingsError("state_dir", str(file), remedy) from error
+
+
+def explain(settings: Settings, workload: str | None, *, as_json: bool) -> None:
+    """Print how the triggers of a workload stand, or of all."""
+    for name in settings.chosen(workload):
+        board, requests = board_in(settings, name), requests_of(settings, name)
+        if as_json:
+            print(_json(name, board, requests))
+        else:
+            _show(settings, name, board, requests)
+
+
+def _json(name: str, board: TriggerBoard | None, requests: list[RetrainRequest]) -> str:
+    now = None if board is None else json.loads(board.to_json())
+    asked = [asdict(request) | {"time": request.time.isoformat()} for request in requests]
+    return json.dumps({"workload": name, "now": now, "requests": asked}, ensure_ascii=False)
+
+
+def _show(settings: Settings, name: str, board: TriggerBoard | None, requests: list[RetrainRequest]) -> None:
+    console = Console()
+    if board is None:
+        place = f"{board_file(settings.state_dir, name)} is not there: no window stage with this workload ran here"
+        console.print(f"{name}: {place}. Set MILLRACE_STATE_DIR to the worker's.", markup=False, soft_wrap=True)
+    else:
+        show.standing(console, board)
+    show.requests(console, requests)

@@ -1,0 +1,22 @@
+"""`millrace worker`: its options; the work is in `app`, which is to be read first."""
+
+from __future__ import annotations
+
+import click
+
+from deploy.edge.process.command import SERVERS, one_line_errors, run
+
+
+@click.command()
+@click.option("--stages", help="What this worker runs.  [default: curate,label,window,rollout]")
+@SERVERS
+@one_line_errors
+def main(stages: str | None, bootstrap_servers: str | None) -> None:
+    """Run the stream: curate, label, window, rollout."""
+    from streams import app
+
+    app.main(stages, bootstrap_servers=bootstrap_servers)
+
+
+if __name__ == "__main__":
+    run(main, "millrace worker")
