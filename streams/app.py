@@ -142,7 +142,7 @@ def main(stages: str | None, **options: object) -> None:
     names = list(AGENTS) if stages is None else [name.strip() for name in stages.split(",") if name.strip()]
     if not names or not set(names) <= AGENTS.keys():
         raise SettingsError("stages", stages, f"choose from {', '.join(AGENTS)}")
-    settings = WorkerSettings.load(**options)
+    settings = WorkerSettings.load_to_stay(**options)
     logs.start(settings, "worker")
     gc_schedule.collect_by_the_clock()
     asyncio.run(work(settings, names))

@@ -37,6 +37,7 @@ from trainers.launchers.local import LocalLauncher
 from trainers.launchers.protocol import JOB, Launcher
 from trainers.promotion import numbered, promotion_of
 from trainers.run_folder import ProgressLine, failure_in, finished_in, last_line
+from trainers.settings import DispatcherSettings
 from trainers.topics import ENDED, RunTopics
 
 ATTEMPTS: Final = 3
@@ -45,12 +46,6 @@ _PROGRESS_SECONDS: Final = 1.0
 _STUCK_SECONDS: Final = 60.0  # without a turn of the loop: unhealthy
 
 _log = logging.getLogger("millrace.dispatcher")
-
-
-class DispatcherSettings(Settings):
-    """The dispatcher's settings."""
-
-    metrics_port: int = 9102
 
 
 @dataclass
@@ -287,7 +282,7 @@ def main() -> None:
     Raises:
         MillraceError: a setting cannot be used, or another dispatcher has the state folder.
     """
-    settings = DispatcherSettings.load()
+    settings = DispatcherSettings.load_to_stay()
     logs.start(settings, "dispatcher")
     with hold(settings.state_dir / "dispatcher"):
         asyncio.run(_serve(settings))

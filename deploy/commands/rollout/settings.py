@@ -10,7 +10,9 @@ from deploy.edge.process.settings import Settings
 class RolloutSettings(Settings):
     """Settings of the rollout command."""
 
-    admin_token: SecretStr | None = None  # the routers' bearer token, where they ask for one
+    admin_token: SecretStr | None = Field(
+        default=None, description="Bearer token of every admin route; without it, none is asked for."
+    )
     router_admin_urls: list[str] = Field(
-        default=["http://127.0.0.1:8010"]
-    )  # every router's admin address, for `rollout abort`
+        default=["http://127.0.0.1:8010"], description="Every router's admin address, for `millrace rollout abort`."
+    )

@@ -32,4 +32,7 @@ def start(settings: Settings, process: str) -> logging.Logger:
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     for noisy in ("aiokafka", "kafka", "urllib3", "asyncio", "faust", "mode"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
-    return logging.getLogger(f"millrace.{process}")
+    log = logging.getLogger(f"millrace.{process}")
+    for unknown in settings.unknown_variables():
+        log.warning("%s", unknown)
+    return log

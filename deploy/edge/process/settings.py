@@ -5,42 +5,79 @@ A process that needs more subclasses `Settings` in its own room. A mistake names
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
+from deploy.edge.process import variables
 from schemas.errors import BadInput, SettingsError, WorkloadError
 from schemas.workload import Workload
+
+_IN_URL: Final = re.compile(r"//[^/@]*@")  # user and password
 
 
 class Settings(BaseSettings):
     """The settings that all processes share."""
 
-    model_config = SettingsConfigDict(env_prefix="MILLRACE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=variables.PREFIX, frozen=True, extra="ignore")
 
-    bootstrap_servers: str = "127.0.0.1:19092"
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
-    ssl_ca_file: Path | None = None
-    topic_prefix: str = ""
-    registry_url: str | None = None  # a Confluent-compatible schema registry; None: single-object encoding
-    workloads_dir: Path = Path("workloads")
-    state_dir: Path = Path("var/state")
-    artefacts_dir: Path = Path("var/artefacts")  # snapshots and adapters, shared by worker, jobs and student servers
-    snapshots_url: str | None = None  # an object store's folder for snapshots, by fsspec; None: below artefacts_dir
-    allowed_hosts: list[str] = ["127.0.0.1", "localhost", "::1"]  # hosts that outgoing HTTP may reach
-    host: str = "127.0.0.1"  # where this process listens
-    metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: none is served
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["text", "json"] = "text"
+    bootstrap_servers: str = Field(default="127.0.0.1:19092", description="The Kafka cluster.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="How Kafka is spoken to."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="SCRAM-SHA-512", description="How to log in to Kafka, with SASL."
+    )
+    sasl_username: str | None = Field(default=None, description="Kafka's user, with SASL.")
+    sasl_password: SecretStr | None = Field(default=None, description="Kafka's password, with SASL.")
+    ssl_ca_file: Path | None = Field(
+        default=None, description="Certificates that Kafka's is checked by; without it, the system's."
+    )
+    topic_prefix: str = Field(default="", description="What every name of a topic begins with.")
+    registry_url: str | None = Field(
+        default=None, description="A Confluent-compatible schema registry; without it, values are single objects."
+    )
+    workloads_dir: Path = Field(default=Path("workloads"), description="Folder of the workload files.")
+    state_dir: Path = Field(default=Path("var/state"), description="Folder of what a process may lose and rebuild.")
+    artefacts_dir: Path = Field(
+        default=Path("var/artefacts"), description="Folder of snapshots and adapters, shared by all processes."
+    )
+    snapshots_url: str | None = Field(
+        default=None, description="An object store's folder for snapshots; without it, they are below the artefacts."
+    )
+    allowed_hosts: list[str] = Field(
+        default=["127.0.0.1", "localhost", "::1"], description="Hosts that outgoing HTTP may reach."
+    )
+    host: str = Field(default="127.0.0.1", description="Address that the process listens on.")
+    metrics_port: int = Field(default=0, ge=0, le=65535, description="Port of probes and metrics; 0: none are served.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="What is logged.")
+    log_format: Literal["text", "json"] = Field(default="text", description="How a line of the log is written.")
 
     @classmethod
     def load(cls, **values: Any) -> Self:
-        """Read the settings; values given here (from command options) win over the environment.
+        """Read a command's settings; values given here (from its options) win over the environment.
+
+        Raises:
+            SettingsError: a value is not allowed, or no process reads a `MILLRACE_…` variable of the environment.
+        """
+        settings = cls.load_to_stay(**values)
+        for unknown in settings.unknown_variables():
+            raise unknown
+        return settings
+
+    @classmethod
+    def load_to_stay(cls, **values: Any) -> Self:
+        """Read the settings of a process that stays: a variable that no process reads is a warning by `logs.start`.
 
         Raises:
             SettingsError: a value is not allowed.
@@ -49,8 +86,23 @@ class Settings(BaseSettings):
             return cls(**{name: value for name, value in values.items() if value is not None})
         except ValidationError as error:
             mistake = error.errors(include_url=False)[0]
-            name = "MILLRACE_" + "_".join(str(part) for part in mistake["loc"]).upper()
-            raise SettingsError(name, mistake["input"], mistake["msg"]) from error
+            raise _mistake(cls, str(mistake["loc"][0]), mistake["input"], mistake["msg"]) from error
+
+    def unknown_variables(self) -> list[variables.UnknownVariable]:
+        """Return the `MILLRACE_…` variables of the environment that no process reads."""
+        return variables.unknown(os.environ, self.workloads_dir)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the values given, then the environment."""
+        return init_settings, _Environment(settings_cls)
 
     def workloads(self) -> dict[str, Workload]:
         """Read every workload file of the folder, by name.
@@ -90,3 +142,37 @@ class Settings(BaseSettings):
         if name is None or name not in found:
             raise BadInput("WORKLOAD", name, f"choose one of {', '.join(sorted(found))}")
         return found[name]
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, without what Kubernetes puts into it for a Service that is called like a setting of ours."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return a setting's text, or None where there is none."""
+        value, key, is_complex = super().get_field_value(field, field_name)
+        if isinstance(value, str) and variables.is_service_address(variables.variable(field_name), value):
+            value = None
+        return value, key, is_complex
+
+    def prepare_field_value(self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool) -> Any:
+        """Return a setting's value, read from JSON where it is a list.
+
+        Raises:
+            SettingsError: it is no JSON.
+        """
+        try:
+            return super().prepare_field_value(field_name, field, value, value_is_complex)
+        except ValueError as error:
+            raise _mistake(self.settings_cls, field_name, value, str(error)) from error
+
+
+def _mistake(cls: type[BaseSettings], field: str, value: object, otherwise: str) -> SettingsError:
+    """Return the error of a value that cannot be used; `otherwise` is the remedy where there is no such setting."""
+    known = cls.model_json_schema()["properties"].get(field)
+    remedy = f"give a {variables.kind(known)}. {known['description']}" if known else otherwise
+    return SettingsError(variables.variable(field), shown(value) if isinstance(value, str) else value, remedy)
+
+
+def shown(value: object) -> str:
+    """Return a setting's value as it may be shown: a URL may hold a password."""
+    return _IN_URL.sub("//…@", str(value))

@@ -36,9 +36,13 @@ def kafka() -> None:
 @one_line_errors
 def start(home: Path | None, port: int | None, foreground: bool) -> None:
     """Start the broker and wait until it answers."""
+    from deploy.edge.process import logs
+    from deploy.infra.kafka.embedded import broker_of
     from deploy.infra.kafka.settings import KafkaSettings
 
-    broker = KafkaSettings.load().broker(home, port)
+    settings = KafkaSettings.load_to_stay()
+    logs.start(settings, "kafka")
+    broker = broker_of(settings, home, port)
     if foreground:
         broker.become()
     print(f"broker {broker.start().bootstrap_servers}, data in {broker.home}")
@@ -49,9 +53,10 @@ def start(home: Path | None, port: int | None, foreground: bool) -> None:
 @one_line_errors
 def stop(home: Path | None) -> None:
     """Stop the broker; its data stay."""
+    from deploy.infra.kafka.embedded import broker_of
     from deploy.infra.kafka.settings import KafkaSettings
 
-    broker = KafkaSettings.load().broker(home, 1)
+    broker = broker_of(KafkaSettings.load(), home, 1)
     print("stopped" if broker.stop() else f"no broker runs in {broker.home}")
 
 
@@ -60,10 +65,10 @@ def stop(home: Path | None) -> None:
 @one_line_errors
 def status(home: Path | None) -> None:
     """Say whether the broker runs and answers; exit code 1 if not."""
-    from deploy.infra.kafka.embedded import answers
+    from deploy.infra.kafka.embedded import answers, broker_of
     from deploy.infra.kafka.settings import KafkaSettings
 
-    broker = KafkaSettings.load().broker(home, 1)
+    broker = broker_of(KafkaSettings.load(), home, 1)
     running = broker.running()
     if running is None:
         print(f"no broker runs in {broker.home}")

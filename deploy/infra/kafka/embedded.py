@@ -27,6 +27,7 @@ import psutil
 from confluent_kafka import KafkaException
 
 from deploy.infra.kafka import admin, jars
+from deploy.infra.kafka.settings import KafkaSettings
 from schemas.errors import MillraceError, SettingsError, Unavailable
 
 HOST: Final = "127.0.0.1"
@@ -292,3 +293,25 @@ def _check_port(port: int) -> None:
                 "port", port, f"{error.strerror}; stop what uses it, or choose another with --port or "
                 "MILLRACE_BOOTSTRAP_SERVERS (the port above is the controller's)"
             ) from error  # fmt: skip
+
+
+def broker_of(settings: KafkaSettings, home: Path | None, port: int | None) -> EmbeddedKafka:
+    """Return the broker that settings and options name.
+
+    Raises:
+        SettingsError: no port is given, and the settings' cluster is no embedded broker's.
+    """
+    return EmbeddedKafka(
+        home or settings.state_dir / "kafka",
+        port or _port_of(settings.bootstrap_servers),
+        jars_dir=settings.jars_dir,
+        maven_url=settings.maven_url,
+    )
+
+
+def _port_of(servers: str) -> int:
+    host, _, port = servers.rpartition(":")
+    if host not in (HOST, "localhost") or not port.isdecimal():
+        remedy = f"the embedded broker listens on {HOST} alone; name {HOST}:PORT, or run the broker that you name"
+        raise SettingsError("MILLRACE_BOOTSTRAP_SERVERS", servers, remedy)
+    return int(port)

@@ -20,7 +20,8 @@ from pydantic import SecretStr
 
 from deploy.infra.machine import ready, traces, view
 from deploy.infra.machine.daemon import Daemon, ProcessState, configuration, log_path, spawn
-from deploy.infra.machine.programs import BROKER, MISTAKE, MachineSettings, Program, programs, taken
+from deploy.infra.machine.programs import BROKER, MISTAKE, Program, programs, taken
+from deploy.infra.machine.settings import MachineSettings
 from schemas.errors import MillraceError, SettingsError, Unavailable
 
 UP_SECONDS: Final = 240.0  # the first start may fetch the broker's jars

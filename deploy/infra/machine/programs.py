@@ -11,52 +11,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from pydantic import Field
-from pydantic_settings import SettingsConfigDict
-
-from deploy.edge.process.settings import Settings
+from deploy.infra.machine.settings import MachineSettings
 
 MISTAKE: Final = 2  # exit code of a program that was told something it cannot use: a restart does not mend that
 BROKER: Final = "broker"
 CONTROLLER: Final = "MILLRACE_BROKER_PORT + 1"  # where the embedded broker keeps its controller
 TOPICS: Final = "topics"
-
-
-class MachineSettings(Settings):
-    """The ports of the processes on one machine; names are those of the environment (`MILLRACE_ROUTER_PORT`, ...)."""
-
-    model_config = SettingsConfigDict(extra="forbid")  # a port by a wrong name would silently be the default one
-
-    broker_port: int = Field(default=19092, gt=0, le=65535)
-    router_port: int = Field(default=8000, gt=0, le=65535)
-    admin_port: int = Field(default=8010, gt=0, le=65535)  # the router's: admin and probes
-    teacher_port: int = Field(default=8001, gt=0, le=65535)
-    student_port: int = Field(default=8002, gt=0, le=65535)
-    worker_port: int = Field(default=9101, gt=0, le=65535)  # probes
-    dispatcher_port: int = Field(default=9102, gt=0, le=65535)  # probes
-
-    @property
-    def own_broker(self) -> bool:
-        """Whether the embedded broker is ours to start: it is, unless somebody named another one."""
-        return "bootstrap_servers" not in self.model_fields_set
-
-    def addresses(self) -> dict[str, str]:
-        """Return the variables by which the processes find each other and their own ports."""
-        return {
-            "MILLRACE_BOOTSTRAP_SERVERS": self.brokers,
-            "MILLRACE_ROUTER_PORT": str(self.router_port),
-            "MILLRACE_ADMIN_PORT": str(self.admin_port),
-            "MILLRACE_TEACHER_PORT": str(self.teacher_port),
-            "MILLRACE_STUDENT_PORT": str(self.student_port),
-            "MILLRACE_STUDENT_URLS": f'["http://127.0.0.1:{self.student_port}"]',
-            "MILLRACE_ROUTER_ADMIN_URLS": f'["http://127.0.0.1:{self.admin_port}"]',
-            "MILLRACE_METRICS_PORT": "0",  # whoever has no port of its own serves none
-        }
-
-    @property
-    def brokers(self) -> str:
-        """Where the processes find Kafka."""
-        return f"127.0.0.1:{self.broker_port}" if self.own_broker else self.bootstrap_servers
 
 
 @dataclass(frozen=True, kw_only=True)

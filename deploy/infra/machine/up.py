@@ -8,8 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from deploy.edge.process import logs
 from deploy.infra.machine.machine import Machine
-from deploy.infra.machine.programs import MachineSettings, Program
+from deploy.infra.machine.programs import Program
+from deploy.infra.machine.settings import MachineSettings
 
 
 def start(home: Path, teacher: Sequence[str] | None, timeout_seconds: float) -> None:
@@ -23,7 +25,8 @@ def start(home: Path, teacher: Sequence[str] | None, timeout_seconds: float) -> 
     Raises:
         MillraceError: a setting or workload file is wrong, or a process did not come up.
     """
-    settings = MachineSettings.load()
+    settings = MachineSettings.load_to_stay()
+    logs.start(settings, "up")
     settings.workloads()  # a mistake in a workload file is told here, not by five processes
     machine = Machine(home, settings, teacher=teacher)
     console, began = Console(), time.monotonic()

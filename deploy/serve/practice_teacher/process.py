@@ -35,7 +35,7 @@ def serve(files: Sequence[Path], **options: object) -> None:
     Raises:
         MillraceError: a setting or file cannot be used.
     """
-    settings = TeacherSettings.load(**options)
+    settings = TeacherSettings.load_to_stay(**options)
     log = logs.start(settings, "practice-teacher")
     workloads = [_workload(file) for file in files] or list(settings.workloads().values())
     if settings.teacher_truth is None and settings.teacher_fitted is None:

@@ -106,7 +106,7 @@ def start(**options: object) -> None:
     Raises:
         MillraceError: a setting or workload file cannot be used.
     """
-    settings = RouterSettings.load(**options)
+    settings = RouterSettings.load_to_stay(**options)
     log = logs.start(settings, "router")
     workloads = settings.workloads()
     log.info("router on %s:%d for %s", settings.host, settings.router_port, ", ".join(workloads))

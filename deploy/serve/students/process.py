@@ -24,7 +24,7 @@ def serve(**options: object) -> None:
     Raises:
         MillraceError: a setting cannot be used.
     """
-    settings = StudentSettings.load(**options)
+    settings = StudentSettings.load_to_stay(**options)
     log = logs.start(settings, "students")
     asyncio.run(_serve(settings, log))
     log.info("stopped")

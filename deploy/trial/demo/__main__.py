@@ -22,7 +22,7 @@ import click
 
 from deploy.edge.process.command import one_line_errors, run
 from deploy.infra.machine.machine import Machine
-from deploy.infra.machine.programs import MachineSettings
+from deploy.infra.machine.settings import MachineSettings
 from deploy.trial.demo import figures, scene
 from deploy.trial.demo.chaos import Chaos
 from deploy.trial.demo.play import DemoFailed, finish, phase_one, phase_two, running, training

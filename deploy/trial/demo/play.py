@@ -22,7 +22,8 @@ from pyarrow import parquet
 
 from deploy.edge.process.settings import Settings
 from deploy.infra.machine.machine import Machine
-from deploy.infra.machine.programs import MachineSettings, programs
+from deploy.infra.machine.programs import programs
+from deploy.infra.machine.settings import MachineSettings
 from deploy.trial.demo import figures, search
 from deploy.trial.demo.ask import ask_once, ask_until
 from deploy.trial.demo.observe import Observer, TopicTally

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from deploy.infra.machine.machine import Machine
-from deploy.infra.machine.programs import MachineSettings, Program
+from deploy.infra.machine.programs import Program
+from deploy.infra.machine.settings import MachineSettings
 
 STAND_IN = Path(__file__).parent / "stand_in.py"
 

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from deploy.infra.machine.__main__ import main
 from deploy.infra.machine.daemon import configuration, socket_path
 from deploy.infra.machine.machine import Machine, environment_of
-from deploy.infra.machine.programs import CONTROLLER, MachineSettings, programs, taken
+from deploy.infra.machine.programs import CONTROLLER, programs, taken
+from deploy.infra.machine.settings import MachineSettings
 from schemas.errors import SettingsError
 
 HOME = Path("/somewhere/machine")
