@@ -88,6 +88,11 @@ class Settings(BaseSettings):
             mistake = error.errors(include_url=False)[0]
             raise _mistake(cls, str(mistake["loc"][0]), mistake["input"], mistake["msg"]) from error
 
+    @classmethod
+    def own_fields(cls) -> list[str]:
+        """Return the settings that the class itself brings, or gives another default."""
+        return [name for name in cls.model_fields if name in cls.__annotations__]
+
     def unknown_variables(self) -> list[variables.UnknownVariable]:
         """Return the `MILLRACE_…` variables of the environment that no process reads."""
         return variables.unknown(os.environ, self.workloads_dir)

@@ -46,7 +46,7 @@ def doctor() -> None:
     """
     from deploy.infra.machine import doctor
 
-    sys.exit(doctor.show(load_settings()) > 0)
+    sys.exit(doctor.show() > 0)
 
 
 @main.command()

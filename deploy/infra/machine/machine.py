@@ -199,9 +199,14 @@ class Machine:
             time.sleep(0.05)
 
     def _environment(self) -> dict[str, str]:
-        """Return the shell's environment, our settings as variables, and the mark that finds the processes again."""
+        """Return the shell's environment, our settings as variables, and the mark that finds the processes again.
+
+        What no process reads is left out: it was warned of once, and must not stop the command that makes the topics.
+        """
+        strange = {unknown.field for unknown in self.settings.unknown_variables()}
+        shell = {name: value for name, value in os.environ.items() if name not in strange}
         ours = environment_of(self.settings) | self.settings.addresses()
-        return dict(os.environ) | ours | {"PYTHONUNBUFFERED": "1", traces.MARK: str(self.home)}
+        return shell | ours | {"PYTHONUNBUFFERED": "1", traces.MARK: str(self.home)}
 
     def _identity(self) -> dict[str, Any]:
         """Return what this machine was told, without secrets, as it is written down for later commands."""
