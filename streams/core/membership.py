@@ -258,7 +258,8 @@ class Membership:
             high = {(place.topic, place.partition): end.result(_LAG_SECONDS).offset for place, end in ends.items()}
             positions = self._consumer.position(list(asked))
         except (KafkaException, TimeoutError) as error:
-            log.warning("%s: lag unknown: %s", self.group, type(error).__name__)
+            cause = error.args[0].str() if isinstance(error, KafkaException) else f"no answer in {_LAG_SECONDS:.0f} s"
+            log.warning("%s: lag unknown: %s", self.group, cause)
             return {}
         return {
             place: max(0, high[place] - position.offset)
@@ -320,7 +321,7 @@ class Membership:
             raise ContractError(f"{raw.topic()}: {error.str()}: run `millrace topics apply`")
         if error.fatal():
             raise WorkerFailed(f"{self.group}: {error.name()}: {error.str()}")
-        log.warning("%s: %s", self.group, error.name())
+        log.warning("%s: %s", self.group, error.str())
         return False
 
     def _behind_retention(self, topic: str, partition: int) -> ContractError:
@@ -369,7 +370,7 @@ class Membership:
                 known = self._consumer.list_topics(timeout=_ANSWER_SECONDS).topics
             except KafkaException as error:
                 log.warning(
-                    "%s: no broker at %s: %s", self.group, self._settings.bootstrap_servers, error.args[0].name()
+                    "%s: no broker at %s: %s", self.group, self._settings.bootstrap_servers, error.args[0].str()
                 )
                 continue
             missing = [name for name in self._topics if name not in known or known[name].error is not None]

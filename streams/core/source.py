@@ -263,7 +263,7 @@ class Source:
                 else:
                     self.progress.waiting()  # the stage is there, and what it waits for is outside
             except Unavailable as error:
-                log.warning("%s: %s: partitions pause", self.stage.name, type(error).__name__)
+                log.warning("%s: %s; partitions pause", self.stage.name, error)
                 metrics.RETRIES.labels(self.stage.name, "unavailable").inc()
                 self.progress.waiting()
                 await self._wait(wait)
@@ -310,7 +310,7 @@ class Source:
         try:
             due = await self._while_polling(asyncio.ensure_future(self.stage.tick(datetime.now(UTC))))
         except Unavailable as error:
-            log.warning("%s: %s in a tick", self.stage.name, type(error).__name__)
+            log.warning("%s: %s; what is due by time waits", self.stage.name, error)
             return
         for number, settlement in due.items():
             if number not in self._rebuilt:

@@ -172,7 +172,7 @@ class Transactions:
                     raise
                 if self._given_up.is_set():
                     raise WorkerFailed(f"{self._stage}: stopped while the broker did not answer") from error
-                log.warning("%s: %s: trying the same call again", self._stage, cause.name())
+                log.warning("%s: %s; trying the same call again", self._stage, cause.str())
                 time.sleep(0.1)
             else:
                 return
@@ -186,7 +186,7 @@ class Transactions:
         try:
             self._again(lambda: self._producer.abort_transaction(_CALL_SECONDS))
         except KafkaException as second:
-            raise WorkerFailed(f"{self._stage}: could not abort: {second.args[0].name()}") from second
+            raise WorkerFailed(f"{self._stage}: could not abort: {second.args[0].str()}") from second
 
     def _count(self, cause: Any) -> None:
         metrics.ERRORS.labels(self._stage, cause.name()).inc()

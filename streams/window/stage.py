@@ -364,7 +364,7 @@ def _disk() -> Iterator[None]:
     try:
         yield
     except (OSError, duckdb.IOException) as error:
-        raise Unavailable(f"window: {type(error).__name__}: {error}") from error
+        raise Unavailable(f"the disk does not take it: {type(error).__name__}: {error}") from error
     except duckdb.FatalException as error:
         raise WorkerFailed(f"window: the store is no longer usable: {error}") from error
 

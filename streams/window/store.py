@@ -284,7 +284,9 @@ def _open(file: Path) -> duckdb.DuckDBPyConnection:
             raise SettingsError(
                 "state_dir", str(file), "another process holds this file; give every worker its own MILLRACE_STATE_DIR"
             ) from error
-        LOG.warning("%s cannot be read (%s); it is made again from `labels`", file, type(error).__name__)
+        # Of the rows it may quote some; what it says of the file quotes none.
+        cause = error if isinstance(error, duckdb.IOException) else type(error).__name__
+        LOG.warning("%s cannot be read (%s); it is made again from `labels`", file, cause)
     return _made(file)
 
 

@@ -71,6 +71,12 @@ def check_url(field: str, url: str, allowed: Collection[str]) -> str:
     return url.rstrip("/")
 
 
+def cause(error: Exception) -> str:
+    """Return why there is no answer, in words that quote none: of an HTTP client's own errors only the name."""
+    words = str(error) if isinstance(error, OSError) else ""
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
 def session(
     allowed: Collection[str], *, connections: int, timeout_seconds: float, **options: Any
 ) -> aiohttp.ClientSession:

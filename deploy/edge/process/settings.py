@@ -5,6 +5,7 @@ A process that needs more subclasses `Settings` in its own room. A mistake names
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -174,10 +175,11 @@ class _Environment(EnvSettingsSource):
 def _mistake(cls: type[BaseSettings], field: str, value: object, otherwise: str) -> SettingsError:
     """Return the error of a value that cannot be used; `otherwise` is the remedy where there is no such setting."""
     known = cls.model_json_schema()["properties"].get(field)
-    remedy = f"give a {variables.kind(known)}. {known['description']}" if known else otherwise
+    remedy = f"give {variables.kind(known)}" if known else otherwise
     return SettingsError(variables.variable(field), shown(value) if isinstance(value, str) else value, remedy)
 
 
 def shown(value: object) -> str:
-    """Return a setting's value as it may be shown: a URL may hold a password."""
-    return _IN_URL.sub("//…@", str(value))
+    """Return a setting's value as a variable spells it and as it may be shown: a URL may hold a password."""
+    words = json.dumps(value) if isinstance(value, list) else str(value)
+    return _IN_URL.sub("//…@", "none" if value is None else words)

@@ -106,12 +106,12 @@ def kind(field: Mapping[str, Any]) -> str:
     if "enum" in field:
         return ", ".join(field["enum"][:-1]) + f" or {field['enum'][-1]}"
     if field["type"] == "array":
-        return f"JSON list of {kind(field['items'])}s"
+        return f"a JSON list of {kind(field['items'])}s"
     if field["type"] == "string":
-        return {"path": "path", "password": "secret"}.get(field.get("format", ""), "text")
+        return {"path": "a path", "password": "a secret"}.get(field.get("format", ""), "text")
     if field["type"] == "boolean":
         return "true or false"
-    return ("whole number" if field["type"] == "integer" else "number") + _limits(field)
+    return ("a whole number" if field["type"] == "integer" else "a number") + _limits(field)
 
 
 def _limits(field: Mapping[str, Any]) -> str:

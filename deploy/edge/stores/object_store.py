@@ -123,13 +123,15 @@ class ObjectStore:
     @contextmanager
     def _asked(self) -> Iterator[None]:
         if self._is_local and not Path(self._root).is_dir():  # a share that is not mounted is never made up
-            raise Unavailable(f"{self.url} does not answer: {self._root} is no folder")
+            raise Unavailable(f"the object store {self.url} does not answer: {self._root} is no folder")
         try:
             yield
         except MillraceError:
             raise
         except Exception as error:  # each store has error classes of its own, few of them OSError
-            raise Unavailable(f"{self.url} does not answer: {type(error).__name__}: {error}") from error
+            raise Unavailable(
+                f"the object store {self.url} does not answer: {type(error).__name__}: {error}"
+            ) from error
 
 
 def _patiently() -> Retrying:

@@ -95,4 +95,4 @@ def _expected(status: int, answer: bytes) -> dict[str, Any]:
 
 
 def _excerpt(answer: bytes) -> str:
-    return answer[:300].decode(errors="replace")
+    return " ".join(answer[:300].decode(errors="replace").split())

@@ -164,7 +164,7 @@ def show() -> int:
     for process, settings in by_process.items():
         print(f"\n{process}")
         for name, value, origin in origins(settings):
-            print(f"  {name:<34} {value:<28} {origin}")
+            print(f"  {name:<36} {value:<28} {origin}")
     missing = sum(finding.mark == "missing" for finding in findings)
     print(f"\n{missing} missing" if missing else "\nnothing is missing")
     return missing

@@ -115,7 +115,8 @@ class Capture:
         while True:
             try:
                 return self._framing.encode(topic, record)
-            except Unavailable:
+            except Unavailable as error:
+                log.warning("%s: %s; captures wait", topic.name, error)
                 if self._stopping.wait(_REGISTRY_SECONDS):
                     metrics.CAPTURE_DROPPED.labels(topic.name, "shutdown").inc()
                     return None

@@ -35,7 +35,7 @@ async def follow(settings: Settings, apply: Callable[[list[ModelState]], None], 
             await _read(settings, framing, apply, caught_up)
         except (KafkaError, OSError, Unavailable) as error:
             metrics.FOLLOWING.set(0)
-            log.warning("model-state cannot be read (%s); serving what is known", type(error).__name__)
+            log.warning("model-state cannot be read: %s; serving what is known", error)
         await asyncio.sleep(_RETRY_SECONDS)
 
 

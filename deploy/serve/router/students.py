@@ -18,6 +18,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
+from deploy.edge.process import guarded_http
 from schemas.errors import ContractError, MillraceError
 from schemas.events import ServedModel
 from schemas.manifest import MANIFEST, AdapterManifest
@@ -177,11 +178,13 @@ class StudentServers:
         except TimeoutError as error:
             raise StudentFailed("timeout") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise StudentFailed("unreachable", type(error).__name__) from error
+            raise StudentFailed("unreachable", guarded_http.cause(error)) from error
         if response.status == 404:
             raise StudentFailed("forgotten", url)
         if response.status >= 400:
-            raise StudentFailed("error", f"{response.status} {content[:200].decode(errors='replace')}")
+            # What a server says of texts may quote them.
+            said = "" if body and "input" in body else content[:200].decode(errors="replace")
+            raise StudentFailed("error", f"{response.status} {said}".rstrip())
         return content
 
 

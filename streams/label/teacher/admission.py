@@ -42,11 +42,12 @@ class Turn:
         self._turns.circuit.answered()
         self._turns.concurrency.answered(self.seconds, time.monotonic())
 
-    def failed(self, *, congested: bool, hold_seconds: float = 0.0) -> None:
+    def failed(self, why: str, *, congested: bool, hold_seconds: float = 0.0) -> None:
         """The endpoint did not answer; `congested`: it has too much to do; `hold_seconds`: the pause it asks for."""
         self._reported = True
         now = time.monotonic()
         self._turns.failures += 1
+        self._turns.failure = why
         self._turns.not_before = max(self._turns.not_before, now + hold_seconds)
         self._turns.circuit.failed(now, self._turns.under_way - 1, probe=self._probe)
         if congested:
@@ -67,6 +68,7 @@ class Turns:
         self.circuit = Circuit(attempts)
         self.budget = budget
         self.under_way = self.answers = self.failures = 0
+        self.failure = ""  # why the last call failed, in words that quote no record
         self.not_before = 0.0  # monotonic
         self._clock = clock
         self._line = asyncio.Lock()
@@ -83,7 +85,7 @@ class Turns:
             what = f"teacher.{spent.field} = {spent.limit:g} is spent ({spent.amount:g}{kept})"
             return f"{what}; labelling pauses until {until}"
         if not self.circuit.closed:
-            return "the teacher does not answer; labelling pauses until it does"
+            return f"the teacher does not answer: {self.failure}; labelling pauses until it does"
         if self.not_before - time.monotonic() > _SHORT_PAUSE_SECONDS:
             return "the teacher asks to wait (Retry-After); labelling pauses"
         return None

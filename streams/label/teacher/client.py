@@ -197,7 +197,7 @@ class TeacherClient:
             answer = await self._answer(prompt, vote=vote)
         except Again as again:
             self._requests["again"].inc()
-            turn.failed(congested=again.congested, hold_seconds=again.hold_seconds)
+            turn.failed(again.why, congested=again.congested, hold_seconds=again.hold_seconds)
             raise
         except RecordRejected:
             self._requests["refused"].inc()
@@ -223,9 +223,9 @@ class TeacherClient:
         except TimeoutError as error:
             raise Again(f"no answer in {self._teacher.timeout_seconds:g} s", congested=True) from error
         except aiohttp.ClientConnectorError as error:
-            raise Again(f"{type(error).__name__}: {error}", counts=False) from error
+            raise Again(guarded_http.cause(error), counts=False) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Again(f"{type(error).__name__}: {error}") from error
+            raise Again(guarded_http.cause(error)) from error
         if response.status != 200:
             said = data[:2_000].decode(errors="replace")
             raise self.failure(response.status, response.headers, said, body)

@@ -225,9 +225,11 @@ class TeacherBatches:
         Raises:
             SettingsError: it was not begun for another reason.
         """
-        said = "; ".join(f"{code}: {message}" for code, message in status.errors) or "no reason"
-        if not any("limit" in code for code, _ in status.errors):
-            raise SettingsError(self._field, sent.id, f"the endpoint refused the batch: {said}")
+        said = ", ".join(filter(None, status.errors)) or "no code"
+        if not any("limit" in code for code in status.errors):
+            raise SettingsError(
+                self._field, sent.id, f"the endpoint refused the batch ({said}) and says why in its list"
+            )
         self._close(sent)
         self._not_before = time.monotonic() + LONGEST_LOOK_SECONDS
         self._return(sent.requests, said, smaller=not self._open)  # beside others there may only be no room now

@@ -134,12 +134,13 @@ class BatchEndpoint:
         except guarded_http.HostNotAllowed as error:
             raise self._access.not_allowed(error) from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise Away(f"{type(error).__name__}: {error}") from error
+            raise Away(guarded_http.cause(error)) from error
         if response.status in (200, 201):
             return data
-        raise self._failure(method, path, response.status, data[:500].decode(errors="replace"))
+        raise self._failure(method, path, response.status)
 
-    def _failure(self, method: str, path: str, status: int, said: str) -> Exception:
+    def _failure(self, method: str, path: str, status: int) -> Exception:
+        """Return what a status means; what is said beside it may quote a request."""
         if status in _NOT_FOUND:
             remedy = f"the endpoint has no {method} {path} ({status}); remove after_hours to ask call by call"
             return _NotFound(f"{self._access.field}.batch", None, remedy)
@@ -149,9 +150,7 @@ class BatchEndpoint:
             return TooMuch(f"status {status}")
         if status in (401, 403):
             return self._access.wrong_set_up(status)
-        return SettingsError(
-            f"{self._access.field}.batch", None, f"the endpoint says {status} to {method} {path}: {said}"
-        )
+        return SettingsError(f"{self._access.field}.batch", None, f"the endpoint says {status} to {method} {path}")
 
 
 class _NotFound(SettingsError):

@@ -48,7 +48,7 @@ class BatchStatus:
     status: str
     input_file: str
     answer_files: tuple[str, ...]
-    errors: tuple[tuple[str, str], ...]  # code and message; of a batch that failed
+    errors: tuple[str, ...]  # codes, of a batch that failed; the words beside them may quote a request
     created: float | None  # seconds since 1970; None: not said
     metadata: Mapping[str, Any]
 
@@ -145,11 +145,11 @@ def _status(line: Mapping[str, Any]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _errors(errors: Any) -> Iterator[tuple[str, str]]:
+def _errors(errors: Any) -> Iterator[str]:
     data = errors.get("data") if isinstance(errors, dict) else None
     for one in data if isinstance(data, list) else ():
         if isinstance(one, dict):
-            yield str(one.get("code") or ""), str(one.get("message") or "")
+            yield str(one.get("code") or "")
 
 
 def _number(value: Any) -> float | None:

@@ -1,0 +1,171 @@
+"""Every `MILLRACE_…` variable is known, ignored on purpose, or refused by name."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.edge.process import variables
+from deploy.edge.process.settings import Settings
+from deploy.edge.process.variables import UnknownVariable, unknown
+
+ROOT = Path(__file__).parents[4]
+NOWHERE = Path("no-such-folder")
+OWN_PORTS = sorted(
+    variables.variable(name)
+    for cls in variables.settings_classes().values()
+    for name in cls.model_fields
+    if name.endswith("_port")
+)
+# What Kubernetes sets for a Service named millrace-metrics, and for one named millrace.
+SERVICE = {
+    "MILLRACE_METRICS_SERVICE_HOST": "10.3.2.1",
+    "MILLRACE_METRICS_SERVICE_PORT": "9101",
+    "MILLRACE_METRICS_SERVICE_PORT_HTTP": "9101",
+    "MILLRACE_METRICS_SERVICE_PORT_HTTP_2": "9101",
+    "MILLRACE_METRICS_PORT": "tcp://10.3.2.1:9101",
+    "MILLRACE_METRICS_PORT_9101_TCP": "tcp://10.3.2.1:9101",
+    "MILLRACE_METRICS_PORT_9101_TCP_PROTO": "tcp",
+    "MILLRACE_METRICS_PORT_9101_TCP_PORT": "9101",
+    "MILLRACE_METRICS_PORT_9101_TCP_ADDR": "10.3.2.1",
+    "MILLRACE_METRICS_PORT_53_UDP": "udp://10.3.2.1:53",
+    "MILLRACE_METRICS_PORT_53_UDP_PROTO": "udp",
+    "MILLRACE_METRICS_PORT_53_UDP_PORT": "53",
+    "MILLRACE_METRICS_PORT_53_UDP_ADDR": "fd00::1",
+    "MILLRACE_METRICS_PORT_36412_SCTP": "sctp://10.3.2.1:36412",
+    "MILLRACE_METRICS_PORT_36412_SCTP_PROTO": "sctp",
+    "MILLRACE_METRICS_PORT_36412_SCTP_PORT": "36412",
+    "MILLRACE_METRICS_PORT_36412_SCTP_ADDR": "10.3.2.1",
+    "MILLRACE_SERVICE_HOST": "10.3.2.1",
+    "MILLRACE_SERVICE_PORT": "8000",
+    "MILLRACE_PORT": "tcp://[fd00::1]:8000",
+    "MILLRACE_PORT_8000_TCP": "tcp://10.3.2.1:8000",
+    "MILLRACE_ANYTHING_ELSE_PORT": "tcp://10.3.2.1:80",
+}
+
+
+def test_classes__are_all_there_are() -> None:
+    """The table of processes names every class of settings in the product, and no other."""
+    found = {"deploy.edge.process.settings:Settings"}
+    for floor in ("deploy", "streams", "trainers"):
+        for file in (ROOT / floor).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.ClassDef) and "Settings" in {ast.unparse(base) for base in node.bases}:
+                    module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+                    found.add(f"{module}:{node.name}")
+
+    assert found == set(variables.CLASSES.values())
+
+
+def test_classes__cost_no_library() -> None:
+    """Finding out which variables there are imports settings, and nothing that a room works with."""
+    heavy = ("torch", "faust", "duckdb", "confluent_kafka", "aiokafka", "aiohttp", "fastavro", "requests")
+    program = (
+        "import sys; from deploy.edge.process import variables; variables.settings_classes(); "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("name", "value"), SERVICE.items())
+def test_unknown__service_of_kubernetes(name: str, value: str) -> None:
+    """What Kubernetes sets for a Service is nobody's mistake, in each of its forms."""
+    assert unknown({name: value}, NOWHERE) == []
+
+
+@pytest.mark.parametrize("name", OWN_PORTS)
+def test_service__is_called_like_a_setting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Service named millrace-router stops no process: each class has its default, as if nothing were set."""
+    monkeypatch.setenv(name, "tcp://10.3.2.1:8000")
+    field = name.removeprefix(variables.PREFIX).lower()
+    classes = [cls for cls in variables.settings_classes().values() if field in cls.model_fields]
+
+    assert classes
+    for cls in classes:
+        settings = cls.load()
+        assert field not in settings.model_fields_set
+        assert getattr(settings, field) == cls.model_fields[field].default
+
+
+def test_setting__is_called_like_no_service() -> None:
+    """No setting has a name that is ignored whatever it holds."""
+    names = [variables.variable(name) for cls in variables.settings_classes().values() for name in cls.model_fields]
+
+    assert [name for name in names if variables.is_service_address(name, "8000")] == []
+
+
+def test_unknown__name_of_ours_with_a_number_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only an address is a Service's: a port that somebody sets is theirs."""
+    monkeypatch.setenv("MILLRACE_METRICS_PORT", "9109")
+
+    assert Settings.load().metrics_port == 9109
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("MILLRACE_ROUTR_PORT", "did you mean MILLRACE_ROUTER_PORT? Rename or unset it"),
+        ("MILLRACE_STATEDIR", "did you mean MILLRACE_STATE_DIR?"),
+        ("MILLRACE_HSOT", "did you mean MILLRACE_HOST?"),
+        ("millrace_routr_port", "did you mean MILLRACE_ROUTER_PORT?"),
+        ("MILLRACE_BOOTSTRAP_URL", "the nearest known name is MILLRACE_BOOTSTRAP_SERVERS; `millrace doctor` shows all"),
+    ],
+)
+def test_unknown__name_of_nobody(name: str, said: str) -> None:
+    """A name that no process reads is told with the nearest that one reads; up to two letters off it was meant."""
+    (found,) = unknown({name: "x"}, NOWHERE)
+
+    assert str(found).startswith(f"{name}: no process of Millrace reads this variable; ")
+    assert said in str(found)
+
+
+def test_unknown__value_is_not_shown() -> None:
+    """A misspelt secret is not spread by the message that names it."""
+    (found,) = unknown({"MILLRACE_SASL_PASWORD": "tell-nobody"}, NOWHERE)
+
+    assert "MILLRACE_SASL_PASSWORD" in str(found)
+    assert "tell-nobody" not in repr(found) + str(found)
+
+
+def test_unknown__known_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What some process reads is known to all, in any case, and so is what the tests set."""
+    names = {
+        variables.variable(name): "1" for cls in variables.settings_classes().values() for name in cls.model_fields
+    }
+
+    assert unknown(names | dict.fromkeys(variables.OTHERS, "1"), NOWHERE) == []
+    assert unknown({"millrace_stall_seconds": "1", "MILLRACE_TEST_ANYTHING": "1", "PATH": "/bin"}, NOWHERE) == []
+    monkeypatch.setenv("millrace_topic_prefix", "mine.")
+    assert Settings.load().topic_prefix == "mine."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[teacher]\napi_key_env = "MILLRACE_OUR_KEY"\n',
+        "[privacy]\ntoken_key_env='MILLRACE_OUR_KEY'\n",
+        'teacher = { api_key_env = "MILLRACE_OUR_KEY" }\n',
+        '[teacher\napi_key_env = "MILLRACE_OUR_KEY"\n',
+    ],
+)
+def test_unknown__name_in_a_workload_file(text: str, tmp_path: Path) -> None:
+    """A name that a workload file refers to is the user's own, also while the file has a mistake."""
+    (tmp_path / "news.toml").write_text(text)
+    found = unknown({"MILLRACE_OUR_KEY": "secret", "MILLRACE_YOUR_KEY": "secret"}, tmp_path)
+
+    assert [mistake.field for mistake in found] == ["MILLRACE_YOUR_KEY"]
+
+
+def test_load__command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command refuses a variable that no process reads; a process that stays reads its settings all the same."""
+    monkeypatch.setenv("MILLRACE_ROUTR_PORT", "8100")
+
+    assert Settings.load_to_stay().host == "127.0.0.1"
+    with pytest.raises(UnknownVariable, match="MILLRACE_ROUTER_PORT"):
+        Settings.load()
