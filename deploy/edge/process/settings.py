@@ -181,5 +181,5 @@ def _mistake(cls: type[BaseSettings], field: str, value: object, otherwise: str)
 
 def shown(value: object) -> str:
     """Return a setting's value as a variable spells it and as it may be shown: a URL may hold a password."""
-    words = json.dumps(value) if isinstance(value, list) else str(value)
+    words = json.dumps(value) if isinstance(value, list | bool) else str(value)
     return _IN_URL.sub("//…@", "none" if value is None else words)

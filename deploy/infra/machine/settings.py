@@ -14,14 +14,14 @@ class MachineSettings(Settings):
     model_config = SettingsConfigDict(extra="forbid")  # a port by a wrong name would silently be the default one
 
     broker_port: int = Field(
-        default=19092, gt=0, le=65535, description="The embedded broker's port; its controller takes the next one."
+        default=19092, ge=1, le=65535, description="The embedded broker's port; its controller takes the next one."
     )
-    router_port: int = Field(default=8000, gt=0, le=65535, description="Where the router answers requests.")
-    admin_port: int = Field(default=8010, gt=0, le=65535, description="The router's admin routes and probes.")
-    teacher_port: int = Field(default=8001, gt=0, le=65535, description="Where the practice teacher answers.")
-    student_port: int = Field(default=8002, gt=0, le=65535, description="Where the student server answers.")
-    worker_port: int = Field(default=9101, gt=0, le=65535, description="The worker's probes and metrics.")
-    dispatcher_port: int = Field(default=9102, gt=0, le=65535, description="The dispatcher's probes and metrics.")
+    router_port: int = Field(default=8000, ge=1, le=65535, description="Where the router answers requests.")
+    admin_port: int = Field(default=8010, ge=1, le=65535, description="The router's admin routes and probes.")
+    teacher_port: int = Field(default=8001, ge=1, le=65535, description="Where the practice teacher answers.")
+    student_port: int = Field(default=8002, ge=1, le=65535, description="Where the student server answers.")
+    worker_port: int = Field(default=9101, ge=1, le=65535, description="The worker's probes and metrics.")
+    dispatcher_port: int = Field(default=9102, ge=1, le=65535, description="The dispatcher's probes and metrics.")
 
     @property
     def own_broker(self) -> bool:
