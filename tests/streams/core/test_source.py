@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 
 import pytest
 from confluent_kafka import TopicPartition
@@ -12,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import librdkafka, topic_name
 from schemas.codec import decode
-from schemas.errors import ContractError, DeadLetterReason, RecordRejected
+from schemas.errors import ContractError, DeadLetterReason, RecordRejected, Unavailable
 from schemas.records import TrafficRecord
 from schemas.topics import TRAFFIC
 from streams.core import breaker
@@ -21,6 +22,7 @@ from tests.streams.echo import Echo, echoed, echoes, feed, letters, refused, sta
 
 pytestmark = pytest.mark.broker
 
+PHONE = "+49 30 901820"
 TEXTS = [f"text {number:04d}" for number in range(400)]
 
 
@@ -78,6 +80,45 @@ async def test_batch__while_the_teacher_is_away__waits_and_is_not_dead_lettered(
         await until(lambda: len(echoes(topics)) >= 50)
 
     assert (echoes(topics), letters(topics)) == (TEXTS[:50], [])
+
+
+CAUSES = [
+    "the object store s3://bucket/millrace does not answer: ConnectTimeout",
+    "the schema registry http://registry:8081 does not answer: [Errno 111] Connection refused",
+    "the disk does not take it: OSError: [Errno 28] No space left on device",
+]
+
+
+class Talkative(Echo):
+    """An echo that fails, now with the cause of an outage, now quoting the record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.causes: list[Exception] = [*map(Unavailable, CAUSES), ValueError(PHONE)]
+
+    async def process(self, messages: Sequence[Message]) -> Settlement:
+        if self.causes:
+            raise self.causes.pop(0)
+        return await super().process(messages)
+
+    async def tick(self, now: datetime) -> dict[int, Settlement]:
+        if self.causes:
+            raise Unavailable(CAUSES[0])
+        return await super().tick(now)
+
+
+async def test_log__says_the_cause_of_an_outage_and_nothing_of_the_record(
+    topics: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever reads the log knows what to mend; an error of our own code, which may quote the record, is only named."""
+    feed(topics, [f"call {PHONE}"])
+    async with started(topics, Talkative()):
+        await until(lambda: len(echoes(topics)) == 1)
+
+    for cause in CAUSES:
+        assert f"curate: {cause}; partitions pause" in caplog.messages
+    assert "curate: ValueError in a batch of 1" in caplog.messages
+    assert PHONE not in caplog.text
 
 
 async def test_output__larger_than_its_topic_takes__ends_as_a_dead_letter_alone(topics: Settings) -> None:

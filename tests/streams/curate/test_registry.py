@@ -139,8 +139,10 @@ async def test_curate__unknown_id__is_retried_then_a_dead_letter_alone(
     assert 2 <= place.registry.asked.count("/schemas/ids/12345") <= 20
 
 
-async def test_curate__registry_down__waits_and_dead_letters_nothing(place: Place) -> None:
-    """While the registry fails, a record under an id that is not known here waits; afterwards it is curated."""
+async def test_curate__registry_down__waits_and_dead_letters_nothing(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the registry fails, a record under an id that is not known here waits, and the log says for what."""
     number = place.registry.add(codec.writer_schema(TrafficRecord).source.replace(" ", "  "))  # another producer's id
     async with place.working():
         place.feed(codec.encode(place.traffic(1)))
@@ -149,6 +151,10 @@ async def test_curate__registry_down__waits_and_dead_letters_nothing(place: Plac
         place.feed(codec.encode(place.traffic(2), number))
         await until(lambda: place.registry.asked.count(f"/schemas/ids/{number}") >= 3)
         assert (len(place.values(CURATED)), place.values(DEAD_LETTERS)) == (1, [])
+        (line,) = {said for said in caplog.messages if said.endswith("; partitions pause")}
+        assert line.startswith(
+            f"curate: the schema registry {place.registry.url} answers 500 to /schemas/ids/{number}: "
+        )
         place.registry.fails = False
         await until(lambda: len(place.values(CURATED)) == 2)
 

@@ -174,13 +174,28 @@ async def test_batch__aborted_between_snapshot_and_request(rig: Rig) -> None:
     assert await rig.labels(45, 30) == []
 
 
+async def test_disk__full(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes nothing is an outage, whose cause the log will name."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("streams.window.snapshot.os.fsync", full)
+    new = rig.put(topics.LABELS, *(said(number) for number in range(45)))
+
+    with pytest.raises(Unavailable, match=r"the disk does not take it: OSError: \[Errno 28\] No space left on device"):
+        await rig.stage.process(new)
+
+
 async def test_object_store__out_of_reach_and_back(tmp_path: Path) -> None:
     """An outage of the store refuses the batch, nothing is lost, and the same batch brings the request."""
     share = tmp_path / "share"
     rig, plain = Rig(tmp_path / "stored", share.as_uri()), Rig(tmp_path / "plain")
     new = rig.put(topics.LABELS, *(said(number) for number in range(45)))
     for _ in range(2):
-        with pytest.raises(Unavailable, match="does not answer"):
+        with pytest.raises(
+            Unavailable, match=f"the object store {share.as_uri()} does not answer: {share} is no folder"
+        ):
             await rig.stage.process(new)
     share.mkdir()
     (request,) = await rig.feed(new)

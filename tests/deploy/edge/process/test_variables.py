@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -169,3 +171,44 @@ def test_load__command(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.load_to_stay().host == "127.0.0.1"
     with pytest.raises(UnknownVariable, match="MILLRACE_ROUTER_PORT"):
         Settings.load()
+
+
+@pytest.mark.parametrize("command", [["window", "show"], ["topics", "apply"], ["status"]])
+def test_command__with_a_variable_that_no_process_reads(command: list[str], tmp_path: Path) -> None:
+    """A command ends with code 2 and one line, before it reaches for anything."""
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", *command], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "MILLRACE_ROUTR_PORT": "8100", "MILLRACE_SERVICE_HOST": "10.3.2.1"},
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(
+        "error: MILLRACE_ROUTR_PORT: no process of Millrace reads this variable; did you mean"
+    )
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_router__under_kubernetes_with_a_misspelt_variable(tmp_path: Path) -> None:
+    """A process that stays warns in its log and starts; the address of a Service like its setting is not its port."""
+    (tmp_path / "workloads").mkdir()
+    (tmp_path / "workloads/news.toml").write_text('name = "news"\nlabels = ["up", "down"]\n')
+    given = SERVICE | {
+        "MILLRACE_ROUTER_PORT": "tcp://10.3.2.1:8000",
+        "MILLRACE_STATEDIR": "state",
+        "MILLRACE_LOG_FORMAT": "json",
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "deploy.serve.router"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ | given) as router:
+        assert router.stderr is not None
+        said = []
+        for line in router.stderr:
+            said.append(json.loads(line))
+            if said[-1]["message"].startswith("router on"):
+                break
+        router.kill()
+
+    assert [line["level"] for line in said] == ["WARNING", "INFO"]
+    assert said[0]["message"].startswith("MILLRACE_STATEDIR: no process of Millrace reads this variable; did you mean")
+    assert said[1]["message"] == "router on 127.0.0.1:8000 for news"

@@ -43,7 +43,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
     with ExitStack() as stack:
 
         def machine(*programs: Program, home: str = "m", **values: str) -> Machine:
-            made = Machine(tmp_path / home, MachineSettings.load(**values), found=programs)
+            made = Machine(tmp_path / home, MachineSettings.load_to_stay(**values), found=programs)
             stack.callback(made.stop)
             return made
 

@@ -56,6 +56,19 @@ def test_machine__starts_kills_restarts_and_stops(make: Make) -> None:
     assert machine.last_lines("two")[-1] == "left in good order"
 
 
+def test_machine__leaves_out_what_no_process_reads(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt variable, of which `up` warned, does not stop the command that makes the topics."""
+    monkeypatch.setenv("MILLRACE_ROUTR_PORT", "8100")
+    monkeypatch.setenv("MILLRACE_ROUTER_SERVICE_HOST", "10.3.2.1")
+    machine = make(stand_in("one"))
+    machine.start()
+    machine.wait_ready(timeout_seconds=30)
+    environment = psutil.Process(machine.processes()["one"]).environ()
+
+    assert "MILLRACE_ROUTR_PORT" not in environment
+    assert environment["MILLRACE_ROUTER_SERVICE_HOST"] == "10.3.2.1"
+
+
 def test_machine__started_twice_changes_nothing(make: Make) -> None:
     """A second start finds everything running and leaves every process as it is."""
     machine = make(stand_in("one"))

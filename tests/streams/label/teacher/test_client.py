@@ -72,6 +72,7 @@ async def test_ask__500_for_ever() -> None:
     async with client(status(500), attempts=1) as (one, server):
         asked = [asyncio.create_task(one.ask(PROMPT)) for _ in range(3)]
         await until(lambda: one.paused() is not None)
+        assert one.paused() == "the teacher does not answer: status 500; labelling pauses until it does"
         calls = len(server.calls)
         server.acts[:] = [says("other")]
         answers = await asyncio.gather(*asked)
@@ -88,6 +89,7 @@ async def test_ask__nobody_listens() -> None:
     one = TeacherClient(workload(teacher={"url": url, "attempts": 1}), ["127.0.0.1"])
     asked = asyncio.create_task(one.ask(PROMPT))
     await until(lambda: one.paused() is not None)
+    assert (one.paused() or "").startswith("the teacher does not answer: ClientConnectorError: Cannot connect to host")
     asked.cancel()
     await one.close()
 
