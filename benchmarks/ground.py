@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from confluent_kafka import Producer
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import producer, topic_name
 from deploy.infra.kafka.embedded import EmbeddedKafka
+from deploy.infra.kafka.settings import KafkaSettings
 from deploy.infra.kafka.topics import apply, delete
 from deploy.trial.simulate.forms import Wire
 from deploy.trial.simulate.traffic import TrafficPlan, traffic
@@ -69,8 +69,8 @@ def _flow(name: str, seed: int, answers: float) -> Iterator[Wire]:
 def ground() -> Iterator[Ground]:
     """Start a broker in a folder of its own; stop it and remove the folder afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="millrace-bench-"))
-    jars_dir, maven_url = os.environ.get("MILLRACE_JARS_DIR"), os.environ.get("MILLRACE_MAVEN_URL")
-    kafka = EmbeddedKafka(folder / "kafka", jars_dir=Path(jars_dir) if jars_dir else None, maven_url=maven_url)
+    settings = KafkaSettings.load_to_stay()
+    kafka = EmbeddedKafka(folder / "kafka", jars_dir=settings.jars_dir, maven_url=settings.maven_url)
     try:
         with kafka:
             yield Ground(kafka.bootstrap_servers, folder)

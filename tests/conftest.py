@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from deploy.edge.process.settings import Settings
 from deploy.infra.kafka.embedded import EmbeddedKafka
+from deploy.infra.kafka.settings import KafkaSettings
 from deploy.infra.kafka.topics import apply, delete
 from schemas.errors import Unavailable
 
@@ -18,10 +18,8 @@ from schemas.errors import Unavailable
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     """A running one-node Kafka; `.bootstrap_servers` is its address."""
-    jars_dir, maven_url = os.environ.get("MILLRACE_JARS_DIR"), os.environ.get("MILLRACE_MAVEN_URL")
-    kafka = EmbeddedKafka(
-        tmp_path_factory.mktemp("kafka"), jars_dir=Path(jars_dir) if jars_dir else None, maven_url=maven_url
-    )
+    given = KafkaSettings.load_to_stay()
+    kafka = EmbeddedKafka(tmp_path_factory.mktemp("kafka"), jars_dir=given.jars_dir, maven_url=given.maven_url)
     try:
         kafka.start()
     except Unavailable as error:

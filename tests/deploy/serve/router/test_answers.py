@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from deploy.serve.router import answer
+from deploy.serve.router.students import StudentFailed
 from schemas.events import RolloutState, ServedModel
 from schemas.records import AnsweredBy, OutcomeMode, Variant
 from schemas.rules.privacy.redact import Policy, redact
@@ -116,6 +117,16 @@ async def test_canary__student_fails(
         Variant.CHALLENGER, Variant.CHAMPION, True,
     )  # fmt: skip
     assert outcome.fallback_reason == reason
+
+
+async def test_student__what_it_says_of_a_text_is_not_repeated(house: House, student: ServedModel) -> None:
+    """A student server's own words may quote the text: the failure, which is logged, has its status alone."""
+    await house.serve(**canary(student))
+    house.students.status = 500
+
+    with pytest.raises(StudentFailed) as caught:
+        await house.router.students.classify(student, "a text", 5.0)
+    assert str(caught.value) == "error: 500"
 
 
 async def test_canary__reference_fails(house: House, student: ServedModel) -> None:
