@@ -9,6 +9,13 @@ from datetime import UTC, datetime
 from deploy.edge.process.settings import Settings
 
 
+class _Text(logging.Formatter):
+    """One line; only a stack trace takes more."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return " ".join(super().formatMessage(record).splitlines())
+
+
 class _Json(logging.Formatter):
     """One JSON object a line."""
 
@@ -27,7 +34,7 @@ class _Json(logging.Formatter):
 def start(settings: Settings, process: str) -> logging.Logger:
     """Configure the root logger of this process and return the process's own."""
     handler = logging.StreamHandler()
-    text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s")
+    text = _Text("%(asctime)s %(levelname)-7s %(name)s  %(message)s")
     handler.setFormatter(_Json() if settings.log_format == "json" else text)
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     for noisy in ("aiokafka", "kafka", "urllib3", "asyncio", "faust", "mode"):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
+from deploy.edge.process import logs
 from deploy.edge.process.settings import Settings, shown
 from deploy.serve.router.settings import RouterSettings
 from schemas.errors import SettingsError
@@ -52,3 +55,16 @@ def test_load__list_that_is_none_hides_its_password(monkeypatch: pytest.MonkeyPa
 def test_shown__as_a_variable_spells_it(value: object, words: str) -> None:
     """A value is shown as it would be set, without a password."""
     assert shown(value) == words
+
+
+def test_log__message_of_several_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """An event is one line of the log, whatever another program's words look like."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        logs.start(Settings.load(), "test").warning("no room:\n%s", "disk\nfull")
+    finally:
+        root.handlers, level = before
+        root.setLevel(level)
+
+    assert capsys.readouterr().err.rstrip("\n").endswith("WARNING millrace.test  no room: disk full")
