@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from schemas.topics import CATALOGUE, Topic
-from tests import cli_page
+from tests import cli_page, configuration_page
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("schemas", "streams", "trainers", "deploy", "benchmarks", "tests", "docs")
@@ -67,6 +67,8 @@ def _first_sentence(folder: Path) -> str:
 PARTS = {
     "topics": Part("docs/topics.md", topics),
     "commands": Part("docs/cli.md", cli_page.part),
+    "variables": Part("docs/configuration.md", configuration_page.variables_table),
+    "others": Part("docs/configuration.md", configuration_page.others_table),
     "tree": Part("docs/architecture.md", tree),
 }
 

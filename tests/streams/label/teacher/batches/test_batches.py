@@ -177,7 +177,7 @@ async def test_endpoint__takes_no_batches(method: str, path: str, code: int, mes
 
 
 async def test_batch__that_fails() -> None:
-    """A batch that the endpoint does not begin is reported by its code; its words, which may quote a request, are not."""
+    """A batch that the endpoint does not begin is reported by its code, not its words: they may quote."""
     async with teacher_server(says("other")) as server, batch_teacher(server) as (batches, _):
         server.batch.fails.append([{"code": "invalid_json_line", "message": "line 1 is no JSON"}])
         with pytest.raises(SettingsError, match=r"teacher.batch = 'batch-0': .*\(invalid_json_line\)") as caught:
