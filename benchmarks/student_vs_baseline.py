@@ -24,8 +24,9 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
+from schemas.events import RolloutPlan
 from schemas.ids import digest, request_id
-from schemas.job import GateSpec, JobSpec, PlanSpec, StudentSpec
+from schemas.job import GateSpec, JobSpec, StudentSpec
 from schemas.manifest import MANIFEST, ROWS, SnapshotManifest, rows_digest
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -78,7 +79,7 @@ def job_for(folder: Path, manifest: SnapshotManifest, student: StudentSpec, floo
         labels=manifest.labels, snapshot_uri=str(folder), snapshot_sha256=manifest.digest(), trigger="count",
         trigger_threshold=1.0, trigger_value=1.0, student=student,
         gate=GateSpec(agreement_floor=floor, margin=0.02, class_rows=30),
-        plan=PlanSpec(shadow_requests=300, steps_percent=[5, 25, 50, 100], assigned_per_step=60),
+        plan=RolloutPlan(shadow_requests=300, steps_percent=[5, 25, 50, 100], assigned_per_step=60),
     )  # fmt: skip
 
 

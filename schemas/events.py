@@ -217,13 +217,29 @@ class Reason(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RolloutLimits(Record):
+    """What a rollout is held against, and how it is watched."""
+
+    agreement_floor: float  # In a first rollout.
+    margin: float  # Against a student champion.
+    error_limit: float
+    slow_seconds: float
+    slow_limit: float
+    alpha: float
+    paired_share: float
+    student_timeout_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class RolloutPlan(Record):
-    """The steps the trainer suggests."""
+    """What rules a rollout, from the request for a student to its end, as the workload's file said at the request."""
 
     shadow_requests: int
     steps_percent: list[int]
     assigned_per_step: int
-    guardrails: dict[str, float] = field(default_factory=dict)
+    guardrails: dict[str, float] = field(default_factory=dict)  # Unused, always empty: `limits` has them by name.
+    soak_requests: int = 0
+    limits: RolloutLimits | None = None  # null: by a version before 0.2; limits and soak are those of today's file.
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+from schemas.events import RolloutLimits, RolloutPlan
+
+_LATER: Final = frozenset({"guardrails", "soak_requests", "limits"})  # fields of a plan that jobs had not at first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +49,6 @@ class ChampionSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanSpec:
-    """The rollout the workload asks for."""
-
-    shadow_requests: int
-    steps_percent: list[int]
-    assigned_per_step: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class JobSpec:
     """One retrain job. Its canonical JSON is its identity."""
 
@@ -68,12 +63,14 @@ class JobSpec:
     trigger_value: float
     student: StudentSpec
     gate: GateSpec
-    plan: PlanSpec
+    plan: RolloutPlan
     champion: ChampionSpec | None = None
 
     def to_json(self) -> str:
-        """Return the canonical JSON: sorted keys, no spaces."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        """Return the canonical JSON: sorted keys, no spaces; what an older job's plan did not have, it does not get."""
+        values = dataclasses.asdict(self)
+        values["plan"] = {name: value for name, value in values["plan"].items() if value or name not in _LATER}
+        return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> JobSpec:
@@ -83,11 +80,12 @@ class JobSpec:
             ValueError: the text is no JSON. TypeError, KeyError: a field is missing or unknown.
         """
         values: dict[str, Any] = json.loads(text)
-        champion = values.pop("champion")
+        champion, plan = values.pop("champion"), values.pop("plan")
+        limits = RolloutLimits(**plan.pop("limits")) if "limits" in plan else None
         return cls(
             student=StudentSpec(**values.pop("student")),
             gate=GateSpec(**values.pop("gate")),
-            plan=PlanSpec(**values.pop("plan")),
+            plan=RolloutPlan(**plan, limits=limits),
             champion=ChampionSpec(**champion) if champion else None,
             **values,
         )

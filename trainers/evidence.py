@@ -31,7 +31,6 @@ from schemas.events import (
     PairedDifference,
     PromotionDecision,
     Reason,
-    RolloutPlan,
     TrainingData,
 )
 from schemas.ids import digest
@@ -117,11 +116,7 @@ def decision_of(job: JobSpec, verdict: GateDecision) -> Decision:
         ],
         policy_id=POLICY,
         policy_sha256=sha256(canonical(dataclasses.asdict(job.gate))).hexdigest(),
-        plan=RolloutPlan(
-            shadow_requests=job.plan.shadow_requests,
-            steps_percent=job.plan.steps_percent,
-            assigned_per_step=job.plan.assigned_per_step,
-        ),
+        plan=job.plan,
         supersedes=job.champion.version if job.champion else None,
         rollback_to=job.champion.version if job.champion else None,
     )

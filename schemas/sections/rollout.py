@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from schemas.events import RolloutLimits, RolloutPlan
 from schemas.sections.section import Positive, Seconds, Section, Share
 
 
@@ -31,6 +33,12 @@ class Rollout(Section):
         if value != sorted(set(value)) or value[-1:] != [100]:
             raise ValueError("must rise and end with 100, for example [5, 25, 50, 100]")
         return value
+
+    def plan(self) -> RolloutPlan:
+        """Return all of it as it travels with a nomination."""
+        values = self.model_dump()
+        limits = RolloutLimits(**{field.name: values.pop(field.name) for field in fields(RolloutLimits)})
+        return RolloutPlan(**values, limits=limits)
 
 
 class Audit(Section):

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from schemas.events import RolloutLimits
 from schemas.records import Outcome, OutcomeMode, Variant
 from schemas.rules.statistics.sequences import Counts, exceeds, falls_below, lower_bound, split_alpha, upper_bound
-from schemas.sections.rollout import Rollout
 
 AGREEMENT: Final = "agreement"
 ERRORS: Final = "errors"
@@ -99,7 +99,7 @@ class Tally:
         return None if truth is None else (1 + (mine == truth) - (other == truth)) / 2
 
 
-def harm(tally: Tally, limits: Rollout) -> str | None:
+def harm(tally: Tally, limits: RolloutLimits) -> str | None:
     """Return the guardrail that is crossed, if one is: asked after every outcome."""
     alpha = split_alpha(limits.alpha, _WEIGHTS)
     if falls_below(tally.pairs, agreement_limit(tally, limits), alpha[AGREEMENT]):
@@ -109,17 +109,17 @@ def harm(tally: Tally, limits: Rollout) -> str | None:
     return SLOW if exceeds(tally.slow, limits.slow_limit, alpha[SLOW]) else None
 
 
-def proven(tally: Tally, limits: Rollout) -> bool:
+def proven(tally: Tally, limits: RolloutLimits) -> bool:
     """Tell whether the challenger is good enough: wrongly with probability at most alpha, whenever it is asked."""
     return exceeds(tally.pairs, agreement_limit(tally, limits), limits.alpha)
 
 
-def agreement_limit(tally: Tally, limits: Rollout) -> float:
+def agreement_limit(tally: Tally, limits: RolloutLimits) -> float:
     """Return the limit of the agreement guardrail on the scale of its observations."""
     return (1 - limits.margin) / 2 if tally.paired else limits.agreement_floor
 
 
-def bounds(tally: Tally, limits: Rollout) -> list[Bound]:
+def bounds(tally: Tally, limits: RolloutLimits) -> list[Bound]:
     """Return every guardrail's interval, for people: agreement as a share, paired as a difference."""
     alpha = split_alpha(limits.alpha, _WEIGHTS)
     low, high = lower_bound(tally.pairs, limits.alpha), upper_bound(tally.pairs, alpha[AGREEMENT])
@@ -142,7 +142,7 @@ def numbers(found: Iterable[Bound], tally: Tally) -> dict[str, float]:
     return values
 
 
-def _shares(tally: Tally, limits: Rollout, alpha: dict[str, float]) -> list[Bound]:
+def _shares(tally: Tally, limits: RolloutLimits, alpha: dict[str, float]) -> list[Bound]:
     return [
         Bound(name, lower_bound(counts, alpha[name]), upper_bound(counts, alpha[name]), limit, counts.n)
         for name, counts, limit in (

@@ -11,22 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from schemas.events import RolloutAction, RolloutState, ServedModel
+from schemas.events import RolloutAction, RolloutLimits, RolloutPlan, RolloutState, ServedModel
 
 IN_FLIGHT: Final = frozenset({RolloutState.SHADOW, RolloutState.CANARY, RolloutState.HOLD, RolloutState.PROMOTING})
 SHADOW_STEP: Final = -1
 INCONCLUSIVE: Final = "inconclusive"
 HELD: Final = "held"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How far each part of a rollout goes."""
-
-    shadow_requests: int
-    steps_percent: tuple[int, ...]
-    assigned_per_step: int
-    soak_requests: int = 0
+NO_PLAN: Final = RolloutPlan(shadow_requests=0, steps_percent=[100], assigned_per_step=0)
 
 
 @dataclass(frozen=True)
@@ -43,7 +34,14 @@ class ModelLine:
     former: ServedModel | None = None
     step: int = SHADOW_STEP
     step_sequence: int = 0
-    plan: Plan = Plan(0, (100,), 0)
+    plan: RolloutPlan = NO_PLAN  # in force
+
+    @property
+    def limits(self) -> RolloutLimits:
+        """Return what the rollout is held against: a plan in force has its limits, whoever made it."""
+        if self.plan.limits is None:
+            raise ValueError("a plan in force has no limits")
+        return self.plan.limits
 
     @property
     def in_flight(self) -> bool:
@@ -84,7 +82,7 @@ class Observed:
     proven: bool
 
 
-def nominate(line: ModelLine, rollout_id: str, challenger: ServedModel, plan: Plan) -> list[Transition]:
+def nominate(line: ModelLine, rollout_id: str, challenger: ServedModel, plan: RolloutPlan) -> list[Transition]:
     """Start the rollout of a nominated student, in shadow, against the last promoted champion."""
     done = []
     if line.in_flight:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+
+from pydantic import ValidationError
 
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
@@ -21,12 +23,14 @@ from schemas.events import (
     ModelState,
     PromotionDecision,
     RolloutCommand,
+    RolloutPlan,
     RolloutState,
     RolloutStatus,
     ServedModel,
 )
 from schemas.ids import rollout_id
 from schemas.records import Outcome
+from schemas.sections.rollout import Rollout
 from schemas.topics import (
     MODEL_PROMOTION,
     MODEL_STATE,
@@ -40,7 +44,7 @@ from streams.core.dead_letter import dead_letter_of_ours, failed
 from streams.core.stage import Message, Output, Reader, Settlement
 from streams.rollout import machine, metrics
 from streams.rollout.guardrails import Tally, bounds, harm, numbers, proven
-from streams.rollout.machine import ModelLine, Observed, Plan, Transition
+from streams.rollout.machine import ModelLine, Observed, Transition
 
 log = logging.getLogger("millrace.rollout")
 
@@ -136,7 +140,7 @@ class RolloutStage:
         line = ModelLine(
             epoch=state.epoch, sequence=state.sequence, state=state.state, reason=state.reason,
             rollout_id=state.rollout_id, champion=state.champion, challenger=state.challenger, former=state.former,
-            step=state.step, step_sequence=state.step_sequence, plan=plan_of(event, workload),
+            step=state.step, step_sequence=state.step_sequence, plan=plan_in_force(event, workload),
         )  # fmt: skip
         return Track(
             line, Tally(paired=state.champion is not None), state.nomination, event.sequence if event else -1,
@@ -150,10 +154,10 @@ class RolloutStage:
             return
         track = running.get(outcome.workload)
         if track is not None:
-            _count(track, outcome, self._workloads[outcome.workload])
+            _count(track, outcome)
 
     def _show(self, name: str, track: Track) -> None:
-        found = bounds(track.tally, self._workloads[name].rollout) if track.line.in_flight else []
+        found = bounds(track.tally, track.line.limits) if track.line.in_flight else []
         metrics.show(name, track.line.state, found)
 
 
@@ -191,8 +195,8 @@ class _OutcomeBatch:
         if known is None or not known.line.in_flight or outcome.rollout_id != known.line.rollout_id:
             return
         track = self._open(message.partition, outcome.workload)
-        limits = self._workloads[outcome.workload].rollout
-        _count(track, outcome, self._workloads[outcome.workload])
+        limits = track.line.limits
+        _count(track, outcome)
         seen = Observed(
             shadowed=track.tally.shadowed, assigned=track.tally.assigned, witnessed=track.tally.witnessed,
             harm=harm(track.tally, limits), proven=proven(track.tally, limits),
@@ -215,7 +219,7 @@ class _OutcomeBatch:
         # As a single object: whoever reads the state needs no registry to read what it rests on.
         track.nomination, track.nomination_sequence = encode(event), event.sequence
         track.outcomes_from = self.next.get((OUTCOMES.name, message.partition), 0)
-        plan = plan_of(event, self._workloads[name])
+        plan = plan_in_force(event, self._workloads[name])
         self._write(message, name, track, machine.nominate(track.line, identity, served(event), plan), event=event)
 
     def _command(self, message: Message, command: RolloutCommand) -> None:
@@ -267,7 +271,7 @@ class _OutcomeBatch:
             workload=name, rollout_id=rollout_id(event.event_id) if event and refused else line.rollout_id or "",
             epoch=line.epoch, sequence=line.sequence, reason=reason, time=message.appended, state=state,
             previous=line.state if previous is None else previous, step=line.step, weight=line.weight, text=text,
-            numbers=numbers(bounds(track.tally, self._workloads[name].rollout), track.tally),
+            numbers=numbers(bounds(track.tally, line.limits), track.tally),
             champion=line.champion.version if line.champion else None,
             challenger=event.model_version if event and refused else model.version if model else None,
             promotion_event_id=event.event_id if event else None, actor=command.who if command else "controller",
@@ -281,7 +285,8 @@ class _OutcomeBatch:
     def _open(self, partition: int, name: str) -> Track:
         if (partition, name) not in self.changed:
             known = self._tracks.get(partition, {}).get(name)
-            self.changed[partition, name] = known.fork() if known else Track(ModelLine(), Tally(paired=False))
+            idle = ModelLine(plan=self._workloads[name].rollout.plan())
+            self.changed[partition, name] = known.fork() if known else Track(idle, Tally(paired=False))
         return self.changed[partition, name]
 
     def _positions(self, partition: int) -> dict[str, int]:
@@ -299,12 +304,16 @@ def served(event: ModelPromotion) -> ServedModel:
     )  # fmt: skip
 
 
-def plan_of(event: ModelPromotion | None, workload: Workload) -> Plan:
-    """Return the nomination's plan, else the workload's."""
-    given, own = event.decision.plan if event else None, workload.rollout
+def plan_in_force(event: ModelPromotion | None, workload: Workload) -> RolloutPlan:
+    """Return the plan that came with the nomination, whatever the workload's file says by now.
+
+    One that came without is today's file's; of one that came without limits, by a version that sent none, limits and
+    soak are.
+    """
+    given, own = event.decision.plan if event else None, workload.rollout.plan()
     if given is None or not given.steps_percent:
-        return Plan(own.shadow_requests, tuple(own.steps_percent), own.assigned_per_step, own.soak_requests)
-    return Plan(given.shadow_requests, tuple(given.steps_percent), given.assigned_per_step, own.soak_requests)
+        return own
+    return given if given.limits else replace(given, soak_requests=own.soak_requests, limits=own.limits)
 
 
 def refusal(event: ModelPromotion, workload: Workload, now: datetime) -> tuple[str, str] | None:
@@ -319,16 +328,27 @@ def refusal(event: ModelPromotion, workload: Workload, now: datetime) -> tuple[s
         return "labels", "the student's labels are not the workload's"
     if decision.expires_at is not None and decision.expires_at <= now:
         return "expired", f"the nomination expired at {decision.expires_at.isoformat()}"
-    steps = decision.plan.steps_percent if decision.plan else []
+    wrong = _wrong_plan(decision.plan) if decision.plan else None
+    return ("plan", wrong) if wrong else None
+
+
+def _wrong_plan(plan: RolloutPlan) -> str | None:
+    steps = plan.steps_percent
     if steps and (steps != sorted(set(steps)) or not 0 < steps[0] <= steps[-1] <= 100):
-        return "plan", "the plan's steps must rise within 1 to 100 per cent"
+        return "the plan's steps must rise within 1 to 100 per cent"
+    values = {"soak_requests": plan.soak_requests} | (asdict(plan.limits) if plan.limits else {})
+    try:
+        Rollout.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"the plan's {first['loc'][0]} = {first['input']}: {first['msg']}"
     return None
 
 
-def _count(track: Track, outcome: Outcome, workload: Workload) -> None:
+def _count(track: Track, outcome: Outcome) -> None:
     if outcome.rollout_id == track.line.rollout_id:
         in_step = outcome.sequence >= track.line.step_sequence
-        track.tally.add(outcome, workload.rollout.slow_seconds, in_step=in_step)
+        track.tally.add(outcome, track.line.limits.slow_seconds, in_step=in_step)
 
 
 def _state(name: str, track: Track, now: datetime, positions: dict[str, int]) -> ModelState:

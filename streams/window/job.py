@@ -7,7 +7,7 @@ from datetime import datetime
 
 from schemas.events import ModelState, RetrainRequest, TriggerVerdict
 from schemas.ids import request_id
-from schemas.job import ChampionSpec, GateSpec, JobSpec, PlanSpec, StudentSpec
+from schemas.job import ChampionSpec, GateSpec, JobSpec, StudentSpec
 from schemas.workload import Workload
 from streams.window.snapshot import WrittenSnapshot
 
@@ -45,7 +45,7 @@ def job_spec(
     workload: Workload, snapshot: WrittenSnapshot, fired: TriggerVerdict, champion: ChampionSpec | None
 ) -> JobSpec:
     """Return everything a recipe needs."""
-    student, gate, rollout = workload.student, workload.gate, workload.rollout
+    student, gate = workload.student, workload.gate
     manifest = snapshot.manifest
     return JobSpec(
         request_id=request_id(workload.name, manifest.epoch),
@@ -69,11 +69,7 @@ def job_spec(
             seed=student.seed,
         ),
         gate=GateSpec(agreement_floor=gate.agreement_floor, margin=gate.margin, class_rows=gate.class_rows),
-        plan=PlanSpec(
-            shadow_requests=rollout.shadow_requests,
-            steps_percent=list(rollout.steps_percent),
-            assigned_per_step=rollout.assigned_per_step,
-        ),
+        plan=workload.rollout.plan(),
         champion=champion,
     )
 

@@ -1,12 +1,16 @@
 """Ids, job specifications and manifests: one spelling, one identity."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import ids
-from schemas.job import ChampionSpec, GateSpec, JobSpec, PlanSpec, StudentSpec
+from schemas.events import RolloutPlan
+from schemas.job import ChampionSpec, GateSpec, JobSpec, StudentSpec
 from schemas.manifest import AdapterManifest, FileDigest, SnapshotManifest
+from schemas.sections.rollout import Rollout
 
 JOB = JobSpec(
     request_id="r", workload="w", epoch=1, labels=["a", "ü"], snapshot_uri="/s", snapshot_sha256="d",
@@ -14,7 +18,7 @@ JOB = JobSpec(
     student=StudentSpec(base_model="b", epochs=1, batch=2, learning_rate=0.1, rank=4, max_tokens=8, temperature=2.0,
                         soft_label_weight=0.5, seed=1),
     gate=GateSpec(agreement_floor=0.5, margin=0.1, class_rows=30),
-    plan=PlanSpec(shadow_requests=1, steps_percent=[5, 100], assigned_per_step=2),
+    plan=RolloutPlan(shadow_requests=1, steps_percent=[5, 100], assigned_per_step=2),
 )  # fmt: skip
 
 
@@ -48,6 +52,38 @@ def test_job__round_trip(champion):
 
     assert JobSpec.from_json(job.to_json()) == job
     assert JobSpec.from_json(job.to_json()).to_json() == job.to_json()
+
+
+def test_job__with_a_plan_of_the_workloads_file__round_trip():
+    """The whole plan is in the job: what the file says later is another job's."""
+    job = JobSpec(**{**vars(JOB), "plan": Rollout(soak_requests=7, alpha=0.01).plan()})
+    again = JobSpec.from_json(job.to_json())
+
+    assert again == job
+    assert again.plan.limits is not None
+    assert (again.plan.soak_requests, again.plan.limits.alpha) == (7, 0.01)
+
+
+def test_job__of_a_version_without_limits__keeps_its_identity():
+    """A request from before 0.2 is read, and written again as it was: its run is the run it was."""
+    old = (
+        '{"champion":null,"epoch":1,"gate":{"agreement_floor":0.5,"class_rows":30,"margin":0.1},"labels":["a","ü"],'
+        '"plan":{"assigned_per_step":2,"shadow_requests":1,"steps_percent":[5,100]},"request_id":"r",'
+        '"snapshot_sha256":"d","snapshot_uri":"/s","student":{"base_model":"b","batch":2,"epochs":1,'
+        '"learning_rate":0.1,"max_tokens":8,"rank":4,"seed":1,"soft_label_weight":0.5,"temperature":2.0},'
+        '"trigger":"count","trigger_threshold":1.0,"trigger_value":2.0,"workload":"w"}'
+    )
+
+    assert JobSpec.from_json(old) == JOB
+    assert JOB.to_json() == old
+
+
+def test_plan__has_every_field_of_the_section():
+    """What the file says of a rollout travels with the nomination, whatever is added to it."""
+    travels = dataclasses.asdict(Rollout().plan())
+    travels |= travels["limits"]
+
+    assert {name: travels[name] for name in Rollout.model_fields} == Rollout().model_dump()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"champion": null, "student": {}}'])

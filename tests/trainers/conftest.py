@@ -14,7 +14,8 @@ from tokenizers.models import WordLevel
 
 from benchmarks.student_vs_baseline import write_snapshot
 from schemas.ids import request_id
-from schemas.job import GateSpec, JobSpec, PlanSpec, StudentSpec
+from schemas.job import GateSpec, JobSpec, StudentSpec
+from schemas.sections.rollout import Rollout
 from tests.tiny_bert import SPECIAL, save_tiny_bert
 from trainers import recipe
 
@@ -69,7 +70,7 @@ def make_job(tiny_base: Path, tmp_path: Path) -> Callable[..., JobSpec]:
             "snapshot_uri": str(folder), "snapshot_sha256": manifest.digest(), "trigger": "count",
             "trigger_threshold": 100.0, "trigger_value": 100.0, "student": student,
             "gate": GateSpec(agreement_floor=0.5, margin=0.1, class_rows=5),
-            "plan": PlanSpec(shadow_requests=30, steps_percent=[50, 100], assigned_per_step=10),
+            "plan": Rollout(shadow_requests=30, steps_percent=[50, 100], assigned_per_step=10).plan(),
         }  # fmt: skip
         return JobSpec(**(values | changes))
 

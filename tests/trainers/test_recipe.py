@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from schemas.manifest import ROWS, AdapterManifest
 from schemas.rules.statistics.calibration import to_probabilities
 from tests.trainers.conftest import evidence_of
 from trainers.artefacts import version_of
+from trainers.promotion import promotion_of
 from trainers.students.encoder import load_student
 
 MakeJob = Callable[..., JobSpec]
@@ -28,7 +30,8 @@ def test_recipe__finished_leaves_a_nomination_that_answers_from_disk_as_its_prob
     make_job: MakeJob, run_recipe: RunRecipe, tiny_base: Path
 ) -> None:
     """Evidence, predictions and adapter belong together, and the adapter answers as probed."""
-    code, out, said = run_recipe(make_job())
+    job = make_job()
+    code, out, said = run_recipe(job)
     assert code == 0, said
 
     evidence = evidence_of(out)
@@ -44,6 +47,8 @@ def test_recipe__finished_leaves_a_nomination_that_answers_from_disk_as_its_prob
     assert adapter.name == manifest.model_version == version_of(manifest) == evidence["model_version"]
     assert {file.suffix for file in adapter.iterdir()} == {".json", ".safetensors"}
     assert evidence["decision"]["outcome"] == "PROMOTE"
+    event = promotion_of(evidence, workload="news", request_id="r", run_id="r", version="0", now=datetime.now(UTC))
+    assert event.decision.plan == job.plan
     assert {one["role"] for one in evidence["evaluation"]["metrics"]} == {"baseline", "base", "tuned"}
     predictions = parquet.read_table(out / "predictions.parquet").to_pydict()
     right = [a == b for a, b in zip(predictions["teacher"], predictions["tuned"], strict=True)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from schemas.events import ServedModel
+from schemas.events import RolloutLimits, ServedModel
 from schemas.ids import digest
 from schemas.records import Variant
 from schemas.rules.bucketing import bucket
@@ -32,6 +32,7 @@ class LineView:
     rollout_id: str | None = None
     epoch: int = 0
     sequence: int = 0
+    limits: RolloutLimits | None = None  # of the rollout in flight; None: the workload's
 
 
 class Reference(StrEnum):
@@ -68,7 +69,7 @@ def plan(workload: Workload, view: LineView, sticky: str, request_id: str) -> Ca
     if view.champion is None:
         if assigned:
             return _first_canary(workload, view, request_id)
-        share = 0.0 if view.shadow else view.weight * (1 - _paired_share(workload))
+        share = 0.0 if view.shadow else view.weight * (1 - _paired_share(workload, view))
         aside = view.challenger if challenged and view.shadow else None
         return CallPlan(Variant.CHAMPION, (None,), aside=aside, propensity=1.0 - share)
     audit = _drawn(workload, "audit", request_id) < workload.audit.share
@@ -90,15 +91,15 @@ def plan(workload: Workload, view: LineView, sticky: str, request_id: str) -> Ca
 
 def _first_canary(workload: Workload, view: LineView, request_id: str) -> CallPlan:
     """The challenger answers; of a uniform share the teacher says what it would have answered."""
-    share = _paired_share(workload)
+    share = _paired_share(workload, view)
     paired = _drawn(workload, "paired", request_id) < share
     propensity = 1.0 - view.weight * (1 - share) if paired else None
     reference = Reference.ALWAYS if paired else Reference.NEVER
     return CallPlan(Variant.CHALLENGER, (view.challenger, None), None, reference, paired, propensity)
 
 
-def _paired_share(workload: Workload) -> float:
-    return max(workload.rollout.paired_share, workload.audit.share)
+def _paired_share(workload: Workload, view: LineView) -> float:
+    return max((view.limits or workload.rollout).paired_share, workload.audit.share)
 
 
 def _drawn(workload: Workload, purpose: str, request_id: str) -> float:

@@ -193,11 +193,11 @@ class Desk:
     async def _ask(self, exchange: Exchange, server: ServedModel, *, hot: bool) -> Judgement | None:
         if server.version in exchange.failed:
             return None
+        limits = exchange.view.limits if server == exchange.view.challenger else None
+        seconds = (limits or exchange.workload.rollout).student_timeout_seconds
         began = time.monotonic()
         try:
-            return await self._students.classify(
-                server, exchange.text, exchange.workload.rollout.student_timeout_seconds
-            )
+            return await self._students.classify(server, exchange.text, seconds)
         except StudentFailed as failure:
             exchange.failed.add(server.version)
             if hot:

@@ -21,7 +21,7 @@ from typing import IO, Any, Final
 from deploy.serve.router.assign import LineView
 from schemas.codec import decode, encode
 from schemas.errors import RecordRejected, SettingsError
-from schemas.events import ModelState, RolloutState
+from schemas.events import ModelPromotion, ModelState, RolloutLimits, RolloutState
 
 SNAPSHOT: Final = "lines.json"
 _IN_FLIGHT: Final = (RolloutState.SHADOW, RolloutState.CANARY, RolloutState.HOLD, RolloutState.PROMOTING)
@@ -56,6 +56,7 @@ class Lines:
         self._lock = _locked(folder)
         self._saving = threading.Lock()
         self._states: dict[str, ModelState] = {}
+        self._limits: dict[str, RolloutLimits | None] = {}  # by workload: what came with the nomination in flight
         self._caps: dict[str, Cap] = {}
         self.confirmed = False  # model-state was read to its end since this start
         self._load()
@@ -65,7 +66,7 @@ class Lines:
         known = self._states.get(state.workload)
         if known is not None and (state.epoch, state.sequence) <= (known.epoch, known.sequence):
             return False
-        self._states[state.workload] = state
+        self._states[state.workload], self._limits[state.workload] = state, _limits_of(state)
         cap = self._caps.get(state.workload)
         if cap is not None and cap.acknowledged and state.rollout_id != cap.rollout_id:
             del self._caps[state.workload]
@@ -123,7 +124,9 @@ class Lines:
         if not self.confirmed or state.state not in _IN_FLIGHT or state.challenger is None:
             return view
         weight = min(state.weight, cap.weight) if cap is not None else state.weight
-        return replace(view, challenger=state.challenger, weight=weight, shadow=state.shadow)
+        return replace(
+            view, challenger=state.challenger, weight=weight, shadow=state.shadow, limits=self._limits.get(workload)
+        )
 
     def save(self) -> None:
         """Write states and overrides so that they survive a power cut."""
@@ -167,6 +170,7 @@ class Lines:
                 f"is damaged ({type(error).__name__}); remove it to start with the teacher",
             ) from error
         self._states = {state.workload: state for state in states}
+        self._limits = {state.workload: _limits_of(state) for state in states}
         self._caps = caps
 
 
@@ -179,6 +183,15 @@ def _written(cap: Cap) -> dict[str, Any]:
 def _read(values: Mapping[str, Any]) -> Cap:
     kept = {name: value for name, value in values.items() if name != "told"}
     return Cap(**kept | {"kind": CapKind(values["kind"]), "acknowledged": values.get("told", False)})
+
+
+def _limits_of(state: ModelState) -> RolloutLimits | None:
+    """Return the limits that came with the nomination; None: it has none, or is of a version that is not known here."""
+    try:
+        event = decode(ModelPromotion, state.nomination) if state.nomination else None
+    except RecordRejected:
+        return None
+    return event.decision.plan.limits if event and event.decision.plan else None
 
 
 def _locked(folder: Path) -> IO[str]:

@@ -53,6 +53,12 @@ def nomination(
     return ModelPromotion(**values | fields)
 
 
+def planned(number: int = 1, **rollout: Any) -> ModelPromotion:
+    """Return a nomination that brings all of a workload's plan along."""
+    plan = news(**rollout).rollout.plan()
+    return nomination(number, decision=Decision(outcome=PromotionDecision.PROMOTE, plan=plan))
+
+
 def command(action: RolloutAction, rollout: str | None = None, number: int = 1) -> RolloutCommand:
     """Return a person's command."""
     return RolloutCommand(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.events import RolloutAction, RolloutState, ServedModel
-from streams.rollout.machine import ModelLine, Observed, Plan, command, nominate, observe
+from schemas.events import RolloutAction, RolloutPlan, RolloutState, ServedModel
+from streams.rollout.machine import ModelLine, Observed, command, nominate, observe
 
-PLAN = Plan(shadow_requests=3, steps_percent=(5, 25, 100), assigned_per_step=2, soak_requests=2)
+PLAN = RolloutPlan(shadow_requests=3, steps_percent=[5, 25, 100], assigned_per_step=2, soak_requests=2)
 STUDENT = ServedModel(version="s", uri="u", manifest_sha256="d", base_model="b", labels=["x", "y"])
 NOTHING = Observed(shadowed=0, assigned=0, witnessed=0, harm=None, proven=False)
 

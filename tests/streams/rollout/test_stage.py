@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from schemas.events import PromotionDecision, RolloutAction, RolloutState
 from schemas.records import DeadLetter
 from schemas.topics import OUTCOMES
 from tests.streams.doubles import message
-from tests.streams.rollout.rollouts import Controller, command, identity, news, nomination
+from tests.streams.rollout.rollouts import Controller, command, identity, news, nomination, planned
 
 GOOD_END = ["SHADOW", "CANARY", "CANARY", "CANARY", "PROMOTING", "PROMOTED"]
 
@@ -233,6 +234,65 @@ def test_nomination__newer_one_mid_rollout() -> None:
     assert controller.path() == ["SHADOW", "CANARY", "SUPERSEDED", "SHADOW"]
     assert [status.rollout_id for status in controller.statuses[-2:]] == [identity(1), identity(2)]
     assert (controller.state.epoch, controller.state.champion, controller.state.weight) == (2, None, 0.0)
+
+
+OTHERWISE = {"soak_requests": 0, "agreement_floor": 0.99, "alpha": 0.4, "slow_seconds": 0.001, "shadow_requests": 1}
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_plan__that_came_with_the_nomination__rules_whatever_the_file_says(restarts: bool) -> None:
+    """Another file, and another controller that reads it, change nothing of a rollout under way: not even its soak."""
+    plan: dict[str, Any] = {"soak_requests": 12, "agreement_floor": 0.6, "alpha": 0.04, "slow_seconds": 1.0}
+    steady, changed = Controller(news(**plan)), Controller(news(**OTHERWISE))
+    for controller in (steady, changed):
+        controller.feed(planned(**plan))
+        for _ in range(5):
+            controller.outcomes(40)
+            if restarts and controller is changed:
+                controller.restart()
+
+    assert changed.written == steady.written
+    assert changed.path() == GOOD_END
+    assert [status.numbers["agreement_limit"] for status in changed.statuses] == [0.6] * len(GOOD_END)
+
+
+def test_plan__of_a_nomination_without_limits__takes_those_of_the_file() -> None:
+    """A version before 0.2 sent steps alone: soak and limits are those of the file that the controller has."""
+    controller = Controller(news(soak_requests=10, agreement_floor=0.7))
+    controller.feed(nomination())
+    controller.outcomes(30)
+    for number in range(3):
+        controller.outcomes(40, start=40 * number)
+    soaking = controller.state.state
+    controller.outcomes(10)
+
+    assert (soaking, controller.state.state) == (RolloutState.PROMOTING, RolloutState.PROMOTED)
+    assert {status.numbers["agreement_limit"] for status in controller.statuses} == {0.7}
+
+
+def test_plan__of_a_newer_nomination__judges_nothing_of_the_rollout_it_ends() -> None:
+    """The status that closes the old rollout names the limits that were its own."""
+    controller = Controller(news())
+    controller.feed(planned(1, agreement_floor=0.6))
+    controller.outcomes(10)
+    controller.feed(planned(2, agreement_floor=0.9))
+
+    assert controller.path() == ["SHADOW", "SUPERSEDED", "SHADOW"]
+    assert [status.numbers["agreement_limit"] for status in controller.statuses] == [0.6, 0.6, 0.9]
+
+
+@pytest.mark.parametrize(("name", "value"), [("alpha", 0.0), ("agreement_floor", 1.5), ("slow_limit", float("nan"))])
+def test_plan__with_a_limit_that_is_none__is_refused(name: str, value: float) -> None:
+    """A nomination of anybody's is held to what a workload file may say; the status names the field."""
+    plan = news().rollout.plan()
+    assert plan.limits is not None
+    wrong = replace(plan, limits=replace(plan.limits, **{name: value}))
+    controller = Controller(news())
+    controller.feed(nomination(decision=replace(nomination().decision, plan=wrong)))
+
+    (status,) = controller.statuses
+    assert (status.state, status.reason) == (RolloutState.REJECTED, "plan")
+    assert f"the plan's {name} = {value}: " in status.text
 
 
 def test_nomination__published_again() -> None:

@@ -119,6 +119,7 @@ async def test_count__reaches_the_threshold(rig: Rig) -> None:
     assert manifest.rows == request.rows == len(rows) == 40
     assert sum(sum(counts.values()) for counts in manifest.class_counts.values()) == 40
     assert (job.trigger_value, job.trigger_threshold, job.champion) == (40.0, 40.0, None)
+    assert job.plan == rig.workload.rollout.plan()
     assert all(verdict.explanation for verdict in request.verdicts)
 
 

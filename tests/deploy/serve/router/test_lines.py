@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from deploy.serve.router.capture import Capture
 from deploy.serve.router.lines import Cap, CapKind, Lines
 from deploy.serve.router.settings import RouterSettings
 from deploy.serve.router.students import verified
+from schemas.codec import encode
 from schemas.errors import ContractError, SettingsError
-from schemas.events import ModelState, RolloutAction, RolloutCommand, RolloutState, ServedModel
+from schemas.events import ModelPromotion, ModelState, RolloutAction, RolloutCommand, RolloutState, ServedModel
+from schemas.sections.rollout import Rollout
 from schemas.topics import OUTCOMES
 from tests.deploy.serve.router.conftest import LABELS, ROLLOUT, TIME, House, adapter, canary, newer, until
+from tests.schemas.golden_form import golden
 
 STUDENT = ServedModel(version="news-1", uri="u", manifest_sha256="d", base_model="b", labels=LABELS)
 OTHER = ServedModel(version="news-0", uri="u", manifest_sha256="d", base_model="b", labels=LABELS)
@@ -46,6 +50,24 @@ def test_apply__order(tmp_path: Path) -> None:
     taken = [lines.apply(state(epoch=e, sequence=s)) for e, s in [(1, 2), (1, 2), (1, 1), (2, 1), (1, 9)]]
 
     assert taken == [True, False, False, True, False]
+
+
+def test_view__of_a_rollout__has_the_limits_that_came_with_its_nomination(tmp_path: Path) -> None:
+    """Also after a restart; a line without a rollout, and a nomination without limits, go by the workload's file."""
+    plan = Rollout(paired_share=0.9, student_timeout_seconds=1.5).plan()
+    nominated = golden(ModelPromotion)
+    nominated = replace(nominated, decision=replace(nominated.decision, plan=plan))
+    lines = Lines(tmp_path)
+    lines.apply(state(nomination=encode(nominated)))
+    lines.save()
+    lines.close()
+    again = Lines(tmp_path)
+    again.confirmed = True
+    limits = again.view("news").limits
+    again.apply(state(sequence=3))
+
+    assert limits == plan.limits
+    assert again.view("news").limits is None
 
 
 def test_weight__lower_of_two(tmp_path: Path) -> None:
