@@ -51,7 +51,7 @@ def wilson(hits: int, n: int) -> dict[str, float]:
     }
 
 
-def told(name: str, found: dict[str, float]) -> None:
+def show(name: str, found: dict[str, float]) -> None:
     print(f"  {name:34} {found['value']:8.3%}  ({found['low']:.3%}-{found['high']:.3%})  n = {found['n']:.0f}")
 
 
@@ -113,10 +113,10 @@ def planted(seeds: int, records: int) -> dict[str, Any]:
                 true += hit
     print(f"planted newswire, {seeds} seeds of {records} records, similarity {SIMILARITY}")
     for kind, n in due.most_common():
-        told(f"recall, {kind}", wilson(right[kind], n))
+        show(f"recall, {kind}", wilson(right[kind], n))
     recall, precision = wilson(right.total(), due.total()), wilson(true, said)
-    told("recall", recall)
-    told("precision", precision)
+    show("recall", recall)
+    show("precision", precision)
     return {"recall": recall, "precision": precision}
 
 
@@ -141,10 +141,10 @@ def syndicated(headlines: Sequence[str], shown: int) -> dict[str, Any]:
     same = sum(one is not None and one.reason == DiscardReason.DUPLICATE_TEXT for one in found)
     recall = wilson(len(near.keys() & exact.keys()), len(exact))
     print(f"Reuters headlines: {len(headlines)}, of them {same} exact duplicates and {len(near)} near duplicates")
-    told("recall against all pairs", recall)
+    show("recall against all pairs", recall)
     other = sum(re.findall(r"\d+", headlines[n]) != re.findall(r"\d+", headlines[m]) for n, m in near.items())
     print(f"  found that all pairs do not show: {len(near.keys() - exact.keys())}")
-    print(f"  pairs whose numbers differ (most tell another story): {other} of {len(near)}; some pairs:")
+    print(f"  pairs whose numbers differ (most are another story): {other} of {len(near)}; some pairs:")
     both = sorted(near.keys() & exact.keys())
     for n in random.Random(3).sample(both, min(shown, len(both))):
         print(f"    {exact[n]:.2f}  {headlines[near[n]]}\n          {headlines[n]}")

@@ -105,7 +105,7 @@ class Seen:
             del self._contested[next(iter(self._contested))]
 
     def contested(self, cluster_id: str) -> bool:
-        """Tell whether a vote with an answer stands for a cluster."""
+        """Return whether a cluster has a vote with an answer."""
         return cluster_id in self._contested
 
     def _nearest(self, grams: frozenset[str], sketch: Any) -> _First | None:
