@@ -33,7 +33,7 @@ from schemas.rules.partition import partition_of
 from schemas.topics import CURATED, PARTITIONS
 
 WORKER: Final = Contender("millrace", ("streams", "--stages", "label"), ())
-SERVICE_SECONDS: Final = {1: 0.1, 4: 0.1, 16: 0.2, 64: 0.5, 256: 2.0}  # 10 to 128 answers a second
+SERVICE_SECONDS: Final = {1: 0.1, 4: 0.1, 16: 0.2, 64: 0.5, 256: 2.0}  # 10 to 128 answers per second
 CEILING: Final = 512  # teacher.concurrency
 WARM_SERVICES: Final = 25  # service times before the clock starts; the limit doubles about every second one
 LEAST_WARM_SECONDS: Final = 5.0

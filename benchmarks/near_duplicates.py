@@ -200,7 +200,7 @@ def spliced(headlines: Sequence[str], seed: int) -> Iterator[str]:
 
 
 def cost(name: str, texts: Iterator[str], members: int, batches: int) -> dict[str, Any]:
-    """Print microseconds a record by step at a full horizon, and bytes a member."""
+    """Print microseconds per record by step at a full horizon, and bytes per member."""
     before, index, sent = resident(), DuplicateIndex(SIMILARITY, members), 0
     while sent < 2 * members + BATCH:  # ids are remembered twice as long as texts
         batch = [(f"{sent + n:032x}", text) for n, text in enumerate(islice(texts, BATCH))]
@@ -214,9 +214,9 @@ def cost(name: str, texts: Iterator[str], members: int, batches: int) -> dict[st
             steps[step].append(seconds / BATCH * 1e6)
     costs = {step: median(values) for step, values in steps.items()}
     whole = costs["look up"] + costs["answer"] + costs["merge"]
-    print(f"{name}: {members} members, batches of {BATCH}, CPU microseconds a record (median of {batches})")
+    print(f"{name}: {members} members, batches of {BATCH}, CPU microseconds per record (median of {batches})")
     print("  " + ", ".join(f"{step} {value:.1f}" for step, value in costs.items()) + f"; whole step {whole:.1f}")
-    print(f"  {size:.0f} bytes a member, resident")
+    print(f"  {size:.0f} bytes per member, resident")
     return {"microseconds": costs | {"whole": whole}, "bytes_a_member": size, "rebuild_microseconds": rebuilt(texts)}
 
 
@@ -246,7 +246,7 @@ def rebuilt(texts: Iterator[str]) -> float:
         return DuplicateIndex(SIMILARITY, 200_000, recalled)
 
     value = clocked(rebuild)[0] / len(kept) * 1e6
-    print(f"  rebuild: {value:.1f} CPU microseconds a record")
+    print(f"  rebuild: {value:.1f} CPU microseconds per record")
     return value
 
 

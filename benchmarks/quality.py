@@ -53,7 +53,7 @@ def microseconds(work: Callable[[], object], texts: int) -> float:
 def rules() -> None:
     model = QualityClassifier(FORM, np.zeros(2**FORM.bits, dtype=np.float32), 1.0, 0.5)
     plain, scored = QualityFilter(Quality()), QualityFilter(Quality(), model)
-    print("microseconds a text: enrichment, default rules, and a classifier of character 2-5 grams besides")
+    print("microseconds per text: enrichment, default rules, and a classifier of character 2-5 grams besides")
     short = refused_short = 0
     for number, (name, column) in enumerate(SETS):
         texts = real_texts(name, column)

@@ -115,7 +115,7 @@ def _crowds(place: Ground, wires: Sequence[Wire], number: int) -> tuple[Lap, Lap
 def _print_table(title: str, laps: Laps) -> None:
     ours = _rates(laps[MILLRACE.name])
     print(f"\n{title}: medians (least-most), n = {len(ours)} rounds")
-    print(f"{'':10}{'records/s':>28}{'CPU us a record':>24}{'millrace is, paired':>26}")
+    print(f"{'':10}{'records/s':>28}{'CPU us per record':>24}{'millrace is, paired':>26}")
     for name, each in laps.items():
         rate, cpu = spread(_rates(each)), spread([done.cpu_us for done in each])
         ratio = "" if name == MILLRACE.name else paired(ours, _rates(each)).text(".2f") + " x"
@@ -123,7 +123,9 @@ def _print_table(title: str, laps: Laps) -> None:
 
 
 def _print_steps(by_step: dict[str, Spread], total: Spread, overhead: Spread) -> None:
-    print(f"\nCPU us a record, the stage in process, batches of {BATCH_RECORDS:,}: medians (least-most), n = {total.n}")
+    print(
+        f"\nCPU us per record, the stage in process, batches of {BATCH_RECORDS:,}: medians (least-most), n = {total.n}"
+    )
     for step, us in by_step.items():
         print(f"  {step:16}{us.text('.1f'):>24}")
     print(f"  the worker's process, all in: {total.text('.1f')}; beyond the rules, paired: {overhead.text('.1f')}")

@@ -111,7 +111,7 @@ def labels(of: Workload, count: int, seed: int) -> Iterator[LabelRecord]:
 
 
 def taken_in(folder: Path, batches: int) -> tuple[Spread, Spread]:
-    """Return rows a second into the store, and the same with decoding."""
+    """Return rows per second into the store, and the same with decoding."""
     of = workload()
     records = list(labels(of, batches * BATCH, 1))
     values = [encode(record) for record in records]
@@ -199,7 +199,7 @@ def message(offset: int, value: bytes) -> Message:
 
 
 def rate(took: list[float]) -> Spread:
-    """Return rows a second from the seconds of batches."""
+    """Return rows per second from the seconds of batches."""
     return Spread(BATCH * len(took) / sum(took), BATCH / max(took), BATCH / min(took), len(took))
 
 
