@@ -42,7 +42,8 @@ class Writer:
     """Writes headlines of one phase; companies of two phases never share a name."""
 
     def __init__(self, rng: random.Random, phase: int) -> None:
-        self._rng, self._phase = rng, phase
+        self._rng = rng
+        self._phase = phase
         self._words: Lexicon = lexicon(phase)
         self._labels = tuple(self._words.events)
         self._makers: dict[str, Callable[[], str]] = {

@@ -1,4 +1,4 @@
-"""Where records go: `traffic`, by an idempotent producer whose every record is acknowledged, or a JSONL file."""
+"""Where records go: `traffic`, by an idempotent producer that gets every record acknowledged, or a JSONL file."""
 
 from __future__ import annotations
 

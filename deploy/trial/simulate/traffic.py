@@ -95,11 +95,13 @@ class _Newswire:
     """The state of one draw."""
 
     def __init__(self, plan: TrafficPlan, workload: Workload) -> None:
-        self._plan, self._workload = plan, workload
+        self._plan = plan
+        self._workload = workload
         self._mix = self._stream("mix")
         self._form = self._stream("form")
         words = self._stream("words")
-        self._writer, self._classes = Writer(words, plan.phase), classes(words)
+        self._writer = Writer(words, plan.phase)
+        self._classes = classes(words)
         self._distinct = Distinct()
         self._recent: deque[_Original] = deque(maxlen=MEMORY)
         self._time = START + (plan.phase - 1) * PHASE
