@@ -119,11 +119,11 @@ class Scored:
 
     def __call__(self, rows: Any, found: Any) -> Floats:
         """Return a score for each row, given the rows taken so far."""
-        told = self._stream.features[rows]
-        margins = np.mean([model.margins(told) for model, _ in self._models], axis=0)
+        seen = self._stream.features[rows]
+        margins = np.mean([model.margins(seen) for model, _ in self._models], axis=0)
         if self._policy == "margin":
             return np.asarray(margins)
-        votes = np.stack([classes[model.scores(told).argmax(axis=1)] for model, classes in self._models])
+        votes = np.stack([classes[model.scores(seen).argmax(axis=1)] for model, classes in self._models])
         if self._policy == "committee":  # how many follow the majority; ties by the margin
             most = np.array([np.unique(column, return_counts=True)[1].max() for column in votes.T])
             return np.asarray(most + np.tanh(margins))

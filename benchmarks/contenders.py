@@ -51,9 +51,9 @@ class Running:
     def __init__(self, contender: Contender, settings: Settings, number: int = 0, *, passing: bool = False) -> None:
         state = settings.state_dir / f"{contender.name}-{number}"
         state.mkdir(parents=True)
-        told = settings.model_copy(update={"state_dir": state})
+        own_settings = settings.model_copy(update={"state_dir": state})
         names = ("bootstrap_servers", "topic_prefix", "workloads_dir", "state_dir", "artefacts_dir", "metrics_port")
-        environ = os.environ | {f"MILLRACE_{name.upper()}": str(getattr(told, name)) for name in names}
+        environ = os.environ | {f"MILLRACE_{name.upper()}": str(getattr(own_settings, name)) for name in names}
         self._name, self._log = contender.name, state / "log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

@@ -108,8 +108,8 @@ def halves(pairs: Sequence[tuple[str, str]], workload: Workload, wished: float, 
     if isinstance(learnt, str):
         print(f"  {workload.name}, seed {seed}: {learnt}")
         return None
-    told = judged(learnt, workload)
-    taken = takeover(told.choosing, told.test, wished)
+    trial = judged(learnt, workload)
+    taken = takeover(trial.choosing, trial.test, wished)
     limit = taken.threshold.confidence if taken.threshold else float("inf")
     known = {request.cluster for request in log}
 
@@ -122,7 +122,7 @@ def halves(pairs: Sequence[tuple[str, str]], workload: Workload, wished: float, 
         }  # fmt: skip
 
     new = [request for request in later if request.cluster not in known]
-    return Halves(told.figures.agreement, taken.coverage, realised(later), realised(new))
+    return Halves(trial.figures.agreement, taken.coverage, realised(later), realised(new))
 
 
 def _message(number: int, name: str, text: str, label: str) -> Message:

@@ -16,7 +16,7 @@ class Spread:
     high: float
     n: int
 
-    def told(self, form: str = ",.0f") -> str:
+    def text(self, form: str = ",.0f") -> str:
         """Return the figure as text: median, and the least and the most in brackets."""
         return f"{self.median:{form}} ({self.low:{form}}-{self.high:{form}})"
 

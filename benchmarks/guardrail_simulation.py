@@ -55,7 +55,7 @@ def main(runs: int, most: int, seed: int) -> None:
     ):
         for rate in rates:
             found = [alarm(rng, rate, limit, most, below=below) for _ in range(runs)]
-            print(f"{name:24} true {rate:.2f}   {_told(found)}")
+            print(f"{name:24} true {rate:.2f}   {_outcome(found)}")
     for loss, discordant, margin in (
         (0.0, 0.08, 0.0),
         (0.02, 0.08, 0.0),
@@ -66,11 +66,11 @@ def main(runs: int, most: int, seed: int) -> None:
         pairs = [paired_alarm(rng, loss, discordant, margin, most) for _ in range(runs)]
         asked = [found[1] for found in pairs if found]
         calls = f"teacher calls {statistics.median(asked):.0f}" if asked else ""
-        told = _told([found[0] if found else None for found in pairs])
-        print(f"paired, margin {margin:.2f}      loss {loss:.2f}, differing {discordant:.0%}   {told}  {calls}")
+        outcome = _outcome([found[0] if found else None for found in pairs])
+        print(f"paired, margin {margin:.2f}      loss {loss:.2f}, differing {discordant:.0%}   {outcome}  {calls}")
 
 
-def _told(found: list[int | None]) -> str:
+def _outcome(found: list[int | None]) -> str:
     seen = [n for n in found if n is not None]
     median = f"median n {statistics.median(seen):.0f}" if seen else ""
     return f"alarms {len(seen) / len(found):6.1%}  {median}"

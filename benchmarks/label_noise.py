@@ -112,14 +112,14 @@ def interval(values: list[float]) -> tuple[float, float, float]:
 def summary(runs: Sequence[Mapping[str, Any]], rate: float) -> dict[str, Any]:
     """Return the figures of one rate."""
     own = [run for run in runs if run["rate"] == rate]
-    told: dict[str, Any] = {"rate": rate, "n": len(own), "suspects": float(np.mean([run["suspects"] for run in own]))}
+    rates: dict[str, Any] = {"rate": rate, "n": len(own), "suspects": float(np.mean([run["suspects"] for run in own]))}
     for name in ("precision", "recall"):
         values = [run[name] for run in own if run[name] is not None]
-        told[name] = float(np.mean(values)) if values else None
+        rates[name] = float(np.mean(values)) if values else None
     for name in TREATMENTS:
-        told[name] = interval([run[name] for run in own])
-        told[f"{name} - as they are"] = interval([run[name] - run["as they are"] for run in own])
-    return told
+        rates[name] = interval([run[name] for run in own])
+        rates[f"{name} - as they are"] = interval([run[name] - run["as they are"] for run in own])
+    return rates
 
 
 def main() -> None:
@@ -139,21 +139,21 @@ def main() -> None:
             pool.submit(seed_runs, options.data, seed, options.train, options.test) for seed in range(options.seeds)
         ]
         runs = [run for each in waiting for run in each.result()]
-    told = [summary(runs, rate) for rate in RATES]
+    rates = [summary(runs, rate) for rate in RATES]
     print(f"{options.data}, {options.train} training rows, {options.seeds} seeds: macro-F1 on gold, mean (95 %)")
     print(f"{'errors':>7}{'suspects':>10}{'of them wrong':>15}{'errors found':>14}  " + "".join(
         f"{name:<24}" for name in TREATMENTS))  # fmt: skip
-    for one in told:
+    for one in rates:
         shares = ["-" if one[name] is None else f"{one[name]:.0%}" for name in ("precision", "recall")]
         scores = ["{:.3f} ({:.3f} to {:.3f})".format(*one[name]) for name in TREATMENTS]
         print(f"{one['rate']:>7.0%}{one['suspects']:>10.0f}{shares[0]:>15}{shares[1]:>14}  " + "".join(
             f"{score:<24}" for score in scores))  # fmt: skip
     print("paired differences to the labels as they are")
-    for one in told:
+    for one in rates:
         print(f"{one['rate']:>7.0%}  " + "; ".join(
             "{}: {:+.3f} ({:+.3f} to {:+.3f})".format(name, *one[f"{name} - as they are"]) for name in TREATMENTS[1:]
         ))  # fmt: skip
-    print(json.dumps({"benchmark": "label_noise", "seconds": round(time.monotonic() - started), "rates": told}))
+    print(json.dumps({"benchmark": "label_noise", "seconds": round(time.monotonic() - started), "rates": rates}))
 
 
 if __name__ == "__main__":

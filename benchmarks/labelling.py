@@ -33,7 +33,7 @@ from schemas.rules.partition import partition_of
 from schemas.topics import CURATED, PARTITIONS
 
 WORKER: Final = Contender("millrace", ("streams", "--stages", "label"), ())
-SERVICE_SECONDS: Final = {1: 0.1, 4: 0.1, 16: 0.2, 64: 0.5, 256: 2.0}  # 10 to 128 answers a second
+SERVICE_SECONDS: Final = {1: 0.1, 4: 0.1, 16: 0.2, 64: 0.5, 256: 2.0}  # 10 to 128 answers per second
 CEILING: Final = 512  # teacher.concurrency
 WARM_SERVICES: Final = 25  # service times before the clock starts; the limit doubles about every second one
 LEAST_WARM_SECONDS: Final = 5.0
@@ -54,7 +54,7 @@ def teacher(slots: int, seconds: float) -> Iterator[str]:
             process.kill()
 
 
-def told(url: str) -> dict[str, float]:
+def counts(url: str) -> dict[str, float]:
     """Return what the teacher says of itself."""
     with urllib.request.urlopen(f"{url}/slots", timeout=30) as answer:  # noqa: S310 - our own, on loopback
         found: dict[str, float] = json.load(answer)
@@ -85,17 +85,17 @@ def run(place: Ground, slots: int, seconds: float, measured: float) -> dict[str,
         fill(settings, int(1.5 * (warm + measured) * slots / seconds) + CEILING)
         with running(WORKER, settings) as (worker,):
             started = time.monotonic()
-            while told(url)["answered"] == 0:
+            while counts(url)["answered"] == 0:
                 worker.check()
                 if time.monotonic() - started > _START_SECONDS:
                     raise TimeoutError(f"no call in {_START_SECONDS:g} s")
                 time.sleep(0.1)
             time.sleep(warm)
-            seen = [told(url)]
+            seen = [counts(url)]
             for _ in range(SLICES):
                 time.sleep(measured / SLICES)
                 worker.check()
-                seen.append(told(url))
+                seen.append(counts(url))
     table = {name: np.array([one[name] for one in seen]) for name in seen[0]}
     took = np.diff(table["now"])
     used = np.diff(table["used"]) / (slots * took)

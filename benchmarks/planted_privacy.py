@@ -164,8 +164,8 @@ def _jwt(rng: random.Random) -> str:
     def part(value: dict[str, object]) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
-    told = (part({"alg": "HS256", "typ": "JWT"}), part({"sub": _digits(rng, 8), "iat": 1516239022}))
-    return ".".join((*told, _from(rng, _BASE62, 43)))
+    parts = (part({"alg": "HS256", "typ": "JWT"}), part({"sub": _digits(rng, 8), "iat": 1516239022}))
+    return ".".join((*parts, _from(rng, _BASE62, 43)))
 
 
 def _random_key(rng: random.Random) -> str:

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.quality`: what the quality rules refuse, how often the language is told right, what both cost.
+"""`python -m benchmarks.quality`: what the quality rules refuse, how often the language is right, what both cost.
 
-Refusals are of the default rules, over real text. The language is told on headlines of our own in eight languages
-(`right` of those told) and on sets that are in English but for a few lines (`other`: told another language; --show
+Refusals are of the default rules, over real text. The language is found on headlines of our own in eight languages
+(`right` of those named) and on sets that are in English but for a few lines (`other`: named another language; --show
 prints those, to be read). Intervals are Clopper-Pearson, 95 %. Microseconds are CPU time, the median of five rounds.
 """
 
@@ -53,18 +53,18 @@ def microseconds(work: Callable[[], object], texts: int) -> float:
 def rules() -> None:
     model = QualityClassifier(FORM, np.zeros(2**FORM.bits, dtype=np.float32), 1.0, 0.5)
     plain, scored = QualityFilter(Quality()), QualityFilter(Quality(), model)
-    print("microseconds a text: enrichment, default rules, and a classifier of character 2-5 grams besides")
+    print("microseconds per text: enrichment, default rules, and a classifier of character 2-5 grams besides")
     short = refused_short = 0
     for number, (name, column) in enumerate(SETS):
         texts = real_texts(name, column)
-        told = enrich_all(texts)
-        refused = [rule for rule in plain.refusals(texts, told) if rule]
+        facts = enrich_all(texts)
+        refused = [rule for rule in plain.refusals(texts, facts) if rule]
         costs = [
             microseconds(lambda texts=texts: enrich_all(texts), len(texts)),  # type: ignore[misc]
-            microseconds(lambda texts=texts, told=told: plain.refusals(texts, told), len(texts)),  # type: ignore[misc]
+            microseconds(lambda texts=texts, facts=facts: plain.refusals(texts, facts), len(texts)),  # type: ignore[misc]
         ]
         some = slice(0, 2_000)
-        both = microseconds(lambda t=texts[some], d=told[some]: scored.refusals(t, d), len(texts[some]))  # type: ignore[misc]
+        both = microseconds(lambda t=texts[some], d=facts[some]: scored.refusals(t, d), len(texts[some]))  # type: ignore[misc]
         length = sum(map(len, texts)) / len(texts)
         print(
             f"  {name} {column}: {length:.0f} characters, {costs[0]:.1f} {costs[1]:.1f} {both - costs[1]:.1f} us; "
@@ -76,30 +76,33 @@ def rules() -> None:
 
 
 def languages(show: bool) -> None:
-    told = right = every = 0
+    named = right = every = 0
     for language, block in HEADLINES.items():
         texts = block.strip().split("\n")
         found = languages_of(texts)
-        every, told = every + len(texts), told + sum(one is not None for one in found)
+        every += len(texts)
+        named += sum(one is not None for one in found)
         right += found.count(language)
-    print(f"language of our own headlines: told {interval(told, every)}; right of those {interval(right, told)}")
+    print(f"language of our own headlines: named {interval(named, every)}; right of those {interval(right, named)}")
     count = english = other = 0
     for name, column in SETS[:SHORT]:
         texts = real_texts(name, column)
         found = languages_of(texts)
         foreign = [(one, text) for one, text in zip(found, texts, strict=True) if one not in ("en", None)]
-        count, english, other = count + len(texts), english + found.count("en"), other + len(foreign)
+        count += len(texts)
+        english += found.count("en")
+        other += len(foreign)
         some = texts[:2_000]
         cost = microseconds(lambda some=some: languages_of(some), len(some))  # type: ignore[misc]
         print(f"  {name} {column}: {cost:.1f} us; English {found.count('en')}, other {len(foreign)} of {len(texts)}")
         for one, text in foreign if show else ():
             print(f"    {one} {text[:100]}")
-    print(f"told English {interval(english, count)}; another language {interval(other, count)}")
+    print(f"named English {interval(english, count)}; another language {interval(other, count)}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--show", action="store_true", help="print the texts that are told to be no English")
+    parser.add_argument("--show", action="store_true", help="print the texts that are named another language")
     arguments = parser.parse_args()
     if not real_texts(*SETS[0]):
         raise SystemExit(f"no real text in {FOLDER}; MILLRACE_DATA names the folder that holds it")

@@ -149,7 +149,7 @@ def headlines() -> dict[str, list[str]]:
 
 
 def timed(run: Callable[[Sequence[str]], object], texts: Sequence[str]) -> float:
-    """Return the processor's microseconds a text: other programs of a shared machine count little."""
+    """Return the processor's microseconds per text: other programs of a shared machine count little."""
     began = time.process_time()
     run(texts)
     return (time.process_time() - began) / len(texts) * 1e6
@@ -162,7 +162,7 @@ def costs(rounds: int) -> dict[str, dict[str, float]]:
         "batch": redact_all,
     }
     print(
-        f"processor microseconds a headline without personal data: median of {rounds} interleaved rounds (least-most)"
+        f"processor microseconds per headline without personal data: median of {rounds} interleaved rounds (least-most)"
     )
     figures: dict[str, dict[str, float]] = {}
     for name, texts in headlines().items():

@@ -40,18 +40,18 @@ class Slots:
         self._answered += 1
         message = {"role": "assistant", "content": choices[0]}
         usage = {"prompt_tokens": 100, "completion_tokens": 1}
-        told = {
+        body = {
             "model": "slots",
             "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
             "usage": usage,
         }
-        return web.Response(body=orjson.dumps(told), content_type="application/json")
+        return web.Response(body=orjson.dumps(body), content_type="application/json")
 
-    async def told(self, _: web.Request) -> web.Response:
+    async def slots(self, _: web.Request) -> web.Response:
         """Say the slot seconds used so far, the answers, the calls that are open, and the time."""
         self._change(0)
-        told = {"used": self._used, "answered": self._answered, "open": self._open, "now": self._since}
-        return web.Response(body=orjson.dumps(told), content_type="application/json")
+        body = {"used": self._used, "answered": self._answered, "open": self._open, "now": self._since}
+        return web.Response(body=orjson.dumps(body), content_type="application/json")
 
     def _change(self, by: int) -> None:
         now = time.monotonic()
@@ -64,7 +64,7 @@ async def serve(slots: int, seconds: float) -> None:
     teacher = Slots(slots, seconds)
     app = web.Application()
     app.router.add_post("/v1/chat/completions", teacher.answer)
-    app.router.add_get("/slots", teacher.told)
+    app.router.add_get("/slots", teacher.slots)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

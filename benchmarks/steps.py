@@ -1,8 +1,8 @@
 """What each step of curation costs: the stage in this process, its functions wrapped with a clock of CPU time.
 
 STEPS names the functions of each step where the worker looks them up. A step's time leaves out the steps called inside
-it. The clock costs about a microsecond a call, most of it taken off again; so the whole is measured on batches of their
-own, between those with the clock. Record by record the steps come out a little high; batch by batch they do not.
+it. The clock costs about a microsecond per call, most of it taken off again; so the whole is measured on batches of
+their own, between those with the clock. Record by record the steps come out a little high; batch by batch they do not.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _NOTHING: Final = "nothing"
 
 
 def cpu_us_by_step(ground: Ground, wires: Sequence[Wire]) -> dict[str, float]:
-    """Return the CPU microseconds a record of each step, and of the glue between them: medians over whole batches."""
+    """Return the CPU microseconds per record of each step, and of the glue between them: medians over whole batches."""
     gc_schedule.collect_by_the_clock()  # as the worker does
     with ground.laid() as settings:
         batches = [wires[start : start + BATCH_RECORDS] for start in range(0, len(wires), BATCH_RECORDS)]

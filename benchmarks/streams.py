@@ -2,7 +2,7 @@
 
 Full curation of the same bytes on the same broker by the worker (exactly once), by Quix Streams and Bytewax (at least
 once, our rules record by record) and by a plain client (the same); then a pass-through. Contenders take turns, each
-alone on the machine, in every round; ratios are paired by round. One workload stands on one partition, as in
+alone on the machine, in every round; ratios are paired by round. One workload is on one partition, as in
 production; `--workloads 8` spreads the records over all. Contenders that end the records otherwise get no ratio.
 """
 
@@ -64,7 +64,7 @@ def main(rounds: int, records: int, workloads: int, seed: int) -> None:
     _print_table("full curation", curating)
     _print_table("pass-through", passing)
     shared = paired([two.cpu_us for _, two in crowds], [one.cpu_us for one, _ in crowds])
-    print(f"\nCPU a record, two workers to one, {PARTITIONS} workloads: {shared.told('.2f')}, n = {shared.n}")
+    print(f"\nCPU per record, two workers to one, {PARTITIONS} workloads: {shared.text('.2f')}, n = {shared.n}")
     totals = [one.cpu_us for one in curating[MILLRACE.name]]
     overhead = spread([
         total - sum(profile[step] for step in steps.RULES) for total, profile in zip(totals, profiles, strict=True)
@@ -94,7 +94,7 @@ def _rounds(rounds: int, what: str, turn: Callable[[Contender], Lap]) -> Laps:
 def differing(laps: Laps) -> float:
     """Return the largest share of records that some contender ended otherwise than the worker did."""
     ours = laps[MILLRACE.name][0]
-    return max(len(ours.told - done.told) / len(ours.told) for each in laps.values() for done in each)
+    return max(len(ours.digests - done.digests) / len(ours.digests) for each in laps.values() for done in each)
 
 
 def _require_same(laps: Laps) -> None:
@@ -115,18 +115,20 @@ def _crowds(place: Ground, wires: Sequence[Wire], number: int) -> tuple[Lap, Lap
 def _print_table(title: str, laps: Laps) -> None:
     ours = _rates(laps[MILLRACE.name])
     print(f"\n{title}: medians (least-most), n = {len(ours)} rounds")
-    print(f"{'':10}{'records/s':>28}{'CPU us a record':>24}{'millrace is, paired':>26}")
+    print(f"{'':10}{'records/s':>28}{'CPU us per record':>24}{'millrace is, paired':>26}")
     for name, each in laps.items():
         rate, cpu = spread(_rates(each)), spread([done.cpu_us for done in each])
-        ratio = "" if name == MILLRACE.name else paired(ours, _rates(each)).told(".2f") + " x"
-        print(f"{name:10}{rate.told():>28}{cpu.told('.1f'):>24}{ratio:>26}")
+        ratio = "" if name == MILLRACE.name else paired(ours, _rates(each)).text(".2f") + " x"
+        print(f"{name:10}{rate.text():>28}{cpu.text('.1f'):>24}{ratio:>26}")
 
 
 def _print_steps(by_step: dict[str, Spread], total: Spread, overhead: Spread) -> None:
-    print(f"\nCPU us a record, the stage in process, batches of {BATCH_RECORDS:,}: medians (least-most), n = {total.n}")
+    print(
+        f"\nCPU us per record, the stage in process, batches of {BATCH_RECORDS:,}: medians (least-most), n = {total.n}"
+    )
     for step, us in by_step.items():
-        print(f"  {step:16}{us.told('.1f'):>24}")
-    print(f"  the worker's process, all in: {total.told('.1f')}; beyond the rules, paired: {overhead.told('.1f')}")
+        print(f"  {step:16}{us.text('.1f'):>24}")
+    print(f"  the worker's process, all in: {total.text('.1f')}; beyond the rules, paired: {overhead.text('.1f')}")
 
 
 def _summary(curating: Laps, passing: Laps) -> dict[str, Any]:

@@ -37,7 +37,7 @@ WINDOW: Final = 2_500  # rows a student learns from
 FIRST: Final = WINDOW  # rows before the first student
 EVERY: Final = (250, 350, 500, 750, 1_000, 1_500, 2_000)
 LEAST_ROWS: Final = 30  # evaluated rows of a class, below which it is not in the macro-F1
-_BLOCK: Final = 50  # consecutive rows stand or fall together
+_BLOCK: Final = 50  # consecutive rows are drawn together
 _DRAWS: Final = 1_000
 _HELD_OUT: Final = 500  # the newest rows before the first student, on which a user's gate would have judged one
 # What a user would write, with the floors and prices of the workload file's template.
@@ -201,12 +201,13 @@ def replay(pool: Executor, seeds: int, seed: int) -> dict[str, Any]:
 def _rows(figures: _Figures, names: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in names:
         retrains, f1, accuracy = figures.retrains(name), figures.f1(name), figures.accuracy(name)
-        told, values = "", dict[str, Any](retrains=retrains, f1=f1, accuracy=accuracy)
+        shown = ""
+        values = dict[str, Any](retrains=retrains, f1=f1, accuracy=accuracy)
         if name != "ours":
             gain = figures.gain("ours", name)
             values |= {"ours_minus_it": [gain.value, gain.low, gain.high]}
-            told = f"   {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
-        print(f"{name:12}{retrains:10.1f}{f1:10.3f}{accuracy:10.3f}{told}")
+            shown = f"   {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
+        print(f"{name:12}{retrains:10.1f}{f1:10.3f}{accuracy:10.3f}{shown}")
         yield name, values
 
 

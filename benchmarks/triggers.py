@@ -60,13 +60,13 @@ def delays(pool: Executor, figures: dict[str, dict[str, Any]], streams: int, lab
     for number, title in enumerate(SHIFTS, start=1):
         seeds = range(seed + 1_000_000 * number, seed + 1_000_000 * number + streams)
         found: Found = list(pool.map(partial(_shifted, title=title, most=labels), seeds, chunksize=5))
-        told = []
+        cells = []
         for name in NAMES:
             seen = [one[name] for one in found if one.get(name, 0) > 0]
             median = statistics.median(seen) if seen else None
             figures[name]["delay_by_shift"][title] = {"median": median, "seen": len(seen) / streams, "n": streams}
-            told.append(f"{median:,.0f} ({len(seen) / streams:.0%})" if len(seen) >= streams / 10 else "-")
-        print(f"{title:34}" + "".join(f"{one:>18}" for one in told), flush=True)
+            cells.append(f"{median:,.0f} ({len(seen) / streams:.0%})" if len(seen) >= streams / 10 else "-")
+        print(f"{title:34}" + "".join(f"{one:>18}" for one in cells), flush=True)
 
 
 def anchors(pool: Executor, streams: int, rounds: int, seed: int) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def labels(of: Workload, count: int, seed: int) -> Iterator[LabelRecord]:
 
 
 def taken_in(folder: Path, batches: int) -> tuple[Spread, Spread]:
-    """Return rows a second into the store, and the same with decoding."""
+    """Return rows per second into the store, and the same with decoding."""
     of = workload()
     records = list(labels(of, batches * BATCH, 1))
     values = [encode(record) for record in records]
@@ -199,7 +199,7 @@ def message(offset: int, value: bytes) -> Message:
 
 
 def rate(took: list[float]) -> Spread:
-    """Return rows a second from the seconds of batches."""
+    """Return rows per second from the seconds of batches."""
     return Spread(BATCH * len(took) / sum(took), BATCH / max(took), BATCH / min(took), len(took))
 
 
@@ -216,12 +216,12 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         alone, whole = taken_in(Path(folder) / "in", arguments.batches)
-        print(f"rows a second, n = {alone.n} batches: {alone.told()}; with decoding {whole.told()}", flush=True)
+        print(f"rows per second, n = {alone.n} batches: {alone.text()}; with decoding {whole.text()}", flush=True)
         cost, ratio = triggers(Path(folder) / "triggers", 10 * arguments.rounds)
-        told = "; ".join(f"{rows:,} rows {found.told('.1f')} ms" for rows, found in cost.items())
-        print(f"a due label and a tick, n = {ratio.n}: {told}; ratio {ratio.told('.2f')}", flush=True)
+        shown = "; ".join(f"{rows:,} rows {found.text('.1f')} ms" for rows, found in cost.items())
+        print(f"a due label and a tick, n = {ratio.n}: {shown}; ratio {ratio.text('.2f')}", flush=True)
         took, held = snapshots(Path(folder) / "snapshots", arguments.rounds)
-        print(f"a snapshot of {held:,} rows, n = {took.n}: {took.told('.2f')} s")
+        print(f"a snapshot of {held:,} rows, n = {took.n}: {took.text('.2f')} s")
     if held < SNAPSHOT:
         raise SystemExit(f"the snapshot holds {held:,} rows, fewer than {SNAPSHOT:,}")
     print(

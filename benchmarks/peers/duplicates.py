@@ -1,7 +1,7 @@
 """What was seen before, for programs that take one record at a time: the promise of streams/curate, without batches.
 
 By id, by exact text, and nearly: rensa's MinHash finds candidates, the exact Jaccard similarity over word 1- and
-2-grams decides. The curate stage's own index works on whole batches and would be slow at one text a call.
+2-grams decides. The curate stage's own index works on whole batches and would be slow at one text per call.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Seen:
             del self._contested[next(iter(self._contested))]
 
     def contested(self, cluster_id: str) -> bool:
-        """Tell whether a vote with an answer stands for a cluster."""
+        """Return whether a cluster has a vote with an answer."""
         return cluster_id in self._contested
 
     def _nearest(self, grams: frozenset[str], sketch: Any) -> _First | None:

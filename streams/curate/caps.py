@@ -31,7 +31,8 @@ class CapCounts:
     """What one workload's parties have brought in."""
 
     def __init__(self, caps: Caps, parties: int = _PARTIES) -> None:
-        self.caps, self.parties = caps, parties
+        self.caps = caps
+        self.parties = parties
         self.by_stretch: dict[int, Counter[Key]] = {}
 
     def overlay(self) -> CapOverlay:

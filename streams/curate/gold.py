@@ -23,7 +23,7 @@ LOG: Final = logging.getLogger("millrace.curate")
 
 
 def gold_texts(settings: Settings, framing: Framing, workload: str) -> Iterator[GoldText]:
-    """Yield the texts of a workload's human labels, oldest first; what cannot be read is passed over, and logged.
+    """Yield the texts of a workload's human labels, oldest first; what cannot be read is skipped, and logged.
 
     Raises:
         ContractError: the topic is missing.

@@ -37,7 +37,8 @@ class Intake:
     """Sorts messages: a candidate goes on; what cannot be curated ends here."""
 
     def __init__(self, workloads: Mapping[str, Workload], framing: Framing) -> None:
-        self._workloads, self._framing = workloads, framing
+        self._workloads = workloads
+        self._framing = framing
         self._templates = {name: chat.template_fingerprint(workload) for name, workload in workloads.items()}
         self._homes = {name: partition_of(name, PARTITIONS) for name in workloads}
 
@@ -70,14 +71,18 @@ class Intake:
     def _ended(
         self, message: Message, rejected: RecordRejected, record: TrafficRecord | None, attempts: int = 1
     ) -> Output:
-        """Return a dead letter; of a record that cannot be read, the key tells the workload if it names one."""
-        named = (message.key or b"").decode(errors="replace")
-        workload = named if named in self._workloads else None
+        """Return a dead letter; where the record cannot be read, its key may name the workload."""
         payload = redacted_payload(message.value or b"", self._framing)
+        workload: str | None = None
+        record_id: str | None = None
+        if record is not None:
+            workload = record.workload
+            record_id = record_id_of(message, record)
+        elif message.key is not None and message.key.decode(errors="replace") in self._workloads:
+            workload = message.key.decode()
         return dead_letter(
-            message, "curate", rejected, payload, workload=record.workload if record else workload,
-            record_id=record_id_of(message, record) if record else None, attempts=attempts,
-        )  # fmt: skip
+            message, "curate", rejected, payload, workload=workload, record_id=record_id, attempts=attempts
+        )
 
     def _workload(self, record: TrafficRecord) -> Workload:
         workload = self._workloads.get(record.workload)

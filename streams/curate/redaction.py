@@ -1,7 +1,7 @@
 """What the curate stage keeps of fields and payloads, without their personal data.
 
 A payload is redacted over its decoded text where it decodes, each value as it reads behind its name; bytes that do not
-decode are redacted more widely. The record itself stands in `traffic` while that is kept.
+decode are redacted more widely. The record itself is in `traffic` while that is kept.
 """
 
 from __future__ import annotations
@@ -59,13 +59,15 @@ def redacted_payload(value: bytes, framing: Framing = SINGLE_OBJECTS) -> bytes:
 
 
 def _beside(name: str, value: str, policy: Policy = DEFAULT) -> str:
-    """Redact a value as it reads behind its name: "account_number" and "password" tell what stands beside them."""
+    """Redact a value as it reads behind its name: "account_number" and "password" say what is beside them."""
     alone = redact(value, policy)
     if alone.counts:
         return alone.text
-    told = normalise(name) + ": "
-    together = redact(told + value, policy)
-    return together.text.removeprefix(told) if together.counts and together.text.startswith(told) else value
+    prefix = normalise(name) + ": "
+    together = redact(prefix + value, policy)
+    if not together.counts or not together.text.startswith(prefix):
+        return value
+    return together.text.removeprefix(prefix)
 
 
 def _redacted_record(record: TrafficRecord) -> bytes:

@@ -61,7 +61,8 @@ class CurateStage:
             SettingsError: the key or the model that a workload's redaction wants is not there.
             WorkloadError: a workload's classifier cannot be used.
         """
-        self._workloads, self._framing = workloads, framing
+        self._workloads = workloads
+        self._framing = framing
         self._intake = Intake(workloads, framing)
         redactor = redactors(workloads)
         self._curators = {

@@ -3,7 +3,7 @@
 The run's `suspects.parquet` says which. The second question leaves the application's own prompt out and asks only which
 label fits best. Steps:
 
-  1 `labels` is read: a label that is erased, has changed, or was asked about in these words is passed over
+  1 `labels` is read: a label that is erased, has changed, or was asked about in these words is skipped
   2 the teacher is asked, within the workload's budget
   3 a correction is written to `labels` for each answer, all or none: later snapshots learn from it
   4 the answers are written beside the list
@@ -67,7 +67,7 @@ def summary(answers: Sequence[tuple[Mapping[str, Any], SecondAnswer]], passed: M
     tokens = spend.prompt_tokens + spend.completion_tokens
     shown = ", ".join(f"{count} {what}" for what, count in counts.most_common())
     first = f"{asked} suspects asked again, {spend.calls} calls, {tokens} tokens{': ' if shown else ''}{shown}"
-    return "\n".join([first, *(f"{count} passed over: {why}" for why, count in passed.items())])
+    return "\n".join([first, *(f"{count} skipped: {why}" for why, count in passed.items())])
 
 
 def write(settings: Settings, workload: str, records: Iterable[LabelRecord | DeadLetter]) -> None:
@@ -117,7 +117,7 @@ def _answered(
 
 
 def ask(settings: Settings, file: Path, name: str | None, first: int | None) -> None:
-    """Ask the teacher about the suspects of a run, correct the labels, and print what came of it.
+    """Ask the teacher about the suspects of a run, correct the labels, and print the outcome.
 
     Args:
         settings: the cluster and the folder of workloads.

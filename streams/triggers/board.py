@@ -27,7 +27,8 @@ class Board:
     """The boards of one worker's workloads."""
 
     def __init__(self, state_dir: Path, workloads: Mapping[str, Workload]) -> None:
-        self._state_dir, self._workloads = state_dir, workloads
+        self._state_dir = state_dir
+        self._workloads = workloads
         self._shown: dict[WorkloadKey, tuple[Standing, datetime]] = {}
         self._gauges: dict[WorkloadKey, set[str]] = {}
         self._suggested: dict[WorkloadKey, int] = {}  # the epoch a suggestion came after

@@ -84,7 +84,8 @@ class WindowStage:
         Raises:
             SettingsError: another process holds the store, or the snapshots' URL cannot be used.
         """
-        self._workloads, self._framing = workloads, framing
+        self._workloads = workloads
+        self._framing = framing
         self._snapshots = settings.artefacts_dir / "snapshots"
         self._objects = ObjectStore(settings.snapshots_url) if settings.snapshots_url else None
         for folder in snapshot.sweep(self._snapshots, datetime.now(UTC)):
@@ -274,7 +275,8 @@ class WindowStage:
     def _read_labels(self, partition: int, reader: Reader, spent: Mapping[str, tuple[int, int]]) -> None:
         """Bring the store to the committed offset and count the labels since each workload's last request."""
         topic_id, committed = reader.topic_id(topics.LABELS), reader.committed(topics.LABELS, partition)
-        self._topic_ids[partition], self._positions[partition] = topic_id, committed
+        self._topic_ids[partition] = topic_id
+        self._positions[partition] = committed
         stored = self._still_true(partition, topic_id, committed)
         spent = {name: offsets if offsets[1] <= committed else (0, 0) for name, offsets in spent.items()}
         mine = [name for name in self._workloads if partition_of(name, topics.PARTITIONS) == partition]

@@ -22,4 +22,4 @@ def test_paired__with_whole_rounds_slowed_down__gives_the_same_ratios(rounds: li
 
 def test_spread__tells_the_median_between_the_least_and_the_most() -> None:
     """A reader sees how far the rounds were apart."""
-    assert spread([3.0, 1.0, 2_000.0]).told() == "3 (1-2,000)"
+    assert spread([3.0, 1.0, 2_000.0]).text() == "3 (1-2,000)"

@@ -7,14 +7,14 @@ import asyncio
 import aiohttp
 
 from benchmarks.ground import NEWSWIRE, ROOT
-from benchmarks.labelling import CEILING, _at, teacher, told
+from benchmarks.labelling import CEILING, _at, counts, teacher
 from schemas.workload import Workload
 
 
 async def test_slots__never_more_than_there_are_and_their_time_is_told() -> None:
     """Six calls on two slots take three service times; all of the slot time that they took is counted."""
     with teacher(2, 0.2) as url:
-        before = told(url)
+        before = counts(url)
         async with aiohttp.ClientSession() as session:
 
             async def ask() -> str:
@@ -24,7 +24,7 @@ async def test_slots__never_more_than_there_are_and_their_time_is_told() -> None
                     return said
 
             answers = await asyncio.gather(*(ask() for _ in range(6)))
-        after = told(url)
+        after = counts(url)
 
     assert answers == ["B"] * 6
     assert after["answered"] - before["answered"] == 6

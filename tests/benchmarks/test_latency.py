@@ -36,7 +36,7 @@ def test_times__run_from_when_a_record_was_due_and_count_curated_records_alone()
 
 
 def test_times_to_window__run_to_the_first_commit_above_the_label() -> None:
-    """A commit of the label's own offset stands below it: the row is not settled yet."""
+    """A commit of the label's own offset is below it: the row is not settled yet."""
     commits = [(9.5, 0), (10.2, 1), (10.9, 2), (12.0, 6)]
     due, late = times_to_window({0: 0, 1: 1, 4: 3}, {0: 0, 1: 1, 5: 4}, commits, [0.0, 10.0, 10.5, 11.0])
 

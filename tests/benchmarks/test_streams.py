@@ -10,8 +10,10 @@ from benchmarks.streams import _require_same, differing
 
 
 def _lap(endings: int, otherwise: int = 0) -> Lap:
-    told = [f"ending {number}" for number in range(endings - otherwise)] + [f"other {n}" for n in range(otherwise)]
-    return Lap(1_000.0, 50.0, told=frozenset(one.encode() for one in told))
+    endings_seen = [f"ending {number}" for number in range(endings - otherwise)] + [
+        f"other {n}" for n in range(otherwise)
+    ]
+    return Lap(1_000.0, 50.0, digests=frozenset(one.encode() for one in endings_seen))
 
 
 def test_contender_that_ends_records_otherwise__gets_no_ratio() -> None:

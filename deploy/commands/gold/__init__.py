@@ -1,1 +1,1 @@
-"""Human labels: take them in, and judge the teacher and a student by them."""
+"""Human labels: store them, and judge the teacher and a student by them."""

@@ -1,4 +1,4 @@
-"""`millrace gold add|report`: human labels, and what they say of the teacher and of a student.
+"""`millrace gold add|report`: human labels, and how good the teacher and a student are by them.
 
 Exit codes: 0 done, 2 a mistake in what was asked for, or no answer.
 """
@@ -20,15 +20,15 @@ def main() -> None:
 @main.command("add")
 @click.argument("file", type=click.Path(path_type=Path))
 @WORKLOAD_OPTION
-@click.option("--annotator", help="Who gave the labels of lines that do not say it.")
+@click.option("--annotator", help="Who gave the labels on lines that name nobody.")
 @SERVERS
 @one_line_errors
 def add_command(file: Path, workload: str | None, annotator: str | None, bootstrap_servers: str | None) -> None:
     """Add a file of human labels.
 
     FILE is CSV with a header, or JSON lines, with text, label and annotator in each. Texts are redacted before they are
-    stored. A file with a mistake adds nothing. A file that is added again, or an annotator's second thought, replaces
-    what the annotator said of the text before.
+    stored. A file with a mistake adds nothing. A file that is added again, or an annotator's later label, replaces that
+    annotator's earlier label of the text.
     """
     from deploy.commands.gold.add import add
 
@@ -44,8 +44,8 @@ def add_command(file: Path, workload: str | None, annotator: str | None, bootstr
 def report(workload: str | None, predictions: Path | None, as_json: bool, bootstrap_servers: str | None) -> None:
     """Judge the teacher by people's labels, and a student.
 
-    The student is judged on the rows it was tested on. Every figure is weighted by what its rows stand for: the inverse
-    of their propensity, times the traffic records of their cluster as far as `discarded` still knows them.
+    The student is judged on the rows it was tested on. Every row is weighted by the inverse of its
+    propensity, times the traffic records of its cluster as far as `discarded` still holds them.
     """
     from deploy.commands.gold.judge import judge
 

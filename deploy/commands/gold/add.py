@@ -1,4 +1,4 @@
-"""Takes a file of human labels into `gold`."""
+"""Writes a file of human labels to `gold`."""
 
 from __future__ import annotations
 

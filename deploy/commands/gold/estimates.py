@@ -1,6 +1,6 @@
-"""What human labels say: accuracy with interval, and the estimate that many teacher labels make sharper. Pure.
+"""Figures from human labels: accuracy with interval, and the estimate that many teacher labels narrow. Pure.
 
-Rows are weighted: a row chosen with propensity p, whose cluster stands for m traffic records, counts m / p. Every
+Rows are weighted: a row chosen with propensity p, whose cluster has m traffic records, counts m / p. Every
 variance is of a weighted mean over near-duplicate clusters: sum over clusters of (sum of w (x - mean))^2, over the
 squared sum of weights.
 """
@@ -42,7 +42,7 @@ class WeightedRows:
         return float(np.average(values, weights=self.weights))
 
     def variance(self, values: Floats) -> float:
-        """Return the variance of that mean; clusters - 1 in its denominator's place of clusters."""
+        """Return the variance of that mean, with clusters - 1 instead of clusters in its denominator."""
         spread = self._by_cluster(self.weights * (values - self.mean(values)))
         count = len(spread)
         return float((spread**2).sum() / self.weights.sum() ** 2 * count / max(count - 1, 1))
@@ -60,7 +60,7 @@ def accuracy(right: Floats, sample: WeightedRows, level: float = 0.95) -> Interv
     """Return the weighted share of right answers with Wilson's interval at the effective n.
 
     Args:
-        right: 1 or 0 a row (rows,).
+        right: 1 or 0 per row (rows,).
         sample: the rows.
         level: of confidence.
     """
@@ -79,7 +79,7 @@ def prediction_powered(
         variance = l^2 * var(mean(many_proxy)) + var(mean(right - l * proxy))
         l        = cov(mean(right), mean(proxy)) / (var(mean(proxy)) + var(mean(many_proxy))), inside [0, 1]
 
-    Unbiased however wrong the proxy is; a useless proxy gets l = 0, which leaves the gold rows alone. The interval is
+    Unbiased however wrong the proxy is; a useless proxy gets l = 0, so that only the gold rows count. The interval is
     normal, by t with clusters - 1 degrees of freedom of the gold rows: below some 30 of them it is rough.
 
     Args:
@@ -101,10 +101,10 @@ def prediction_powered(
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far a teacher's probabilities are from what they say, on rows the temperature was not fitted on."""
+    """How honest a teacher's probabilities are, on rows the temperature was not fitted on."""
 
     temperature: float  # above 1: the teacher is too sure
-    before: float  # calibration error as the probabilities come
+    before: float  # calibration error of the given probabilities
     after: float  # with the temperature
     fitted: int  # rows the temperature comes from
     n: int  # rows the errors are measured on
@@ -117,11 +117,16 @@ def calibration(fit: tuple[Floats, Ints, Floats], check: tuple[Floats, Ints, Flo
         fit: class probabilities (rows, classes), gold classes (rows,), weights (rows,).
         check: the same of the anchors.
     """
-    temperature = fit_temperature(_logits(fit[0]), fit[1], fit[2])
+    probabilities, classes, weights = fit
+    temperature = fit_temperature(_logits(probabilities), classes, weights)
+    tempered = to_probabilities(_logits(check[0]), temperature)
     return Calibration(
-        temperature, _error(*check), _error(to_probabilities(_logits(check[0]), temperature), *check[1:]), len(fit[1]),
-        len(check[1]),
-    )  # fmt: skip
+        temperature=temperature,
+        before=_error(*check),
+        after=_error(tempered, *check[1:]),
+        fitted=len(classes),
+        n=len(check[1]),
+    )
 
 
 def _logits(probabilities: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""The figures of a gold report: agreement and accuracy apart, each with interval, n and effective n. Pure."""
+"""The figures of a gold report: agreement and accuracy separately, each with interval, n and effective n. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEAST_ROWS: Final = 30  # with probabilities, on either side: below, a temperatu
 
 @dataclass(frozen=True)
 class GoldFigure:
-    """One figure and the rows it rests on."""
+    """One figure and its rows."""
 
     name: str
     interval: Interval
@@ -40,7 +40,7 @@ class Report:
     """What a gold report says."""
 
     gold: int  # texts with human labels
-    tied: int  # of them, how many have as many labels one way as another: left out
+    tied: int  # of them, how many have no most frequent label: left out
     unmatched: int  # of them, how many the teacher never labelled: left out
     anchors: int  # of the rows that are left
     figures: list[GoldFigure]
@@ -64,7 +64,7 @@ def report(
         gold: human labels by text.
         teacher: teacher labels by text.
         student: a student's label by record id, on test rows; None: only the teacher is judged.
-        ceiling: what the teacher said when it was asked again; None: it was not.
+        ceiling: the teacher's self-agreement; None: not measured.
     """
     certain = {key: human.label for key, human in gold.items() if human.label in labels}
     both = sorted(key for key in certain if key in teacher and teacher[key].label in labels)
@@ -93,8 +93,8 @@ def _humans(gold: Mapping[str, Human]) -> list[GoldFigure]:
         return []
     agreed = np.array([human.agreed for human in several], dtype=np.float64)
     sample = WeightedRows(np.ones(len(several)), [human.text_key for human in several])
-    told = "the ceiling of any accuracy against them"
-    return [GoldFigure("annotators' agreement", accuracy(agreed, sample), len(several), sample.effective_n, told)]
+    note = "the ceiling of any accuracy against them"
+    return [GoldFigure("annotators' agreement", accuracy(agreed, sample), len(several), sample.effective_n, note)]
 
 
 def _teacher(certain: Mapping[str, str | None], rows: Sequence[Taught]) -> list[GoldFigure]:
@@ -102,22 +102,22 @@ def _teacher(certain: Mapping[str, str | None], rows: Sequence[Taught]) -> list[
         return []
     sample = _sample(rows)
     right = np.array([certain[row.text_key] == row.label for row in rows], dtype=np.float64)
-    told = "on anchors"
-    return [GoldFigure("teacher's accuracy", accuracy(right, sample), len(rows), sample.effective_n, told)]
+    found = accuracy(right, sample)
+    return [GoldFigure("teacher's accuracy", found, len(rows), sample.effective_n, "on anchors")]
 
 
 def _again(ceiling: Ceiling | None) -> list[GoldFigure]:
     if ceiling is None:
         return []
     found = Interval(ceiling.self_agreement, ceiling.low, ceiling.high)
-    told = f"no student can agree with it above {ceiling.ceiling:.3f}"
-    return [GoldFigure("teacher's self-agreement", found, ceiling.rows, ceiling.effective_n, told)]
+    note = f"no student can agree with it above {ceiling.ceiling:.3f}"
+    return [GoldFigure("teacher's self-agreement", found, ceiling.rows, ceiling.effective_n, note)]
 
 
 def _student(
     certain: Mapping[str, str | None], teacher: Mapping[str, Taught], student: Mapping[str, str]
 ) -> list[GoldFigure]:
-    """Judge a student where it was tested: agreement on all rows, accuracy on gold rows, and both put together."""
+    """Judge a student where it was tested: agreement on all rows, accuracy on gold rows, and both combined."""
     tested = [row for row in teacher.values() if row.record_id in student]
     gold = [row for row in tested if row.text_key in certain]
     many = [row for row in tested if row.text_key not in certain]
@@ -135,8 +135,8 @@ def _student(
     )
     if many and len(set(rows.clusters)) > 1:
         found = prediction_powered(right, _agreement(gold, student), rows, _agreement(many, student), _sample(many))
-        told = f"prediction-powered by {len(many)} more rows"
-        figures.append(GoldFigure("student's accuracy", found, len(gold), rows.effective_n, told))
+        note = f"prediction-powered by {len(many)} more rows"
+        figures.append(GoldFigure("student's accuracy", found, len(gold), rows.effective_n, note))
     return figures
 
 

@@ -1,4 +1,4 @@
-"""Human labels beside the teacher's: which text has which, and what each row stands for. Pure."""
+"""Human labels beside the teacher's: which text has which, and the weight of each row. Pure."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Human:
     """What people said of one text."""
 
     text_key: str
-    label: str | None  # None: as many say one label as another
+    label: str | None  # None: a tie
     annotators: int
     agreed: bool  # all of them
 
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """The teacher's label of one text, and what the row stands for."""
+    """The teacher's label of one text, and the row's weight."""
 
     text_key: str
     record_id: str
@@ -37,7 +37,7 @@ class Taught:
 
     @property
     def weight(self) -> float:
-        """How many traffic records the row stands for."""
+        """How many traffic records the row represents."""
         return self.records / self.propensity
 
 
@@ -59,15 +59,15 @@ def _human(key: str, labels: Sequence[str]) -> Human:
 def taught(
     labels: Iterable[LabelRecord], duplicates: Mapping[str, int], texts: Container[str], record_ids: Container[str]
 ) -> dict[str, Taught]:
-    """Return by text the teacher's last label of it; cluster labels, answers on anchors and erased records are none.
+    """Return by text the teacher's last label of it; not cluster labels, answers on anchors or erased records.
 
-    Nor are corrections: what is judged is the question that the teacher is asked first.
+    Nor corrections: the answer to the teacher's first question is judged.
 
     Args:
         labels: of one workload, in offset order.
         duplicates: discarded ones by cluster; votes among the labels are added to them.
-        texts: keys of the texts that are of interest; others are passed over, for there may be millions.
-        record_ids: of the records that are of interest besides.
+        texts: keys of the texts that are of interest; others are skipped, for there may be millions.
+        record_ids: of further records of interest.
     """
     found: dict[str, Taught] = {}
     keys: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Rows of a file of human labels, CSV or JSON lines, checked one by one: all of a file is good, or none is taken."""
+"""Rows of a file of human labels, CSV or JSON lines, checked one by one: a file with a mistake adds nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class GoldRow:
     """One line: what a person said of a text."""
 
     line: int
-    text: str  # as it stands in the file: not yet redacted
+    text: str  # as in the file: not yet redacted
     label: str
     annotator: str
 
@@ -36,7 +36,7 @@ def read_rows(file: Path, workload: Workload, annotator: str | None = None) -> l
 
     Args:
         file: CSV with a header, or JSON lines (.jsonl, .ndjson), in UTF-8.
-        workload: whose labels and aliases are understood.
+        workload: whose labels and aliases count.
         annotator: of the lines that name none.
 
     Raises:
@@ -89,15 +89,16 @@ def _json_lines(file: Path, opened: Any) -> Iterator[tuple[int, Mapping[str, Any
 
 
 def _row(file: Path, line: int, values: Mapping[str, Any], workload: Workload, annotator: str | None) -> GoldRow:
-    told = {name: values.get(name) for name in FIELDS}
-    told["annotator"] = told["annotator"] or annotator
-    for name, value in told.items():
+    fields = {name: values.get(name) for name in FIELDS}
+    fields["annotator"] = fields["annotator"] or annotator
+    for name, value in fields.items():
         if not isinstance(value, str) or not value.strip():
             raise BadInput(f"{file} line {line}: {name}", value, _REMEDIES[name])
-    label = label_in(workload, str(told["label"]))
+    label = label_in(workload, str(fields["label"]))
     if label is None:
         raise BadInput(
-            f"{file} line {line}: label", told["label"], f"is none of {workload.name}'s labels: "
-            + ", ".join(workload.labels),
-        )  # fmt: skip
-    return GoldRow(line, str(told["text"]), label, str(told["annotator"]).strip())
+            f"{file} line {line}: label",
+            fields["label"],
+            f"is none of {workload.name}'s labels: {', '.join(workload.labels)}",
+        )
+    return GoldRow(line, str(fields["text"]), label, str(fields["annotator"]).strip())

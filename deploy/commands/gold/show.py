@@ -33,15 +33,13 @@ def table(workload: Workload, found: Report) -> None:
         bounds = f"{one.interval.low:.3f} to {one.interval.high:.3f}"
         shown.add_row(one.name, f"{one.interval.value:.3f}", bounds, f"{one.n}", f"{one.effective_n:.0f}", one.note)
     console.print(shown)
-    told = found.calibration
-    if told is None:
-        console.print(
-            f"calibration: not told; it needs {LEAST_ROWS} anchors and {LEAST_ROWS} others with probabilities"
-        )
+    calibration = found.calibration
+    if calibration is None:
+        console.print(f"calibration: unknown; it needs {LEAST_ROWS} anchors and {LEAST_ROWS} others with probabilities")
     else:
         console.print(
-            f"calibration: temperature {told.temperature:.2f} from {told.fitted} rows; error on {told.n} anchors "
-            f"{told.before:.3f} as it comes, {told.after:.3f} with it"
+            f"calibration: temperature {calibration.temperature:.2f} from {calibration.fitted} rows; "
+            f"error on {calibration.n} anchors {calibration.before:.3f} without it, {calibration.after:.3f} with it"
         )
     for human, teacher, count in found.confusions[:_CONFUSIONS]:
         console.print(f"people say {human}, the teacher {teacher}: {count} times", markup=False)

@@ -1,4 +1,4 @@
-"""Gold on its topic: human labels in, and read back beside what the worker wrote."""
+"""Gold on its topic: human labels written, and read back beside what the worker wrote."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def write(settings: Settings, found: Sequence[GoldLabel]) -> None:
     """Write records, all or none: in one transaction.
 
     Raises:
-        Unavailable: the cluster did not take them; nothing of the file is there.
+        Unavailable: the cluster did not take them; nothing of the file is stored.
     """
     framing = Framing(settings)
     framing.register([GOLD])
@@ -60,10 +60,12 @@ def write(settings: Settings, found: Sequence[GoldLabel]) -> None:
 
 
 class GoldTopics:
-    """What stands in the topics of one workload."""
+    """The records of one workload on the topics."""
 
     def __init__(self, settings: Settings, workload: str) -> None:
-        self._settings, self._workload, self._framing = settings, workload, Framing(settings)
+        self._settings = settings
+        self._workload = workload
+        self._framing = Framing(settings)
 
     def gold(self) -> Iterator[GoldLabel]:
         """Yield human labels, oldest first."""

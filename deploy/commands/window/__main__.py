@@ -36,8 +36,8 @@ def show(workload: str | None, as_json: bool) -> None:
 def query(sql: str, as_json: bool) -> None:
     """Ask SQL (DuckDB's) of the table `rows`.
 
-    `DESCRIBE rows` lists its columns. Nothing that is asked can change the window, or read another file. With --json
-    there is one object per row.
+    `DESCRIBE rows` lists its columns. No query can change the window, or read another file. With --json there is one
+    object per row.
     """
     from deploy.commands.window.show import answer
 

@@ -1,4 +1,4 @@
-"""A copy of the window's rows: asked of the worker that holds the file, or made here where none does."""
+"""A copy of the window's rows: made by the worker that holds the file, or here where none does."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import duckdb
 from deploy.edge.stores.window_copy import ASKED, COPY, GIVEN, STORE, UNFINISHED, folder
 from schemas.errors import BadInput, SettingsError, Unavailable
 
-WAIT_SECONDS: Final = 60.0  # the worker looks about once a second, and not while a batch is in work
+WAIT_SECONDS: Final = 60.0  # the worker looks about once a second, but not while it processes a batch
 _LOOK_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True)
 class Copy:
-    """The rows, as a table `rows` that can be asked."""
+    """The rows, as a table `rows` that can be queried."""
 
     connection: duckdb.DuckDBPyConnection
     time: datetime  # when it was made
@@ -66,7 +66,7 @@ def copied(state_dir: Path, wait_seconds: float = WAIT_SECONDS) -> Iterator[Copy
 
 
 def _made(store: Path, file: Path) -> bool:
-    """Make the copy here, and return whether no worker stood in the way."""
+    """Make the copy here, and return whether no worker held the file."""
     try:
         with duckdb.connect(str(store), read_only=True) as connection:
             connection.execute(COPY.format(file=_quoted(file)))

@@ -60,13 +60,15 @@ def figures(copy: Copy, workloads: Mapping[str, Workload]) -> list[WindowFigures
     corrected: dict[str, int] = dict(copy.ask(_CORRECTED)[1])
     return [
         _figures(
-            name, workloads.get(name), classes,
+            name,
+            workloads.get(name),
+            classes,
             {split: (rows, effective) for workload, split, rows, effective in splits if workload == name},
             {source: rows for workload, source, rows in sources if workload == name},
             corrected.get(name, 0),
         )
         for name, classes in by_class.items()
-    ]  # fmt: skip
+    ]
 
 
 def _figures(
@@ -79,14 +81,18 @@ def _figures(
 ) -> WindowFigures:
     oldest = min(first for rows in classes.values() for _, _, first, _ in rows)
     newest = max(last for rows in classes.values() for _, _, _, last in rows)
-    found = [
-        ClassFigures(
-            label, workload is None or label in workload.labels, {split: number for split, number, _, _ in rows},
-            ((newest - max(last for *_, last in rows)).total_seconds() / 86_400,
-             (newest - min(first for _, _, first, _ in rows)).total_seconds() / 86_400),
+    found: list[ClassFigures] = []
+    for label, rows in classes.items():
+        youngest = newest - max(last for *_, last in rows)
+        eldest = newest - min(first for _, _, first, _ in rows)
+        found.append(
+            ClassFigures(
+                label=label,
+                known=workload is None or label in workload.labels,
+                rows={split: number for split, number, _, _ in rows},
+                days=(youngest.total_seconds() / 86_400, eldest.total_seconds() / 86_400),
+            )
         )
-        for label, rows in classes.items()
-    ]  # fmt: skip
     return WindowFigures(
         workload=name,
         classes=sorted(found, key=lambda one: (-sum(one.rows.values()), one.label)),

@@ -1,4 +1,4 @@
-"""What `millrace window` prints: a copy that was made for the question, a second old or so.
+"""What `millrace window` prints: a copy made for the question about a second ago.
 
 A row is the last label of a record that was not erased.
 """
@@ -31,7 +31,7 @@ def window(settings: Settings, workload: str | None, *, as_json: bool) -> None:
     console = Console(highlight=False)
     for one in found:
         _show(console, one)
-    _tell_age(console, copy)
+    _print_age(console, copy)
     if not found:
         console.print(f"no rows{f' of {workload}' if workload else ''}", markup=False)
 
@@ -47,28 +47,28 @@ def answer(settings: Settings, sql: str, *, as_json: bool) -> None:
     console = Console(highlight=False)
     console.print(_table(names, rows))
     console.print(f"{len(rows)} rows")
-    _tell_age(console, copy)
+    _print_age(console, copy)
 
 
 def _show(console: Console, one: WindowFigures) -> None:
     console.print(f"{one.workload}: event times {one.time_from} to {one.time_to} UTC", markup=False)
     splits = [split.value for split in Split]
-    lines: list[Sequence[Any]] = [
-        (
-            each.label if each.known else f"{each.label} (not in the label set)",
-            *(each.rows.get(split, 0) for split in splits), f"{each.days[0]:.1f} to {each.days[1]:.1f}",
+    lines: list[Sequence[Any]] = []
+    for each in one.classes:
+        name = each.label if each.known else f"{each.label} (not in the label set)"
+        lines.append(
+            (name, *(each.rows.get(split, 0) for split in splits), f"{each.days[0]:.1f} to {each.days[1]:.1f}")
         )
-        for each in one.classes
-    ]  # fmt: skip
     lines.append(("labels, not votes", *(one.labels[split] for split in splits), ""))
     lines.append(("effective n of these", *(f"{one.effective_n[split]:.0f}" for split in splits), ""))
     console.print(_table(["class", *(split.lower() for split in splits), "days old"], lines))
     shown = list(one.sources.items())[:MOST_SOURCES]
     more = len(one.sources) - len(shown)
-    told = ", ".join(f"{source or 'none named'} {rows}" for source, rows in shown)
+    rest = f", and {more} more" if more else ""
+    named = ", ".join(f"{source or 'none named'} {rows}" for source, rows in shown)
     if one.corrected:
         console.print(f"labels corrected by second answers: {one.corrected}")
-    console.print(f"sources of training rows: {told}{f', and {more} more' if more else ''}", markup=False)
+    console.print(f"sources of training rows: {named}{rest}", markup=False)
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
@@ -80,6 +80,6 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     return table
 
 
-def _tell_age(console: Console, copy: Copy) -> None:
+def _print_age(console: Console, copy: Copy) -> None:
     age = (datetime.now(UTC) - copy.time).total_seconds()
     console.print(f"copied {age:.1f} s ago")

@@ -3,6 +3,6 @@
     lines of `millrace replay` (inputs) -> the curate stage's own steps (survey)
     -> census, student, takeover, saving (figures) -> pictures -> page, a JSON file and a summary (__main__)
 
-It needs no broker and no GPU. It alone puts rooms' pure parts together (streams.curate, trainers.students.linear), so
-that its figures are made by the code that will run; nothing imports it.
+It needs no broker and no GPU. It alone combines pure parts of other rooms (streams.curate, trainers.students.linear),
+so that its figures come from the code that will run; nothing imports it.
 """

@@ -25,21 +25,29 @@ from schemas.errors import BadInput, SettingsError
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The page; its JSON is written beside it.")
 @click.option("--made-up-times", is_flag=True, help="The log has no times.")
 @click.option(
-    "--agreement", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=None,
+    "--agreement",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=None,
     help="Least agreement of what a student answers.  [default: the workload's gate.agreement_floor]",
-)  # fmt: skip
+)
 @click.option("--price-per-1000", type=click.FloatRange(0), default=None, help="Of the teacher, for 1,000 requests.")
 @one_line_errors
 def main(
-    *, workload: str, source: str, out: Path, made_up_times: bool, agreement: float | None,
+    *,
+    workload: str,
+    source: str,
+    out: Path,
+    made_up_times: bool,
+    agreement: float | None,
     price_per_1000: float | None,
-) -> None:  # fmt: skip
+) -> None:
     """Write the day-one report of the rows on standard input."""
     settings = Settings.load()
     known = settings.workloads()
     if workload not in known:
-        raise SettingsError("--workload", workload, f"no file says what it is; known: {', '.join(known)}")
-    mine, now = known[workload], datetime.now(UTC)
+        raise SettingsError("--workload", workload, f"no workload file has this name; known: {', '.join(known)}")
+    mine = known[workload]
+    now = datetime.now(UTC)
     wished = agreement if agreement is not None else mine.gate.agreement_floor
     if not 0 < wished < 1:
         raise BadInput("gate.agreement_floor", wished, "no finite log proves that; give --agreement, such as 0.95")
@@ -47,7 +55,8 @@ def main(
     if not found.requests:
         raise BadInput("FILE", source, _nothing(found.refused.total(), found.ineligible.total(), found.first_refused))
     figures = day_one(found, mine, Asked(source, now, made_up_times, wished, price_per_1000))
-    beside, values = out.with_suffix(".json"), figures.to_json()
+    beside = out.with_suffix(".json")
+    values = figures.to_json()
     write_page(figures, mine, out)
     beside.write_bytes(values)
     print(summary(figures))

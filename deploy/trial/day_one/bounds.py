@@ -1,9 +1,9 @@
-"""How far a share could be off, when near duplicates stand or fall together. Pure.
+"""How far a share could be off, when near duplicates are right or wrong together. Pure.
 
 A share p of n rows gets the exact binomial interval of Clopper and Pearson (1934) on an effective n, as Korn and
 Graubard (1998) do for surveys: bounds are quantiles of Beta(x, n' - x + 1) and Beta(x + 1, n' - x), with x = p n'.
-Here n' = n^2 / sum of the squared cluster sizes (Kish 1965): as if the rows of a cluster said the same thing, which is
-the most that they can have in common. Where every row is its own cluster, n' = n and the interval is exact.
+Here n' = n^2 / sum of the squared cluster sizes (Kish 1965): as if the rows of a cluster were equal, which is the
+worst case. Where every row is its own cluster, n' = n and the interval is exact.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ METHOD: Final = "Clopper-Pearson on the effective n"
 
 @dataclass(frozen=True)
 class ShareFigure:
-    """A share with its 95 % interval, the rows it rests on and how the interval was made."""
+    """A share with its 95 % interval, its rows and how the interval was made."""
 
     value: float
     low: float

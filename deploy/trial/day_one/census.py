@@ -69,7 +69,7 @@ class DuplicateCounts:
     clusters: int
     effective_n: float  # of the requests, if the members of a cluster say the same thing
     largest: list[LargeCluster]
-    same_answer_exact: ShareFigure | None  # how often an exact repeat was answered as the first of its cluster
+    same_answer_exact: ShareFigure | None  # how often an exact repeat had the answer of its cluster's first member
     same_answer_near: ShareFigure | None
 
 
@@ -98,12 +98,16 @@ def census(found: Survey, workload: Workload) -> Census:
     requests = counted(found)
     times = [request.time for request in requests]
     rows = RowCounts(
-        read=found.rows, requests=len(requests), resent=len(found.requests) - len(requests),
+        read=found.rows,
+        requests=len(requests),
+        resent=len(found.requests) - len(requests),
         unreadable=dict(found.refused.most_common()),
         first_unreadable=found.first_refused,
-        ineligible=dict(found.ineligible.most_common()), filtered=dict(found.rules.most_common()),
-        began=min(times, default=None), ended=max(times, default=None),
-    )  # fmt: skip
+        ineligible=dict(found.ineligible.most_common()),
+        filtered=dict(found.rules.most_common()),
+        began=min(times, default=None),
+        ended=max(times, default=None),
+    )
     return Census(rows, _labels(requests, found, workload), _duplicates(requests), _personal(found, workload))
 
 
@@ -166,12 +170,12 @@ def _same_answer(clusters: Sequence[tuple[str, list[LogRequest]]], place: Reques
 def _personal(found: Survey, workload: Workload) -> PersonalData:
     names_kept = workload.privacy.names == "keep"
     some = len(found.requests)
+    holding: ShareFigure | None = None
+    if some:
+        holding = share_of(found.personal_requests / some, some, cluster_effective_n(_all(found.requests)))
     return PersonalData(
-        requests=share_of(found.personal_requests / some, some, cluster_effective_n(_all(found.requests)))
-        if some
-        else None,
-        found={kind: found.personal[kind] for kind in sorted(RULED) if found.personal[kind]}
-        | ({Kind.NAME.value: found.personal[Kind.NAME]} if found.personal[Kind.NAME] else {}),
+        requests=holding,
+        found={kind.value: found.personal[kind] for kind in (*sorted(RULED), Kind.NAME) if found.personal[kind]},
         redacted={kind: count for kind, count in sorted(found.redacted.items()) if count},
         not_looked_for=[Kind.NAME.value] if names_kept else [],
     )
@@ -186,7 +190,7 @@ def _all(requests: Sequence[LogRequest]) -> list[str | int]:
 
 
 def _together(request: LogRequest) -> str | int:
-    """Return what a request stands or falls with: its cluster, or itself where it has none."""
+    """Return what a request is right or wrong with: its cluster, or itself where it has none."""
     return request.cluster or request.row
 
 

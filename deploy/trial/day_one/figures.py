@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import orjson
 
@@ -28,7 +28,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class DayOne:
-    """A log in figures; what cannot be told of it is None, and `lacking` says why."""
+    """A log in figures; what is unknown is None, and `lacking` says why."""
 
     workload: str
     asked: Asked
@@ -46,32 +46,38 @@ class DayOne:
 
 
 def day_one(found: Survey, workload: Workload, asked: Asked) -> DayOne:
-    """Work the figures out; trains one linear student where there are answers to learn from."""
+    """Compute the figures; trains one linear student where there are answers to learn from."""
     counts = census(found, workload)
     tried = trial(teaching(counted(found)), workload)
-    taken = takeover(tried.choosing, tried.test, asked.wished) if isinstance(tried, Trial) else None
-    return DayOne(
+    figures = DayOne(
         workload=workload.name,
         asked=asked,
         census=counts,
-        lacking=tried if isinstance(tried, str) else None,
-        student=tried.figures if isinstance(tried, Trial) else None,
+        lacking=None,
+        student=None,
         gate_floor=workload.gate.agreement_floor,
         window_rows=workload.window.rows,
-        takeover=taken,
-        saving=_saving(tried, taken, counts, workload, asked) if isinstance(tried, Trial) and taken else None,
+        takeover=None,
+        saving=None,
     )
+    if isinstance(tried, str):
+        return replace(figures, lacking=tried)
+    taken = takeover(tried.choosing, tried.test, asked.wished)
+    spared = _saving(tried, taken, counts, workload, asked)
+    return replace(figures, student=tried.figures, takeover=taken, saving=spared)
 
 
 def _saving(tried: Trial, taken: Takeover, counts: Census, workload: Workload, asked: Asked) -> Saving | None:
     rows = counts.rows
     if taken.threshold is None or taken.coverage is None or counts.duplicates is None:
         return None
-    known = rows.began is not None and rows.ended is not None and not asked.made_up_times
+    span: timedelta | None = None
+    if rows.began is not None and rows.ended is not None and not asked.made_up_times:
+        span = rows.ended - rows.began
     traffic = Traffic(
         requests=rows.requests + sum(rows.ineligible.values()),
         answerable=rows.requests - sum(rows.filtered.values()),
-        span=rows.ended - rows.began if known and rows.ended and rows.began else None,
+        span=span,
         audit_share=workload.audit.share,
         repeats=counts.duplicates.exact,
         judged=rows.requests,

@@ -2,7 +2,7 @@
 
     {"row": 7, "value": "<base64>", "headers": {"workload": "tickets"}}    a traffic record, as `traffic` would get it
     {"row": 8, "unreadable": "is no JSON: …"}                              a row that could not be read, and why
-    {"end": 2}                                                             the last line: so many rows were told
+    {"end": 2}                                                             the last line: the number of rows
 
 Rows come in the order of the file; each has its number there.
 """
@@ -40,16 +40,16 @@ def read(lines: Iterable[bytes], workload: str, now: datetime) -> Iterator[Messa
     partition, end = partition_of(workload, PARTITIONS), None
     for number, line in enumerate(lines, start=1):
         try:
-            told = orjson.loads(line)
-            if "end" in told:
-                end = int(told["end"])
+            fields = orjson.loads(line)
+            if "end" in fields:
+                end = int(fields["end"])
                 break
-            row = int(told["row"])
-            if "unreadable" in told:
-                yield Unreadable(row, "unreadable", str(told["unreadable"]))
+            row = int(fields["row"])
+            if "unreadable" in fields:
+                yield Unreadable(row, "unreadable", str(fields["unreadable"]))
                 continue
-            value = base64.b64decode(told["value"], validate=True)
-            headers = tuple((str(name), str(text).encode()) for name, text in told["headers"].items())
+            value = base64.b64decode(fields["value"], validate=True)
+            headers = tuple((str(name), str(text).encode()) for name, text in fields["headers"].items())
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ContractError(f"line {number} is none that `millrace replay --report` writes: {error!r}") from error
         yield Message(TRAFFIC, partition, row, None, value, headers, now)

@@ -15,12 +15,22 @@ from schemas.workload import Workload
 
 def write_page(figures: DayOne, workload: Workload, out: Path) -> None:
     """Write the report of one log."""
-    page = _environment().get_template("day_one.html.j2").render(
-        figures=figures, census=figures.census, asked=figures.asked, student=figures.student,
-        takeover=figures.takeover, saving=figures.saving, headline=words.headline(figures), gate=words.gate(figures),
-        notes=words.notes(figures, workload), not_said=words.NOT_SAID, picture=_pictures(figures),
-        drawn=MOST_CLASSES, workload=workload,
-    )  # fmt: skip
+    template = _environment().get_template("day_one.html.j2")
+    page = template.render(
+        figures=figures,
+        census=figures.census,
+        asked=figures.asked,
+        student=figures.student,
+        takeover=figures.takeover,
+        saving=figures.saving,
+        headline=words.headline(figures),
+        gate=words.gate(figures),
+        notes=words.notes(figures, workload),
+        not_said=words.NOT_SAID,
+        picture=_pictures(figures),
+        drawn=MOST_CLASSES,
+        workload=workload,
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page, encoding="utf-8")
 
@@ -39,11 +49,16 @@ def _pictures(figures: DayOne) -> dict[str, Markup]:
 
 def _environment() -> Environment:
     loader = ChoiceLoader([PackageLoader("deploy.trial.day_one", "."), PackageLoader("deploy.trial.report", ".")])
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-                              lstrip_blocks=True)  # fmt: skip
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters |= {
-        "number": lambda value: f"{value:,}", "share": words.share, "score": words.score, "amount": words.amount,
-        "portion": words.portion, "round": lambda value: f"{value:,.0f}",
+        "number": lambda value: f"{value:,}",
+        "share": words.share,
+        "score": words.score,
+        "amount": words.amount,
+        "portion": words.portion,
+        "round": lambda value: f"{value:,.0f}",
         "words": lambda value: str(value).replace("_", " ").lower(),
-    }  # fmt: skip
+    }
     return environment

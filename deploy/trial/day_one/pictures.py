@@ -32,14 +32,13 @@ def label_mix(mix: Mapping[str, ShareFigure]) -> str:
 
 
 def trade(takeover: Takeover) -> str:
-    """Draw how agreement falls as the student answers more, on the test rows; and where the threshold stands."""
+    """Draw how agreement falls as the student answers more, on the test rows; and where the threshold is."""
 
     def paint(axes: Axes) -> None:
         at = [point.coverage for point in takeover.curve]
-        axes.fill_between(
-            at, [point.agreement.low for point in takeover.curve], [point.agreement.high for point in takeover.curve],
-            color=TUNED, alpha=0.18, linewidth=0,
-        )  # fmt: skip
+        low = [point.agreement.low for point in takeover.curve]
+        high = [point.agreement.high for point in takeover.curve]
+        axes.fill_between(at, low, high, color=TUNED, alpha=0.18, linewidth=0)
         axes.plot(at, [point.agreement.value for point in takeover.curve], color=TUNED, linewidth=2)
         axes.axhline(takeover.wished, color=BASELINE, linewidth=1.2, linestyle=(0, (4, 3)))
         lowest = min([takeover.wished, *(point.agreement.low for point in takeover.curve if point.coverage > 0.1)])

@@ -1,4 +1,4 @@
-"""What a takeover would spare: teacher calls, tokens and money, with the interval of the coverage it rests on. Pure."""
+"""What a takeover would spare: teacher calls, tokens and money, with the interval of the coverage. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from schemas.rules.statistics.intervals import ClusterBootstrap
 from schemas.sections.label import Price
 
 _MONTH: Final = timedelta(days=30)
-_LEAST_SPAN: Final = timedelta(days=1)  # below it a rate says little of a month
+_LEAST_SPAN: Final = timedelta(days=1)  # below it a rate says little about a month
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Amount:
     high: float
 
     def times(self, factor: float) -> Amount:
-        """Return the amount, so many times."""
+        """Return the amount times a factor."""
         return Amount(self.value * factor, self.low * factor, self.high * factor)
 
 
@@ -49,15 +49,15 @@ class Traffic:
 class Saving:
     """What would be spared over the log; each amount has the interval of the coverage."""
 
-    n: int  # test rows that the coverage rests on
+    n: int  # test rows of the coverage
     share: Amount  # of all requests, how many the student could answer
     calls: Amount  # to the teacher, without the audit sample
     cache_calls: Amount  # that a cache of exact texts alone would spare, without any student
-    cache_n: int  # requests that this rests on
+    cache_n: int  # requests of that amount
     tokens: Amount | None  # None: no usage is recorded
     tokens_n: int  # test rows with a recorded usage
     money: Amount | None  # None: no price is known, or only one of tokens while no usage is recorded
-    money_n: int  # test rows that it rests on
+    money_n: int  # test rows of that amount
     currency: str | None  # None: that of a price for 1,000 requests
     calls_30_days: Amount | None  # at the log's own rate; None: it spans less than a day, or its times are made up
     money_30_days: Amount | None
@@ -80,11 +80,15 @@ def saving(
     share = Amount(coverage.value, coverage.low, coverage.high)
     tokens, known = _spared(test, taken, lambda spend: float(spend.of("tokens", price)))
     priced = price.prompt_per_million is not None or price.completion_per_million is not None
-    money, money_n, currency = None, 0, None
+    money: Amount | None = None
+    money_n = 0
+    currency: str | None = None
     if price_per_1000 is not None:
-        money, money_n = share.times(price_per_1000 / 1_000), coverage.n
+        money = share.times(price_per_1000 / 1_000)
+        money_n = coverage.n
     elif priced and known:
-        (money, money_n), currency = _spared(test, taken, lambda spend: spend.money(price)), price.currency
+        money, money_n = _spared(test, taken, lambda spend: spend.money(price))
+        currency = price.currency
     months = _MONTH / traffic.span if traffic.span is not None and traffic.span >= _LEAST_SPAN else None
     return Saving(
         n=coverage.n,
@@ -107,7 +111,7 @@ def _times(amount: Amount | None, factor: float) -> Amount | None:
 
 
 def _spared(test: Said, taken: Flags, worth: Callable[[Spend], float]) -> tuple[Amount | None, int]:
-    """Return what is spared per request, over the test rows that tell their usage, and how many those are."""
+    """Return what is spared per request, over the test rows with a recorded usage, and how many those are."""
     known = [(row, Spend(1, *tokens)) for row, tokens in enumerate(test.tokens) if tokens is not None]
     if not known:
         return None, 0

@@ -1,8 +1,8 @@
-"""What the honest baseline learns from the log's recorded answers, and what it says of requests it never saw.
+"""What the honest baseline learns from the log's recorded answers, and what it answers to requests it never saw.
 
-Clusters are split by the project's own hash, so near duplicates never stand on both sides. Learnt from: the first of
+Clusters are split by the project's own hash, so near duplicates are never on both sides. Learnt from: the first of
 each training cluster. Tuned on the validation rows. The threshold of takeover.py is chosen on the validation and
-certification rows. Every figure rests on the test rows, which nothing was chosen by.
+certification rows. Every figure is measured on the test rows, by which nothing was chosen.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from trainers.snapshot import Rows
 from trainers.students.linear import LinearStudent
 
 # Characters that are learnt from at most. The three fits of 4,000 rows take 13 s of a core on banking77 (58 characters,
-# 77 labels) and 46 s on tweets (134 characters, 20 labels, harder to part): noise costs more than labels do.
+# 77 labels) and 46 s on tweets (134 characters, 20 labels, harder to separate): noise costs more than labels do.
 CHARACTERS: Final = 1_000_000
-MANY: Final = 100  # labels; beyond it, so many times fewer characters
-LEAST: Final = 2_000  # rows that are learnt from whatever that costs
+MANY: Final = 100  # labels; with more, proportionally fewer characters
+LEAST: Final = 2_000  # rows that are learnt from at any cost
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Learnt:
     student: LinearStudent
     sides: dict[Split, list[LogRequest]]
     rows: int  # learnt from
-    could: int  # training rows, were time no matter
+    could: int  # training rows, without the limit of time
 
     def say(self, requests: Sequence[LogRequest]) -> Said:
         """Return what the student says of requests."""
@@ -94,7 +94,7 @@ class StudentFigures:
 
 @dataclass(frozen=True)
 class Trial:
-    """A student's figures, and what it says of the rows they and the threshold rest on."""
+    """A student's figures, and its answers on the rows of the figures and of the threshold."""
 
     figures: StudentFigures
     choosing: Said  # validation and certification rows
@@ -169,9 +169,12 @@ def _labelled(requests: Sequence[LogRequest]) -> list[LogRequest]:
 
 
 def _lacking(
-    requests: Sequence[LogRequest], learn: Sequence[LogRequest], tune: Sequence[LogRequest], test: Sequence[LogRequest],
+    requests: Sequence[LogRequest],
+    learn: Sequence[LogRequest],
+    tune: Sequence[LogRequest],
+    test: Sequence[LogRequest],
     workload: Workload,
-) -> str | None:  # fmt: skip
+) -> str | None:
     """Say what is missing for a judgement, and what to do; None: nothing."""
     if not requests:
         return "no request has a recorded answer"
@@ -190,7 +193,7 @@ def _lacking(
 
 
 def _affordable(learn: list[LogRequest], labels: int) -> list[LogRequest]:
-    """Return as many as two minutes allow, by a hash of the cluster, so that the choice is blind and lasts."""
+    """Return as many as two minutes allow, by a hash of the cluster, so that the choice is blind and stable."""
     mean = sum(len(request.text) for request in learn) / len(learn)
     most = max(LEAST, int(CHARACTERS * min(1.0, MANY / labels) / mean))
     ordered = sorted(learn, key=lambda request: blake2b(request.cluster.encode(), digest_size=8).digest())
@@ -217,12 +220,12 @@ def _scores(
     evaluator = Evaluator(test, len(workload.labels), workload.student.seed)
     found = evaluator.scores(probabilities[places])
     n, effective = len(test), evaluator.bootstrap.effective_n
-    figures = {
-        name: ShareFigure(one.value, one.low, one.high, n, effective, METHOD)
-        for name, one in (
-            ("agreement", found.agreement), ("macro_f1", found.macro_f1), ("calibration_error", found.calibration_error)
-        )
-    }  # fmt: skip
+    intervals = {
+        "agreement": found.agreement,
+        "macro_f1": found.macro_f1,
+        "calibration_error": found.calibration_error,
+    }
+    figures = {name: ShareFigure(one.value, one.low, one.high, n, effective, METHOD) for name, one in intervals.items()}
     classes = []
     for number in sorted(found.class_f1, key=lambda number: (-evaluator.class_rows[number], number)):
         rows, one = int(evaluator.class_rows[number]), found.class_f1[number]

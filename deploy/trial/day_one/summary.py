@@ -9,9 +9,10 @@ from deploy.trial.day_one.words import amount, gate, headline, portion, score, s
 
 
 def summary(figures: DayOne) -> str:
-    """Return the figures that matter, a line each."""
+    """Return the figures that matter, one per line."""
     counts = figures.census
-    rows, labels, duplicates = counts.rows, counts.labels, counts.duplicates
+    rows, labels = counts.rows, counts.labels
+    duplicates = counts.duplicates
     lines = [
         ("rows", f"{rows.read:,} read, {rows.requests:,} requests{_also(rows.unreadable, 'not usable')}"),
         ("answers", f"recorded for {share(labels.answered)}; outside the label set {share(labels.outside)}"),
@@ -23,8 +24,8 @@ def summary(figures: DayOne) -> str:
     lines.append(("quality", _also(rows.filtered, "refused").removeprefix("; ") or "nothing refused"))
     if figures.student is not None:
         student = figures.student
-        lines.append(("student", (f"agreement {share(student.agreement)}, macro-F1 {score(student.macro_f1)}, "
-                                 f"n {student.agreement.n:,}")))  # fmt: skip
+        scores = f"agreement {share(student.agreement)}, macro-F1 {score(student.macro_f1)}"
+        lines.append(("student", f"{scores}, n {student.agreement.n:,}"))
         lines.append(("", gate(figures)))
     elif figures.lacking:
         lines.append(("student", f"not judged: {figures.lacking}"))
@@ -41,5 +42,5 @@ def summary(figures: DayOne) -> str:
 def _also(counts: Mapping[str, int], what: str) -> str:
     if not counts:
         return ""
-    told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    return f"; {sum(counts.values()):,} {what}: {told}"
+    named = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    return f"; {sum(counts.values()):,} {what}: {named}"

@@ -1,6 +1,6 @@
-"""Every row of the log through the curate stage's own steps, in its order: what became of each. No broker.
+"""Every row of the log through the curate stage's own steps, in its order: the fate of each. No broker.
 
-Caps and blend are left out: the report speaks of the log as it came, and arrival times are not in it. Redaction makes
+Caps and blend are left out: the report describes the log as it came, and arrival times are not in it. Redaction makes
 no linking tokens here, so no key is needed.
 """
 
@@ -42,7 +42,7 @@ from streams.curate.quality import ELIGIBILITY
 from streams.curate.state import PartitionState
 
 NO_LABEL: Final = -1  # of an answer outside the label set, and where there is no answer
-FIRST_FEW: Final = 5  # unreadable rows that are told one by one
+FIRST_FEW: Final = 5  # unreadable rows that are shown one by one
 _AT_ONCE: Final = 5_000  # rows; what curate takes in one batch
 _ANSWERS: Final = 50_000  # different answers whose labels are remembered
 
@@ -88,7 +88,7 @@ class Survey:
     first_refused: list[Unreadable] = field(default_factory=list)
     ineligible: Counter[str] = field(default_factory=Counter)  # by why only the teacher can answer
     rules: Counter[str] = field(default_factory=Counter)  # texts refused, by the rule's name
-    students: int = 0  # requests that a student answered: their answers are not looked at
+    students: int = 0  # requests that a student answered: their answers are ignored
     personal: Counter[str] = field(default_factory=Counter)  # values found, by kind
     redacted: Counter[str] = field(default_factory=Counter)  # values that the workload's policy takes out, by kind
     personal_requests: int = 0
@@ -181,10 +181,17 @@ class _Surveyor:
         self.found.students += by_student
         answer = None if by_student else record.answer
         return LogRequest(
-            row=candidate.message.offset, time=record.event_time, text=text, place=place, cluster=cluster,
-            answer=answer, label=NO_LABEL if answer is None else self._label(answer),
-            learnable=answer is not None and self._may_teach(record), model=record.model, tokens=_tokens(record),
-        )  # fmt: skip
+            row=candidate.message.offset,
+            time=record.event_time,
+            text=text,
+            place=place,
+            cluster=cluster,
+            answer=answer,
+            label=NO_LABEL if answer is None else self._label(answer),
+            learnable=answer is not None and self._may_teach(record),
+            model=record.model,
+            tokens=_tokens(record),
+        )
 
     def _place(self, candidate: Candidate, text: str, output: Output) -> tuple[RequestFate, str]:
         record = output.record
@@ -207,12 +214,12 @@ class _Surveyor:
         return NO_LABEL if label is None else self._number[label]
 
     def _may_teach(self, record: TrafficRecord) -> bool:
-        """Tell whether the label stage would harvest the answer, were it a label: streams/label/harvest.py's rule."""
+        """Return whether the label stage would harvest the answer, if it were a label (streams/label/harvest.py)."""
         return record.answered_by is AnsweredBy.TEACHER or record.model in self._workload.harvest.models
 
 
 def _tokens(record: TrafficRecord) -> Tokens | None:
-    """Return the usage that a recorded response tells."""
+    """Return the usage in a recorded response."""
     if record.response is None:
         return None
     usage = orjson.loads(record.response).get("usage")

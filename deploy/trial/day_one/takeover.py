@@ -1,12 +1,12 @@
-"""How many requests a student could take over at a wished agreement: chosen on some rows, told on others. Pure.
+"""How many requests a student could take over at a wished agreement: chosen on some rows, measured on others. Pure.
 
 The student answers where its confidence reaches a threshold. Thresholds are tried from strict to loose on the rows to
-choose by, from each of STARTS places on, and each is kept while the agreement of what it lets through lies above the
+choose by, from each of STARTS places on, and each is kept while the agreement of what it lets through is above the
 wished one by a lower bound (bounds.py) at ALPHA / STARTS; the first that fails ends the walk. The loosest that was kept
 is too loose with probability ALPHA at most, however many were tried (fixed-sequence testing with several starts, as in
 Learn then Test, Angelopoulos et al. 2021). A single start at the strictest place has so few rows that two chance
-errors end it. The lowest threshold that only seems to do on those rows, without a bound, misses its target about every
-second time. What is told of it rests on test rows alone.
+errors end it. The lowest threshold that only seems to reach the target on those rows, without a bound, misses it about
+every second time. Its figures come from test rows alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STARTS: Final = 4  # places where a walk begins, spread over the thresholds that
 
 @dataclass(frozen=True)
 class Threshold:
-    """What was chosen, and what it rests on."""
+    """What was chosen, and the evidence for it."""
 
     confidence: float
     agreement: float  # of what it lets through, on the rows to choose by
@@ -69,8 +69,8 @@ def choose(confidence: Floats, agreed: Flags, clusters: Sequence[Hashable], wish
         wished: least agreement of what is answered, above 0 and below 1.
     """
     least = log(ALPHA / STARTS) / log(wished)  # rows: with fewer, the bound is too low even where all of them agree
-    tried = [one for one in (_let(limit, confidence, agreed, clusters) for limit in _limits(confidence))
-             if one.effective_n >= least]  # fmt: skip
+    thresholds = [_let(limit, confidence, agreed, clusters) for limit in _limits(confidence)]
+    tried = [one for one in thresholds if one.effective_n >= least]
     kept = [one.lower >= wished for one in tried]
     reached = [_last(kept, start * len(tried) // STARTS) for start in range(STARTS)]
     return next((tried[place] for place in sorted(reached, reverse=True) if place >= 0), None)
@@ -92,7 +92,7 @@ def _last(kept: Sequence[bool], start: int) -> int:
 
 
 def takeover(choosing: Said, test: Said, wished: float) -> Takeover:
-    """Choose a threshold on some rows, and tell on the test rows what it does."""
+    """Choose a threshold on some rows, and measure on the test rows what it does."""
     chosen = choose(choosing.confidence, choosing.agreed, choosing.clusters, wished)
     if chosen is None:
         return Takeover(wished, None, None, None, None, _curve(test))

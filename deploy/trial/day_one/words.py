@@ -1,4 +1,4 @@
-"""What the figures come to, in sentences for the page and the terminal. Pure."""
+"""What the figures mean, in sentences for the page and the terminal. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOW_TO_RECORD: Final = (
 NOT_SAID: Final = (
     (
         "Whether the teacher is right. Agreement says how often a student answers as the recorded answer does; "
-        "only labels by people tell accuracy (millrace gold)."
+        "only labels by people show accuracy (millrace gold)."
     ),
     (
         "What comes after the log. Intervals hold for requests like these; a new kind of request, another prompt or "
@@ -61,7 +61,7 @@ def portion(found: Amount) -> str:
 
 
 def headline(figures: DayOne) -> str:
-    """Return in one sentence what the log comes to."""
+    """Return the outcome of the report in one sentence."""
     if figures.takeover is None:
         return "What is in the log; no student could be judged."
     if figures.saving is None:
@@ -73,7 +73,7 @@ def headline(figures: DayOne) -> str:
 
 
 def gate(figures: DayOne) -> str:
-    """Return what the gate's own question comes to for this student: all requests, whatever its confidence."""
+    """Return what the gate would say of this student: over all requests, whatever its confidence."""
     if figures.student is None:
         return ""
     floor, agreement = figures.gate_floor, figures.student.agreement
@@ -86,7 +86,8 @@ def gate(figures: DayOne) -> str:
 
 def notes(figures: DayOne, workload: Workload) -> list[str]:
     """Return what the reader should know or do before relying on the figures."""
-    labels, student, asked = figures.census.labels, figures.student, figures.asked
+    labels = figures.census.labels
+    student = figures.student
     found = []
     if figures.lacking:
         found.append(f"No student was judged: {figures.lacking}.")
@@ -112,7 +113,7 @@ def notes(figures: DayOne, workload: Workload) -> list[str]:
         )
     if not workload.teacher.may_train:
         found.append("teacher.may_train is false: nothing is trained until the teacher's terms allow it.")
-    if asked.made_up_times:
+    if figures.asked.made_up_times:
         found.append("The file has no times: they are made up, and nothing is said of a month.")
     return found + _missed(figures)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from deploy.trial.simulate import columns
-from deploy.trial.simulate.ledger import LedgerEntry, Truth, add_truth
 from deploy.trial.simulate.newswire import WORKLOAD
+from deploy.trial.simulate.planted import PlantedEntry, Truth, add_truth
 from deploy.trial.simulate.tables import rows
 from deploy.trial.simulate.traffic import PlantedRecord, TrafficPlan, traffic
 from schemas.errors import BadInput
@@ -45,7 +45,7 @@ class Scene:
     records: int
     questions: list[tuple[str, str]]  # (id, text) for the router
     truth: dict[str, str]  # record_id -> true label
-    entries: list[LedgerEntry] = field(
+    entries: list[PlantedEntry] = field(
         default_factory=list
     )  # what was planted; the user's own text has nothing planted
 

@@ -23,7 +23,7 @@ def main() -> None:
 @click.option("--seed", type=int, default=7, help="The same seed gives the same bytes.")
 @click.option("--phase", type=click.IntRange(1), default=1, help="Another phase of a seed repeats no text of it.")
 @click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), default=None, help="Records a second.  [default: all at once]"
+    "--rate", type=click.FloatRange(0, min_open=True), default=None, help="Records per second.  [default: all at once]"
 )
 @click.option(
     "-w", "--workload", default=WORKLOAD, help="The workload's name; its file must have the newswire's labels."
@@ -50,7 +50,7 @@ def main() -> None:
 def simulate(**options: Any) -> None:
     """Produce a newswire whose truth is known.
 
-    The companies are fictional. What was planted (duplicates, personal data, poison) is kept in a ledger.
+    The companies are fictional. --ledger lists what was planted (duplicates, personal data, poison).
     """
     from deploy.trial.simulate.simulation import play
 
@@ -65,27 +65,44 @@ def simulate(**options: Any) -> None:
 @click.option("--no-label", is_flag=True, help="Play no recorded answers.")
 @click.option("--id", "own", default=None, help="The id's column.  [default: a common name, else the row's number]")
 @click.option("--time", default=None, help="The column of the event time.  [default: a common name, else made up]")
-@click.option("--answered-by", type=click.Choice(["teacher", "unknown"]), default="teacher",
-    help="Who gave the recorded answers; of unknown ones nothing is learnt.")  # fmt: skip
+@click.option(
+    "--answered-by",
+    type=click.Choice(["teacher", "unknown"]),
+    default="teacher",
+    help="Who gave the recorded answers; of unknown ones nothing is learnt.",
+)
 @click.option(
     "--model", default=None, help="The model that gave them.  [default: the workload's teacher, if it was one]"
 )
 @click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), default=None, help="Records a second.  [default: all at once]"
+    "--rate", type=click.FloatRange(0, min_open=True), default=None, help="Records per second.  [default: all at once]"
 )
 @click.option("--skip", type=click.IntRange(0), default=0, help="Rows to leave out first, after shuffling.")
 @click.option("--limit", type=click.IntRange(1), default=None, help="Rows to play at most.")
 @click.option("--seed", type=int, default=None, help="Shuffle the rows by this seed.  [default: the file's order]")
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Write JSONL here instead of producing.")
-@click.option("--report", type=click.Path(path_type=Path), is_flag=False, flag_value=Path(), default=None,
-    metavar="[OUT.html]", help="Produce nothing: write a page on what the file holds and what a student could take "
-    "over, and its figures as JSON beside it. [default name: that of the file]")  # fmt: skip
-@click.option("--agreement", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=None,
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    is_flag=False,
+    flag_value=Path(),
+    default=None,
+    metavar="[OUT.html]",
+    help="Produce nothing: write a page on what the file holds and what a student could take "
+    "over, and its figures as JSON beside it. [default name: that of the file]",
+)
+@click.option(
+    "--agreement",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=None,
     help="For --report: least agreement of what a student answers.  [default: the workload's gate.agreement_floor]",
-)  # fmt: skip
-@click.option("--price-per-1000", type=click.FloatRange(0), default=None,
+)
+@click.option(
+    "--price-per-1000",
+    type=click.FloatRange(0),
+    default=None,
     help="For --report: what the teacher's answers to 1,000 requests cost.  [default: usage at teacher.price]",
-)  # fmt: skip
+)
 @SERVERS
 @one_line_errors
 def replay(**options: Any) -> None:

@@ -20,8 +20,8 @@ START: Final = datetime(2025, 1, 6, 6, tzinfo=UTC)  # made-up arrivals begin her
 GAP_SECONDS: Final = 60.0
 _MILLISECONDS_FROM: Final = 1e11  # as seconds that is the year 5138
 
-TEXT: Final = ("text", "headline", "title", "sentence", "content", "message", "query", "question", "utterance",
-    "document", "review", "news", "body", "input")  # fmt: skip
+_TEXT: Final = "text headline title sentence content message query question utterance document review news body input"
+TEXT: Final = tuple(_TEXT.split())
 LABEL: Final = ("label", "category", "class", "intent", "topic", "sentiment", "target", "label_text")
 ID: Final = ("id", "record_id", "uuid", "guid")
 TIME: Final = ("event_time", "timestamp", "time", "datetime", "published_at", "created_at", "date")
@@ -39,14 +39,14 @@ class Columns:
 
 @dataclass(frozen=True)
 class Playing:
-    """Who is said to have given the recorded answers."""
+    """Who is named as the author of the recorded answers."""
 
     answered_by: AnsweredBy
     model: str | None
 
 
 def choose(known: Sequence[str], text: str | None, label: str | None, own: str | None, time: str | None) -> Columns:
-    """Return the columns asked for, and common names for those that were not.
+    """Return the named columns, and common names for those that were not named.
 
     Raises:
         BadInput: a column is not there, or no column looks like the text.
@@ -61,7 +61,7 @@ def choose(known: Sequence[str], text: str | None, label: str | None, own: str |
 
 
 def is_exchange(row: FileRow) -> bool:
-    """Tell whether a JSON row is a traffic record already: five-field, or an OpenAI request, answered or not."""
+    """Return whether a JSON row is a traffic record already: five-field, or an OpenAI request, answered or not."""
     values = row.values
     return row.line is not None and ("messages" in values or isinstance(values.get("request"), dict))
 
@@ -77,14 +77,17 @@ def unchanged(row: FileRow, workload: Workload) -> Wire:
 def record(
     row: FileRow, columns: Columns, *, playing: Playing, workload: Workload, arrival: datetime, source: str
 ) -> TrafficRecord:
-    """Return a row as a traffic record; `arrival` stands where the file has no time.
+    """Return a row as a traffic record; `arrival` is used where the file has no time.
 
     Raises:
         BadInput: the row's time cannot be read.
     """
-    told = row.values.get(columns.label) if columns.label else None
-    answer = None if told is None or str(told).strip() == "" else str(told)
-    known = label_in(workload, answer) if answer is not None else None
+    said = row.values.get(columns.label) if columns.label else None
+    answer = model = None
+    answered_by = AnsweredBy.UNKNOWN
+    if said is not None and str(said).strip():
+        answer = answer_for(workload, label_in(workload, str(said)) or str(said))
+        answered_by, model = playing.answered_by, playing.model
     own = row.values.get(columns.id) if columns.id else None
     text = row.values[columns.text]
     return TrafficRecord(
@@ -94,20 +97,21 @@ def record(
         client="replay",
         source=source,
         text="" if text is None else str(text),
-        answer=answer_for(workload, known or answer) if answer is not None else None,
-        answered_by=playing.answered_by if answer is not None else AnsweredBy.UNKNOWN,
-        model=playing.model if answer is not None else None,
+        answer=answer,
+        answered_by=answered_by,
+        model=model,
     )
 
 
-def wire(told: TrafficRecord) -> Wire:
+def wire(record: TrafficRecord) -> Wire:
     """Return the record's bytes."""
-    return Wire(told.workload, encode(told))
+    return Wire(record.workload, encode(record))
 
 
 def arrivals(seed: int) -> Iterator[datetime]:
     """Yield made-up arrival times, growing."""
-    gaps, now = random.Random(f"{seed}:arrivals"), START
+    gaps = random.Random(f"{seed}:arrivals")
+    now = START
     while True:
         now += timedelta(milliseconds=gaps.randint(1, int(GAP_SECONDS * 1000)))
         yield now

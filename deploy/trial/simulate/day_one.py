@@ -1,7 +1,7 @@
 """Hands a file's rows to the program of the day-one report, as lines of JSON through a pipe: it reads no files itself.
 
-{"row": 7, "value": "<base64>", "headers": {"workload": "tickets"}}    what would have been produced
-{"row": 8, "unreadable": "is no JSON: …"}                              why nothing would
+{"row": 7, "value": "<base64>", "headers": {"workload": "tickets"}}    what would be produced
+{"row": 8, "unreadable": "is no JSON: …"}                              why nothing would be
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LogLine(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What report is wanted."""
+    """The report that is wanted."""
 
     workload: str
     source: str
@@ -43,11 +43,16 @@ class Wanted(NamedTuple):
     def arguments(self) -> list[str]:
         """Return it as the program's options."""
         options: dict[str, object] = {
-            "--workload": self.workload, "--source": self.source, "--out": self.out, "--agreement": self.agreement,
+            "--workload": self.workload,
+            "--source": self.source,
+            "--out": self.out,
+            "--agreement": self.agreement,
             "--price-per-1000": self.price_per_1000,
-        }  # fmt: skip
+        }
         given = [part for name, value in options.items() if value is not None for part in (name, str(value))]
-        return [*given, "--made-up-times"] if self.made_up_times else given
+        if self.made_up_times:
+            given.append("--made-up-times")
+        return given
 
 
 def report(wanted: Wanted, lines: Iterable[LogLine]) -> None:
@@ -62,7 +67,7 @@ def report(wanted: Wanted, lines: Iterable[LogLine]) -> None:
     command = [sys.executable, "-m", "deploy.trial.day_one", *wanted.arguments()]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as program:
         try:
-            _tell(cast("BinaryIO", program.stdin), lines)
+            _send(cast("BinaryIO", program.stdin), lines)
         except BrokenPipeError:
             pass  # it ended early, and has said why
         except BaseException:
@@ -71,15 +76,15 @@ def report(wanted: Wanted, lines: Iterable[LogLine]) -> None:
     sys.exit(program.returncode)
 
 
-def _tell(out: BinaryIO, lines: Iterable[LogLine]) -> None:
+def _send(out: BinaryIO, lines: Iterable[LogLine]) -> None:
     count = 0
-    for count, line in enumerate(lines, start=1):  # noqa: B007 - the count is told at the end
-        out.write(_told(line))
+    for count, line in enumerate(lines, start=1):  # noqa: B007 - the count is sent at the end
+        out.write(_line(line))
     out.write(orjson.dumps({"end": count}, option=orjson.OPT_APPEND_NEWLINE))
     out.close()
 
 
-def _told(line: LogLine) -> bytes:
+def _line(line: LogLine) -> bytes:
     if line.wire is None:
         return orjson.dumps({"row": line.row, "unreadable": line.unreadable}, option=orjson.OPT_APPEND_NEWLINE)
     headers = {name: value.decode() for name, value in line.wire.headers}

@@ -1,11 +1,11 @@
 """One headline as bytes on `traffic`, in the three forms that it accepts: our Avro, five-field JSON, bare OpenAI JSON.
 
-Only answered records take the JSON forms: their time stands in them. Nothing here decides which form or answer it is.
+Only answered records take the JSON forms: the answer holds their time. Nothing here decides which form or answer it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -41,56 +41,61 @@ class Wire:
     headers: RecordHeaders = ()
 
 
-def bare(told: RecordContent, workload: Workload) -> Wire:
+def bare(content: RecordContent, workload: Workload) -> Wire:
     """Return our Avro record with the text alone."""
-    return _avro(told, workload, text=told.text)
+    return _avro(content, workload, text=content.text)
 
 
-def chat(told: RecordContent, workload: Workload) -> Wire:
+def chat(content: RecordContent, workload: Workload) -> Wire:
     """Return our Avro record with the chat request as JSON."""
-    return _avro(told, workload, request=canonical(_request(told, workload)).decode())
+    return _avro(content, workload, request=canonical(_request(content, workload)).decode())
 
 
-def five_fields(told: RecordContent, workload: Workload) -> Wire:
+def five_fields(content: RecordContent, workload: Workload) -> Wire:
     """Return NVIDIA's record: timestamp, workload_id, client_id, request, response."""
     value = {
-        "timestamp": int(told.event_time.timestamp()),
+        "timestamp": int(content.event_time.timestamp()),
         "workload_id": workload.name,
-        "client_id": told.client,
-        "request": _request(told, workload),
-        "response": _response(told, workload),
+        "client_id": content.client,
+        "request": _request(content, workload),
+        "response": _response(content, workload),
     }
-    return Wire(workload.name, canonical(value), (("id", told.id.encode()),))
+    return Wire(workload.name, canonical(value), (("id", content.id.encode()),))
 
 
-def openai_pair(told: RecordContent, workload: Workload) -> Wire:
+def openai_pair(content: RecordContent, workload: Workload) -> Wire:
     """Return a bare request and response, with the workload in a header."""
-    value = {"request": _request(told, workload), "response": _response(told, workload)}
-    return Wire(workload.name, canonical(value), (("workload", workload.name.encode()), ("id", told.id.encode())))
+    value = {"request": _request(content, workload), "response": _response(content, workload)}
+    return Wire(workload.name, canonical(value), (("workload", workload.name.encode()), ("id", content.id.encode())))
 
 
-def _avro(told: RecordContent, workload: Workload, *, text: str | None = None, request: str | None = None) -> Wire:
-    answered = told.answer is not None
+def _avro(content: RecordContent, workload: Workload, *, text: str | None = None, request: str | None = None) -> Wire:
     record = TrafficRecord(
-        workload=workload.name, event_time=told.event_time, id=told.id, client=told.client, source=told.source,
-        text=text, request=request, answer=answer_for(workload, told.answer) if told.answer is not None else None,
-        answered_by=AnsweredBy.TEACHER if answered else AnsweredBy.UNKNOWN,
-        model=PRACTICE_TEACHER if answered else None,
-    )  # fmt: skip
+        workload=workload.name,
+        event_time=content.event_time,
+        id=content.id,
+        client=content.client,
+        source=content.source,
+        text=text,
+        request=request,
+    )
+    if content.answer is not None:
+        answer = answer_for(workload, content.answer)
+        record = replace(record, answer=answer, answered_by=AnsweredBy.TEACHER, model=PRACTICE_TEACHER)
     return Wire(workload.name, encode(record))
 
 
-def _request(told: RecordContent, workload: Workload) -> dict[str, Any]:
-    return {"model": PRACTICE_TEACHER, "messages": messages_for(workload, told.text), "temperature": 0}
+def _request(content: RecordContent, workload: Workload) -> dict[str, Any]:
+    return {"model": PRACTICE_TEACHER, "messages": messages_for(workload, content.text), "temperature": 0}
 
 
-def _response(told: RecordContent, workload: Workload) -> dict[str, Any]:
-    message = {"role": "assistant", "content": answer_for(workload, told.answer or "")}
-    words = len(told.text.split())
+def _response(content: RecordContent, workload: Workload) -> dict[str, Any]:
+    message = {"role": "assistant", "content": answer_for(workload, content.answer or "")}
+    words = len(content.text.split())
     return {
-        "id": told.id,
+        "id": content.id,
         "object": "chat.completion",
-        "created": int(told.event_time.timestamp()),
+        "created": int(content.event_time.timestamp()),
         "model": PRACTICE_TEACHER,
         "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
         "usage": {"prompt_tokens": 2 * words, "completion_tokens": 3, "total_tokens": 2 * words + 3},

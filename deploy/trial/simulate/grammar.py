@@ -1,7 +1,7 @@
-"""Headlines of fictional companies, told by a seeded grammar. The event named first decides the class.
+"""Headlines of fictional companies, written by a seeded grammar. The event named first decides the class.
 
 What makes them hard: a second event of another class follows in the same grammatical form, so that only the order of
-the clauses tells which one counts; epithets, tails and quotations borrow other classes' words; verbs such as lift and
+the clauses shows which one counts; epithets, tails and quotations borrow other classes' words; verbs such as lift and
 cut serve many classes; each phrase has many synonyms, with a long tail.
 It knows nothing of records, duplicates, personal data or poison.
 """
@@ -42,20 +42,26 @@ class Writer:
     """Writes headlines of one phase; companies of two phases never share a name."""
 
     def __init__(self, rng: random.Random, phase: int) -> None:
-        self._rng, self._phase = rng, phase
+        self._rng = rng
+        self._phase = phase
         self._words: Lexicon = lexicon(phase)
         self._labels = tuple(self._words.events)
         self._makers: dict[str, Callable[[], str]] = {
-            "MONEY": self._money, "PCT": self._percent, "QTR": self._quarter, "PRICE": self._price,
-            "CENTS": lambda: f"{rng.randint(3, 98)} cents", "YEAR": lambda: str(rng.randint(2025, 2028)),
+            "MONEY": self._money,
+            "PCT": self._percent,
+            "QTR": self._quarter,
+            "PRICE": self._price,
+            "CENTS": lambda: f"{rng.randint(3, 98)} cents",
+            "YEAR": lambda: str(rng.randint(2025, 2028)),
             "N": lambda: str(rng.choice((rng.randint(4, 90), rng.randint(100, 990), 100 * rng.randint(10, 90)))),
             "DAY": lambda: rng.choice(("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")),
             "MONTH": lambda: rng.choice(("January", "March", "April", "June", "July", "September", "November")),
-            "BROKER": lambda: self._name("broker"), "AGENCY": lambda: self._name("agency"),
+            "BROKER": lambda: self._name("broker"),
+            "AGENCY": lambda: self._name("agency"),
             "REGULATOR": lambda: rng.choice(self._words.names["regulator"]),
             "UNION": lambda: rng.choice(self._words.names["union"]),
             "CITY": lambda: rng.choice(self._words.names["city"]),
-        }  # fmt: skip
+        }
 
     def headline(self, label: str) -> str:
         """Return a headline whose leading event is of the class."""
@@ -80,7 +86,7 @@ class Writer:
         return text[0].upper() + text[1:]
 
     def _second(self, label: str, cast: _Cast) -> str:
-        """Return a second event of another class, uniformly chosen: rare classes often stand second."""
+        """Return a second event of another class, uniformly chosen: rare classes often come second."""
         other = self._rng.choice([known for known in self._labels if known != label])
         who = self._rng.choice((cast.company, cast.rival, self._name("form")))
         clause = self._clause(self._words.events[other], _Cast(who, self._name("form")), free=False)
@@ -92,13 +98,15 @@ class Writer:
     def _clause(self, event: Event, cast: _Cast, *, free: bool) -> str:
         mood = self._rng.choice(event.moods) if free or self._rng.random() < 0.3 else "plain"
         frames = event.frames if free else tuple(frame for frame in event.frames if ":" not in frame)
-        told = self._fill(self._rng.choice(frames), event, cast)
+        filled = self._fill(self._rng.choice(frames), event, cast)
 
         def verb(match: re.Match[str]) -> str:
             return inflect(match[2], mood, bool(match[1]), self._rng)
 
-        text = _VERB.sub(verb, told)
-        return f"{text}, {self._shared('said')}" if free and mood == "rumour" and self._rng.random() < 0.5 else text
+        text = _VERB.sub(verb, filled)
+        if free and mood == "rumour" and self._rng.random() < 0.5:
+            return f"{text}, {self._shared('said')}"
+        return text
 
     def _fill(self, frame: str, event: Event, cast: _Cast) -> str:
         def word(match: re.Match[str]) -> str:
@@ -135,8 +143,8 @@ class Writer:
         return f"{share:g}{self._rng.choice(('%', ' pct', ' percent'))}"
 
     def _quarter(self) -> str:
-        told = ("Q1", "Q2", "Q3", "Q4", "first-quarter", "second-quarter", "third-quarter", "fourth-quarter")
-        return self._rng.choice((*told, "half-year", "full-year", "annual"))
+        quarters = ("Q1", "Q2", "Q3", "Q4", "first-quarter", "second-quarter", "third-quarter", "fourth-quarter")
+        return self._rng.choice((*quarters, "half-year", "full-year", "annual"))
 
     def _price(self) -> str:
         return f"${self._rng.randint(6, 420)}"

@@ -13,7 +13,7 @@ _SINGULAR: Final = {
     "rumour": ("may", "could", "might", "is said to", "is rumoured to", "is weighing whether to", "is tipped to"),
     "negation": ("will not", "declines to", "has no plan to", "refuses to", "denies it will", "is yet to"),
     "fails": ("fails to", "does not", "is unlikely to", "refuses to"),
-}  # fmt: skip
+}
 _PLURAL: Final = {
     "future": ("to", "are set to", "will", "prepare to"),
     "rumour": ("may", "could", "might", "are said to"),

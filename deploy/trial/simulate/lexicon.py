@@ -19,7 +19,7 @@ SPARES: Final = 8
 
 @dataclass(frozen=True)
 class Event:
-    """How one class of news is told."""
+    """How one class of news is written."""
 
     label: str
     frames: tuple[str, ...]
@@ -44,9 +44,9 @@ def lexicon(phase: int) -> Lexicon:
     events: dict[str, Event] = {}
     for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if file.name.endswith(".toml") and file.name != "shared.toml":
-            told = tomllib.loads(file.read_text("utf-8"))
-            slots = _slots(told["slots"], phase)
-            events[told["label"]] = Event(told["label"], tuple(told["frames"]), tuple(told["moods"]), slots)
+            event = tomllib.loads(file.read_text("utf-8"))
+            slots = _slots(event["slots"], phase)
+            events[event["label"]] = Event(event["label"], tuple(event["frames"]), tuple(event["moods"]), slots)
     names = {name: tuple(words) for name, words in shared["names"].items()}
     return Lexicon(events, _slots(shared["slots"], phase), names)
 

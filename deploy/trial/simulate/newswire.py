@@ -1,4 +1,4 @@
-"""Which classes the newswire tells, and how often: a skew of 52 to 1 that every 240 headlines hold exactly."""
+"""Which classes the newswire has, and how often: a skew of 52 to 1 that every 240 headlines hold exactly."""
 
 from __future__ import annotations
 

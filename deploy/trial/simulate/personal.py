@@ -17,7 +17,7 @@ _FIRST: Final = ("ada", "bruno", "cleo", "dara", "emil", "farah", "goran", "hana
 _LAST: Final = ("abel", "brandt", "castell", "dumont", "eriks", "falk", "gallo", "haddad", "ito", "jansen", "kowal")
 # Test card numbers' prefixes, with the length of the whole number.
 _CARDS: Final = (("411111", 16), ("555555", 16), ("222300", 16), ("378282", 15), ("601111", 16), ("305693", 14))
-_TOLD: Final[dict[str, tuple[str, ...]]] = {
+_PHRASES: Final[dict[str, tuple[str, ...]]] = {
     "email": ("(tips: {})", "- press contact {}", "| write to {}", "(desk {})", "; reader tip from {}"),
     "phone": ("(press line {})", "- call {}", "| newsroom {}", "(contact {})", "; reader tip, phone {}"),
     "card": ("(reader's card {} on file)", "- subscription paid with {}", "; tipster left card {}"),
@@ -32,7 +32,7 @@ def plant(text: str, rng: random.Random) -> tuple[str, list[str]]:
     planted: list[str] = []
     for kind in rng.sample(_KINDS, rng.choice((1, 1, 2))):
         value = _MAKERS[kind](rng)
-        text = f"{text} {rng.choice(_TOLD[kind]).format(value)}".replace(" ;", ";")
+        text = f"{text} {rng.choice(_PHRASES[kind]).format(value)}".replace(" ;", ";")
         planted.append(value)
     return text, planted
 
@@ -44,9 +44,16 @@ def _email(rng: random.Random) -> str:
 
 
 def _phone(rng: random.Random) -> str:
-    last, area = f"{rng.randint(0, 99):02d}", rng.choice(("202", "312", "415", "617", "713"))
-    return rng.choice((f"+1 {area} 555 01{last}", f"({area}) 555-01{last}", f"{area}-555-01{last}",
-        f"+44 20 7946 0{rng.randint(0, 999):03d}", f"+44 1632 960{rng.randint(0, 999):03d}"))  # fmt: skip
+    last = f"{rng.randint(0, 99):02d}"
+    area = rng.choice(("202", "312", "415", "617", "713"))
+    numbers = (
+        f"+1 {area} 555 01{last}",
+        f"({area}) 555-01{last}",
+        f"{area}-555-01{last}",
+        f"+44 20 7946 0{rng.randint(0, 999):03d}",
+        f"+44 1632 960{rng.randint(0, 999):03d}",
+    )
+    return rng.choice(numbers)
 
 
 def _card(rng: random.Random) -> str:
@@ -72,5 +79,9 @@ def _ssn(rng: random.Random) -> str:
 
 
 _MAKERS: Final[dict[str, Callable[[random.Random], str]]] = {
-    "email": _email, "phone": _phone, "card": _card, "iban": _iban, "ssn": _ssn,
-}  # fmt: skip
+    "email": _email,
+    "phone": _phone,
+    "card": _card,
+    "iban": _iban,
+    "ssn": _ssn,
+}

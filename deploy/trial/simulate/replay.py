@@ -54,13 +54,13 @@ class _Player:
     def _record(self, row: FileRow, shape: Columns, arrival: datetime) -> Played:
         if shape.text not in row.values:
             raise BadInput(f"row {row.number}: {shape.text}", None, f"is missing; it has {', '.join(row.values)}")
-        told = columns.record(
+        record = columns.record(
             row, shape, playing=self.playing, workload=self.workload, arrival=arrival, source=self.source
         )
-        if told.answer is not None:
+        if record.answer is not None:
             self.counts["with an answer"] += 1
-            self.counts["whose answer is no label of the workload"] += label_in(self.workload, told.answer) is None
-        return told.id or "", told.event_time, told.text, columns.wire(told)
+            self.counts["whose answer is no label of the workload"] += label_in(self.workload, record.answer) is None
+        return record.id or "", record.event_time, record.text, columns.wire(record)
 
 
 def play(
@@ -89,7 +89,9 @@ def play(
     settings = Settings.load(bootstrap_servers=bootstrap_servers)
     known = settings.workload(workload)
     by = AnsweredBy(answered_by.upper())
-    playing = Playing(by, model or (known.teacher.model if by is AnsweredBy.TEACHER else None))
+    if not model and by is AnsweredBy.TEACHER:
+        model = known.teacher.model
+    playing = Playing(by, model or None)
     refused: list[tuple[int, str]] = []
     refuse = {} if report is None else {"refuse": lambda number, reason: refused.append((number, reason))}
     first, chosen = _chosen(rows(source, **refuse), source, seed, skip, limit, refused)
@@ -107,22 +109,23 @@ def play(
     with sink.opened(settings, out) as send:
         for one in sink.paced(rate, player.play(chosen, columns.arrivals(seed or 0)), limit, known.name):
             send(*one)
-    _tell(player.counts, out)
+    _summarise(player.counts, out)
 
 
 def _check_report(
     report: Path | None, out: Path | None, rate: float | None, agreement: float | None, price: float | None
 ) -> None:
-    """Refuse options that only a report has, without one, and those that a report has not.
+    """Refuse options of a report where there is none, and options that a report does not have.
 
     Raises:
         SettingsError: one is given.
     """
-    alone = {"--agreement": agreement, "--price-per-1000": price} if report is None else {"--out": out, "--rate": rate}
-    remedy = (
-        "belongs to --report; add it" if report is None else "produces records, which --report does not; leave it out"
-    )
-    for name, value in alone.items():
+    misplaced: dict[str, object] = {"--out": out, "--rate": rate}
+    remedy = "produces records, which --report does not; leave it out"
+    if report is None:
+        misplaced = {"--agreement": agreement, "--price-per-1000": price}
+        remedy = "belongs to --report; add it"
+    for name, value in misplaced.items():
         if value is not None:
             raise SettingsError(name, value, remedy)
 
@@ -172,7 +175,7 @@ def _announce(shape: Columns | None, by: AnsweredBy) -> None:
     print(f"text: {shape.text!r}; {answers}; id: {shape.id or 'row number'}; times: {times}", file=sys.stderr)
 
 
-def _tell(counts: Counter[str], out: Path | None) -> None:
+def _summarise(counts: Counter[str], out: Path | None) -> None:
     parts = [f"{count} {what}" for what, count in counts.items() if what != "records" and count]
     done = f"in {out}" if out else "acknowledged"
     print(f"{counts['records']} records {done}" + (": " if parts else "") + ", ".join(parts))

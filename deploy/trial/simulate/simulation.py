@@ -1,4 +1,4 @@
-"""Plays a newswire of fictional companies onto `traffic`, and keeps what was planted in a ledger."""
+"""Plays a newswire of fictional companies onto `traffic`, and keeps a list of what was planted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deploy.edge.process.settings import Settings
 from deploy.trial.simulate import sink
-from deploy.trial.simulate.ledger import add_truth, write_ledger
+from deploy.trial.simulate.planted import add_truth, write_planted
 from deploy.trial.simulate.traffic import PlantedRecord, TrafficPlan, check, traffic
 
 
@@ -21,18 +21,18 @@ def play(
     bootstrap_servers: str | None,
     **shape: float,
 ) -> None:
-    """Play what the options of `millrace simulate` ask for."""
+    """Play what the options of `millrace simulate` describe."""
     settings = Settings.load(bootstrap_servers=bootstrap_servers)
     known = settings.workload(workload)
     plan = TrafficPlan(**shape)  # type: ignore[arg-type]  # the options are the fields
     check(plan, known)
     planted = list(traffic(plan, known))
     if ledger:
-        write_ledger(ledger, (record.entry for record in planted))
+        write_planted(ledger, (record.entry for record in planted))
     if truth:
         add_truth(truth, (record.truth for record in planted if record.truth))
     _send(settings, planted, rate, out)
-    _tell(planted, out)
+    _summarise(planted, out)
 
 
 def _send(settings: Settings, planted: list[PlantedRecord], rate: float | None, out: Path | None) -> None:
@@ -41,8 +41,9 @@ def _send(settings: Settings, planted: list[PlantedRecord], rate: float | None, 
             send(record.id, record.event_time, record.entry.text, record.wire)
 
 
-def _tell(planted: list[PlantedRecord], out: Path | None) -> None:
+def _summarise(planted: list[PlantedRecord], out: Path | None) -> None:
     kinds = Counter(record.entry.kind for record in planted)
     private = sum(bool(record.entry.pii) for record in planted)
-    told = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.most_common())
-    print(f"{len(planted)} records {'in ' + str(out) if out else 'acknowledged'}: {told}; {private} with personal data")
+    named = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.most_common())
+    done = f"in {out}" if out else "acknowledged"
+    print(f"{len(planted)} records {done}: {named}; {private} with personal data")

@@ -1,4 +1,4 @@
-"""Where records go: `traffic`, by an idempotent producer whose every record is acknowledged, or a JSONL file."""
+"""Where records go: `traffic`, by an idempotent producer that gets every record acknowledged, or a JSONL file."""
 
 from __future__ import annotations
 
@@ -35,22 +35,28 @@ class KafkaSink:
     """Produces to `traffic`; `close` returns only when the broker has acknowledged every record."""
 
     def __init__(self, settings: Settings) -> None:
-        self._topic, self._framing = topic_name(settings, TRAFFIC), Framing(settings)
+        self._topic = topic_name(settings, TRAFFIC)
+        self._framing = Framing(settings)
         self._failed: KafkaError | None = None
-        quiet = {"log_level": 2}  # the client's own complaints: ours say what to do
+        quiet = {"log_level": 2}  # no messages of the client: ours say what to do
         self._producer = Producer(producer(settings, delivery_timeout_ms=int(ACK_SECONDS * 1000)) | quiet)
         self._require_topic(settings.bootstrap_servers)
         self._framing.register((TRAFFIC,))
 
     def send(self, _id: str, _time: datetime | None, _text: str | None, wire: Wire) -> None:
         """Hand one record to the producer, waiting while its queue is full."""
-        value, partition = self._framing.reframed(TRAFFIC, wire.value), partition_of(wire.workload, PARTITIONS)
+        value = self._framing.reframed(TRAFFIC, wire.value)
+        partition = partition_of(wire.workload, PARTITIONS)
         while True:
             try:
                 self._producer.produce(
-                    self._topic, value, wire.workload.encode(), partition,
-                    on_delivery=self._delivered, headers=list(wire.headers),
-                )  # fmt: skip
+                    self._topic,
+                    value,
+                    wire.workload.encode(),
+                    partition,
+                    on_delivery=self._delivered,
+                    headers=list(wire.headers),
+                )
                 break
             except BufferError:
                 self._producer.poll(_QUEUE_SECONDS)
@@ -107,7 +113,7 @@ class FileSink:
 
 @contextmanager
 def opened(settings: Settings, out: Path | None) -> Iterator[Send]:
-    """Open the sink, and settle it at the end: acknowledged, or written."""
+    """Open the sink, and close it at the end: all records acknowledged, or written."""
     if out is None:
         sink = KafkaSink(settings)
         yield sink.send
@@ -119,7 +125,7 @@ def opened(settings: Settings, out: Path | None) -> Iterator[Send]:
 
 
 def paced(rate: float | None, records: Iterable[Any], total: int | None, title: str) -> Iterator[Any]:
-    """Yield the records at `rate` a second (None: at once), with a progress bar on standard error."""
+    """Yield the records at `rate` per second (None: at once), with a progress bar on standard error."""
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     began = time.monotonic()
     with Progress(*columns, console=Console(stderr=True), transient=False, refresh_per_second=4) as bar:

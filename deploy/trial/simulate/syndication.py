@@ -21,7 +21,7 @@ _FILLERS: Final = ("now", "again", "today", "also", "reportedly", "finally", "st
 
 
 def grams(text: str) -> frozenset[str]:
-    """Return the word 1- and 2-grams of a text, case set aside."""
+    """Return the word 1- and 2-grams of a text, ignoring case."""
     words = text.casefold().split()
     return frozenset(words) | {f"{one} {two}" for one, two in pairwise(words)}
 
@@ -80,7 +80,7 @@ def _words(text: str) -> str:
 
 
 def _reprefix(text: str, rng: random.Random) -> str:
-    """Put another outlet's prefix in the place of the headline's own."""
+    """Replace the headline's prefix by that of another outlet."""
     prefixes = lexicon(2).slots["prefix"]
     for known in prefixes:
         if text.startswith(known):

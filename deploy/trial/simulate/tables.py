@@ -1,6 +1,6 @@
 """Rows out of a file that somebody has: CSV, JSON lines, Parquet, each also gzipped, or a Hugging Face data set.
 
-Every row comes with its number, so that a mistake can be told by its place. Nothing is guessed about the columns here.
+Every row comes with its number, so that a mistake can be located. Nothing is guessed about the columns here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MISSING: Final = "is no file, and no Hugging Face data set of that name can be 
 
 @dataclass(frozen=True)
 class FileRow:
-    """One row: its columns, and the line as it stood where it was JSON."""
+    """One row: its columns, and the original line where it was JSON."""
 
     number: int
     values: dict[str, Any]
@@ -44,7 +44,7 @@ def rows(source: str, refuse: Refuse = _not_at_all) -> Iterator[FileRow]:
 
     Args:
         source: the file or data set.
-        refuse: is told of each row that cannot be read though those after it can; by default that ends the reading.
+        refuse: called for each row that cannot be read though those after it can; by default that ends the reading.
 
     Raises:
         BadInput: it is not there, is of no known kind, or cannot be read.
@@ -141,5 +141,9 @@ def _hub(source: str) -> Iterator[FileRow]:
 
 _Reader = Callable[[BinaryIO, Refuse], Iterator[FileRow]]
 _READERS: Final[dict[str, _Reader]] = {
-    ".csv": _csv, ".tsv": _tsv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".parquet": _parquet,
-}  # fmt: skip
+    ".csv": _csv,
+    ".tsv": _tsv,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".parquet": _parquet,
+}

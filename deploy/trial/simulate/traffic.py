@@ -1,7 +1,7 @@
 """The newswire as a sequence of records: headlines, their repetitions, personal data, poison and recorded answers.
 
-Pure: the same plan gives the same bytes, in the same order, at the same event times, for ever. A ledger entry stands
-beside each record and never goes into it.
+Pure: the same plan gives the same bytes, in the same order, at the same event times, for ever. What was planted is
+kept beside each record and never goes into it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Final
 
 from deploy.trial.simulate.forms import RecordContent, Wire, bare, chat, five_fields, openai_pair
 from deploy.trial.simulate.grammar import Writer
-from deploy.trial.simulate.ledger import LedgerEntry, PlantedKind, Truth
 from deploy.trial.simulate.newswire import FREQUENCIES, classes
 from deploy.trial.simulate.personal import plant
+from deploy.trial.simulate.planted import PlantedEntry, PlantedKind, Truth
 from deploy.trial.simulate.poison import POISONS, poisoned
 from deploy.trial.simulate.syndication import Distinct, duplicate, near_duplicate
 from schemas.errors import BadInput
@@ -41,7 +41,7 @@ class TrafficPlan:
     seed: int
     phase: int = 1  # another phase has other companies and more words: none of its texts repeats
     records: int = 6_000
-    answers: float = 0.2  # shares of all records, but answers: share of the clusters
+    answers: float = 0.2  # share of the clusters; the others are shares of all records
     duplicates: float = 0.06
     near_duplicates: float = 0.06
     pii: float = 0.03
@@ -51,12 +51,12 @@ class TrafficPlan:
 
 @dataclass(frozen=True)
 class PlantedRecord:
-    """One record on its way, with what the ledger and the practice teacher are told."""
+    """One record on its way, with what was planted in it and the truth for the practice teacher."""
 
     id: str
     event_time: datetime
     wire: Wire
-    entry: LedgerEntry
+    entry: PlantedEntry
     truth: Truth | None
 
 
@@ -82,8 +82,8 @@ def check(plan: TrafficPlan, workload: Workload) -> None:
         odd = sorted(set(workload.labels) ^ set(FREQUENCIES))
         raise BadInput("workload", workload.name, f"needs the newswire's 13 labels; these differ: {', '.join(odd)}")
     if plan.duplicates + plan.near_duplicates + plan.poison > 0.9:
-        raise BadInput("duplicates + near-duplicates + poison", plan.duplicates + plan.near_duplicates + plan.poison,
-            "must leave at least 0.1 for originals")  # fmt: skip
+        repeated = plan.duplicates + plan.near_duplicates + plan.poison
+        raise BadInput("duplicates + near-duplicates + poison", repeated, "must leave at least 0.1 for originals")
 
 
 def traffic(plan: TrafficPlan, workload: Workload) -> Iterator[PlantedRecord]:
@@ -95,11 +95,13 @@ class _Newswire:
     """The state of one draw."""
 
     def __init__(self, plan: TrafficPlan, workload: Workload) -> None:
-        self._plan, self._workload = plan, workload
+        self._plan = plan
+        self._workload = workload
         self._mix = self._stream("mix")
         self._form = self._stream("form")
         words = self._stream("words")
-        self._writer, self._classes = Writer(words, plan.phase), classes(words)
+        self._writer = Writer(words, plan.phase)
+        self._classes = classes(words)
         self._distinct = Distinct()
         self._recent: deque[_Original] = deque(maxlen=MEMORY)
         self._time = START + (plan.phase - 1) * PHASE
@@ -140,26 +142,30 @@ class _Newswire:
         return self._planted(own, "original", headline, original)
 
     def _planted(self, own: str, kind: PlantedKind, text: str, original: _Original) -> PlantedRecord:
-        told = self._told(own, text, original.answer)
-        forms, odds = (bare, chat, five_fields, openai_pair), (5, 2, 2, 1)
-        (form,) = self._form.choices(
-            forms[:2] if told.answer is None else forms, odds[:2] if told.answer is None else odds
-        )
-        entry = LedgerEntry(
-            id=own, kind=kind, text=text, label=original.label, of=original.id if kind != "original" else None,
+        content = self._content(own, text, original.answer)
+        forms, odds = [bare, chat, five_fields, openai_pair], [5, 2, 2, 1]
+        if content.answer is None:  # the JSON forms need an answer
+            forms, odds = forms[:2], odds[:2]
+        (form,) = self._form.choices(forms, odds)
+        entry = PlantedEntry(
+            id=own,
+            kind=kind,
+            text=text,
+            label=original.label,
+            of=original.id if kind != "original" else None,
             pii=[value.upper() if text.isupper() else value for value in original.pii],
-        )  # fmt: skip
+        )
         truth = Truth(text_key=self._key(text), label=original.label, cluster_key=original.cluster_key)
-        return PlantedRecord(own, told.event_time, form(told, self._workload), entry, truth)
+        return PlantedRecord(own, content.event_time, form(content, self._workload), entry, truth)
 
     def _poisoned(self, own: str) -> PlantedRecord:
         kind = list(POISONS)[self._poisons % len(POISONS)]  # in turn, so that a small draw has every kind
         self._poisons += 1
-        told = self._told(own, self._writer.headline("other"), None)
-        wire = poisoned(told, self._workload, kind, self._form)
-        return PlantedRecord(own, told.event_time, wire, LedgerEntry(id=own, kind="poison", poison=kind), None)
+        content = self._content(own, self._writer.headline("other"), None)
+        wire = poisoned(content, self._workload, kind, self._form)
+        return PlantedRecord(own, content.event_time, wire, PlantedEntry(id=own, kind="poison", poison=kind), None)
 
-    def _told(self, own: str, text: str, answer: str | None) -> RecordContent:
+    def _content(self, own: str, text: str, answer: str | None) -> RecordContent:
         return RecordContent(own, text, self._time, self._form.choice(_CLIENTS), self._form.choice(_SOURCES), answer)
 
     def _key(self, text: str) -> str:

@@ -14,7 +14,7 @@ How a stage uses it, one overlay for each batch, partition and workload:
 On assignment, `Recalled` takes what `curated` holds, record by record, and the index is made of it in batches.
 
 What is promised: the answers depend on the records in `curated` and their order alone. However batches fell, whatever
-was aborted, evicted or rebuilt between, they are the same to the letter. That is why the index knows nothing that
+was aborted, evicted or rebuilt between, they are exactly the same. That is why the index knows nothing that
 `curated` does not hold:
 
 - the first member of each of the last `horizon` clusters, evicted in the order in which they came, never by use;

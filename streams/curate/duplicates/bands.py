@@ -43,7 +43,8 @@ class Bands:
     """The band keys of the last `size` members, by number."""
 
     def __init__(self, size: int, bands: int) -> None:
-        self._size, self._bands = size, bands
+        self._size = size
+        self._bands = bands
         self.next = 0
         self._empty(min(size, _LEAST))
 

@@ -27,7 +27,8 @@ class NearMembers:
     """The first members of the last `horizon` clusters, by number, with what finds the texts near them."""
 
     def __init__(self, similarity: float, horizon: int) -> None:
-        self.similarity, self._horizon = similarity, horizon
+        self.similarity = similarity
+        self._horizon = horizon
         self.minima = minima_per_band(similarity)
         self.bands = Bands(horizon, MINIMA // self.minima)
         self._grams: list[bytes] = []  # at number % horizon: an eighth of what a set of them takes

@@ -30,7 +30,8 @@ class Recent(Generic[V]):
             oldest = self._keys[slot]
             if self.numbers.get(oldest) == self.next - self.size:  # else the key came again since
                 del self.numbers[oldest]
-            self._keys[slot], self._values[slot] = key, value
+            self._keys[slot] = key
+            self._values[slot] = value
             if slot in (0, self.size // 2):
                 self._compact()
         self.numbers[key] = self.next

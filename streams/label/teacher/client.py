@@ -101,14 +101,16 @@ class TeacherClient:
         """
         self._teacher = teacher = workload.teacher
         self.access = Access(workload, allowed_hosts)
-        self.budget, self._clock = TeacherBudget(teacher), clock
+        self.budget = TeacherBudget(teacher)
+        self._clock = clock
         self._turns = Turns(teacher.concurrency, teacher.attempts, self.budget, clock)
         self.left_out: set[str] = set()  # parameters that the endpoint does not know
         self._version: str | None = None  # the name under which it answered last
         self._paused: str | None = None
         self._name = workload.name
         self._requests = {result: REQUESTS.labels(workload.name, result) for result in ("ok", "again", "refused")}
-        self._seconds, self._limit = SECONDS.labels(workload.name), CONCURRENCY.labels(workload.name)
+        self._seconds = SECONDS.labels(workload.name)
+        self._limit = CONCURRENCY.labels(workload.name)
         self._tokens = {kind: TOKENS.labels(workload.name, kind) for kind in ("prompt", "completion")}
 
     def paused(self) -> str | None:

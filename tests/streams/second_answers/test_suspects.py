@@ -113,12 +113,12 @@ def test_suspects__are_asked_once_in_other_words_and_their_labels_corrected(topi
     assert not [prompt for prompt in prompts if ASKS in prompt]
     assert "4 suspects asked again, 5 calls, 123 tokens" in done.stdout
     for words in ("1 the same label", "1 the likelier label", "1 a third label", "1 no label",
-                  "1 passed over: no training label", "1 passed over: not on `labels`",
-                  "1 passed over: has another label by now"):  # fmt: skip
+                  "1 skipped: no training label", "1 skipped: not on `labels`",
+                  "1 skipped: has another label now"):  # fmt: skip
         assert words in done.stdout
     assert (none.exit_code, len(prompts)) == (2, len(asked))
     assert "suspects-again.parquet': cannot be written" in none.stderr
-    assert "4 passed over: asked in these words before" in none.stdout
+    assert "4 skipped: asked in these words before" in none.stdout
     assert [(one.record_id, one.origin.offset, one.label) for one in written] == [
         ("record-0", 0, "mergers"), ("record-1", 1, "other"), ("record-2", 2, "earnings"),
     ]  # fmt: skip

@@ -93,7 +93,8 @@ class RecordTeacher:
     batched: Final = True
 
     def __init__(self, teacher: BatchTeacher, record_id: str) -> None:
-        self._teacher, self._record_id = teacher, record_id
+        self._teacher = teacher
+        self._record_id = record_id
         self._asked: Counter[str] = Counter()
 
     async def ask(self, prompt: Prompt, purpose: str = "first") -> Answer:

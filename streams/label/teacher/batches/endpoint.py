@@ -37,7 +37,8 @@ class BatchEndpoint:
 
     def __init__(self, access: Access, timeout_seconds: float) -> None:
         """Take the way to it, and how long a question about a batch may take."""
-        self._access, self._timeout = access, timeout_seconds
+        self._access = access
+        self._timeout = timeout_seconds
 
     async def upload(self, data: bytes) -> str:
         """Return the id of a file of requests.

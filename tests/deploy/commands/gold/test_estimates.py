@@ -71,7 +71,7 @@ def test_accuracy__of_a_perfect_small_sample_is_not_certain():
 
 
 def test_accuracy__is_weighted():
-    """A row that stands for nine counts nine times, and uneven weights cost effective rows."""
+    """A row that represents nine counts nine times, and uneven weights cost effective rows."""
     rows = sample(2, [9.0, 1.0])
 
     assert accuracy(np.array([1.0, 0.0]), rows).value == pytest.approx(0.9)
@@ -79,7 +79,7 @@ def test_accuracy__is_weighted():
 
 
 def test_variance__counts_clusters_not_rows():
-    """Rows of one cluster stand or fall together: four copies of each row say no more than one."""
+    """Rows of one cluster are right or wrong together: four copies of each row add nothing to one."""
     values = np.array([1.0, 0.0, 1.0, 1.0, 0.0])
     copies = sample(20, clusters=[str(number // 4) for number in range(20)])
 

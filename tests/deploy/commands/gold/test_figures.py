@@ -130,7 +130,7 @@ def test_report__counts_what_it_leaves_out():
 
 
 def test_report__calibrates_on_others_than_anchors():
-    """The temperature comes from gold that is no anchor, its error from anchors; too few rows tell nothing."""
+    """The temperature comes from gold that is no anchor, its error from anchors; too few rows show nothing."""
     sure = {"earnings": 0.05, "mergers": 0.95}
     gold = humans(said(number, "earnings" if number % 3 == 0 else "mergers") for number in range(300))
     teacher = rows(*(label(number, class_probabilities=sure) for number in range(300)))

@@ -1,4 +1,4 @@
-"""Files of human labels, and what is told of a mistake in one."""
+"""Files of human labels, and the message for a mistake in one."""
 
 from __future__ import annotations
 
@@ -71,6 +71,6 @@ def test_mistake__is_told_by_line_and_field(tmp_path, name, text, field, says):
 
 
 def test_file__that_is_not_there(tmp_path):
-    """A missing file is told by its path."""
+    """A missing file is named by its path."""
     with pytest.raises(BadInput, match="cannot be read"):
         read_rows(tmp_path / "none.csv", NEWS)

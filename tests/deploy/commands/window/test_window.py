@@ -122,7 +122,7 @@ def test_query__that_is_wrong_or_wants_more(state: Path, sql: str, said: str) ->
 
 
 def test_show__labels_that_were_corrected(state: Path) -> None:
-    """A corrected row counts in its class of now, and how many there are is told."""
+    """A corrected row counts in its new class, and their number is shown."""
     store = Store(window_copy.folder(state) / window_copy.STORE)
     store.write([Labelled(PARTITION, len(RECORDS), corrected(5, "mergers", 5))], "topic")
     store.close()
@@ -177,7 +177,7 @@ def test_window__that_is_not_there_or_does_not_answer(tmp_path: Path, state: Pat
 
 
 def test_copy__that_the_disk_does_not_take(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asked is told at once, the worker goes on, and what others left behind is removed after ten minutes."""
+    """Whoever asked gets an error at once, the worker goes on, and abandoned copies are removed after ten minutes."""
     folder = window_copy.folder(state)
     store = Store(folder / window_copy.STORE)
     old = folder / f"left{window_copy.GIVEN}"

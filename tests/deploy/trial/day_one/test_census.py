@@ -74,7 +74,7 @@ def test_census__never_holds_the_data_itself() -> None:
 
 
 def test_census__of_one_id_sent_twice__counts_it_once() -> None:
-    """A request that was sent again is told, and left out of every share."""
+    """A request that was sent again is counted, and left out of every share."""
     found = census(
         surveyed([record("a lender fails", "banks", 1, id="x"), record("again", "rates", 2, id="x")]), WORKLOAD
     )
@@ -84,7 +84,7 @@ def test_census__of_one_id_sent_twice__counts_it_once() -> None:
 
 
 def test_survey__of_json_exchanges() -> None:
-    """Five-field and bare exchanges are read as curate reads them; usage, models and refusals are told apart."""
+    """Five-field and bare exchanges are read as curate reads them; usage, models and refusals are recognised."""
     pair = five_fields("copper rises", "metals", 2, "other-model")
     del pair["timestamp"], pair["workload_id"], pair["client_id"]
     tools = five_fields("with tools", "banks", 3)

@@ -72,14 +72,14 @@ def done(folder: Path, log: list[tuple[str, str]]) -> subprocess.CompletedProces
 
 @pytest.fixture(scope="module")
 def figures(folder: Path, done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """What stands in the JSON beside the page."""
+    """What is in the JSON beside the page."""
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads((folder / "page.json").read_text())
     return found
 
 
 def test_report__counts_what_cannot_be_read(figures: dict[str, Any]) -> None:
-    """Rows that are no JSON do not end it: they are counted, and told by their line."""
+    """Rows that are no JSON do not end it: they are counted, and named by their line."""
     rows = figures["census"]["rows"]
 
     assert (rows["read"], rows["requests"], rows["unreadable"]) == (1_202, 1_200, {"unreadable": 2})
@@ -98,7 +98,7 @@ def test_report__takeover_is_within_what_the_log_allows(figures: dict[str, Any])
 
 
 def test_report__every_share_has_its_rows_and_its_method(figures: dict[str, Any]) -> None:
-    """Wherever the JSON has a figure with bounds from rows, n and method stand beside it, and the bounds hold it."""
+    """Wherever the JSON has a figure with bounds from rows, n and method are beside it, and the bounds hold it."""
     seen = 0
 
     def walk(value: Any) -> None:
@@ -169,7 +169,7 @@ def test_report__of_a_csv_without_answers(folder: Path, log: list[tuple[str, str
 def test_report__of_a_broken_file(
     folder: Path, name: str, content: bytes, options: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mistake is told in one line that says what and where, with exit code 2, before any program is started."""
+    """A mistake is reported in one line that says what and where, with exit code 2, before any program is started."""
     (folder / name).write_bytes(content)
     monkeypatch.setenv("MILLRACE_WORKLOADS_DIR", str(folder / "workloads"))
     made = CliRunner().invoke(
@@ -241,7 +241,7 @@ def test_report__of_answers_that_are_drawn_at_random() -> None:
 
 
 def test_student__figures_recomputed() -> None:
-    """Agreement is the share of test rows with the recorded label; no cluster stands on two sides."""
+    """Agreement is the share of test rows with the recorded label; no cluster is on two sides."""
     log = [record(text, label, n) for n, (text, label) in enumerate(sentences(900, 5))]
     repeats = [record(one.text or "", one.answer, 900 + n) for n, one in enumerate(log[:300])]
     found = trial(teaching(surveyed([*log, *repeats]).requests), WORKLOAD)

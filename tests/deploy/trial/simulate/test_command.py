@@ -1,4 +1,4 @@
-"""`millrace simulate` on a real broker: every record on the workload's partition, acknowledged, with its ledger."""
+"""`millrace simulate` on a real broker: each record on its partition, acknowledged; and what was planted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartiti
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import librdkafka, topic_name
 from deploy.trial.simulate.__main__ import main
-from deploy.trial.simulate.ledger import read_ledger
+from deploy.trial.simulate.planted import read_planted
 from deploy.trial.simulate.poison import UNKNOWN
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, TRAFFIC
@@ -47,7 +47,7 @@ def test_simulate__to_kafka(topics: Settings, tmp_path: Path, monkeypatch: pytes
     ledger = tmp_path / "ledger.jsonl"
     result = CliRunner().invoke(main, ["simulate", "--records", "400", "--poison", "0.1", "--ledger", str(ledger)])
     assert result.exit_code == 0, result.output
-    ghosts = sum(entry.poison == "unknown_workload" for entry in read_ledger(ledger))
+    ghosts = sum(entry.poison == "unknown_workload" for entry in read_planted(ledger))
     found = read_all(topics)
 
     assert ghosts > 0

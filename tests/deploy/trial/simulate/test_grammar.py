@@ -1,4 +1,4 @@
-"""Headlines: long enough, complete, and told in words that phase 1 does not know."""
+"""Headlines: long enough, complete, and in words that phase 1 does not know."""
 
 from __future__ import annotations
 

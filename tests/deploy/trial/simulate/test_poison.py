@@ -42,8 +42,8 @@ def judge(message: Message, workload: Workload) -> None:
 @pytest.mark.parametrize("kind", POISONS)
 def test_poisoned__of_each_kind(kind: str, seed: int, newswire: Workload) -> None:
     """It is small enough for the topic, and refused for its reason; an unknown workload is keyed by its own name."""
-    told = RecordContent("p-1", "Torvadane Group lifts its dividend by 4 percent", NOW, "desk", "tidewire", None)
-    wire = poisoned(told, newswire, kind, random.Random(seed))
+    content = RecordContent("p-1", "Torvadane Group lifts its dividend by 4 percent", NOW, "desk", "tidewire", None)
+    wire = poisoned(content, newswire, kind, random.Random(seed))
     assert len(wire.value) < RECORD_BYTES
     if kind == "unknown_workload":
         assert wire.workload == UNKNOWN

@@ -1,4 +1,4 @@
-"""A file that a user has, as traffic: every form alike, answers as recorded, mistakes told by name."""
+"""A file that a user has, as traffic: every form alike, answers as recorded, mistakes named."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_replay__answers_of_nobody_known(folder: Path) -> None:
     ],
 )
 def test_replay__of_a_broken_file(folder: Path, name: str, content: bytes, said: str) -> None:
-    """A broken file is told in one line that says where, with exit code 2."""
+    """A broken file is reported in one line that says where, with exit code 2."""
     (folder / name).write_bytes(content)
     result, _ = play(folder, folder / name)
 

@@ -1,4 +1,4 @@
-"""The newswire as drawn: the same for ever, as skewed and as repetitive as planned, and true to its ledger."""
+"""The newswire as drawn: the same for ever, as skewed and as repetitive as planned, and true to what it planted."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def as_stored(text: str) -> str:
 
 
 def test_traffic__drawn_twice_with_one_seed(drawn: list[PlantedRecord], newswire: Workload) -> None:
-    """One seed gives the same bytes, ids, times and ledger."""
+    """One seed gives the same bytes, ids, times and planted entries."""
     again = traffic(replace(PLAN, records=500), newswire)
 
     assert drawn[:500] == list(again)
 
 
 def test_traffic__of_another_seed(drawn: list[PlantedRecord], newswire: Workload) -> None:
-    """Another seed tells other news."""
+    """Another seed has other news."""
     texts = {planted.entry.text for planted in drawn}
 
     assert not texts & {planted.entry.text for planted in traffic(TrafficPlan(seed=8, records=500), newswire)} - {None}
@@ -91,7 +91,7 @@ def test_traffic__near_duplicates_and_originals(drawn: list[PlantedRecord]) -> N
 
 
 def test_traffic__personal_data(drawn: list[PlantedRecord]) -> None:
-    """What is planted stands in the text as the ledger spells it; redaction takes all of it and nothing else."""
+    """What is planted is in the text as the planted entry spells it; redaction takes all of it and nothing else."""
     private = [planted.entry for planted in drawn if planted.entry.pii]
     kinds = Counter(kind for entry in private for kind in redact(entry.text or "").counts)
 
@@ -142,7 +142,7 @@ def test_traffic__truth_of_a_cluster(drawn: list[PlantedRecord], newswire: Workl
             assert planted.truth.cluster_key == keys[planted.entry.of or planted.id]
 
 
-def test_traffic__ledger_stays_out(drawn: list[PlantedRecord]) -> None:
+def test_traffic__planted_entries_stay_out(drawn: list[PlantedRecord]) -> None:
     """A record without a recorded answer holds no label beyond its text and prompt."""
     for planted in drawn:
         if planted.truth and planted.wire.value[:1] != b"{":
@@ -167,6 +167,6 @@ def test_newswire_workload__count_trigger(drawn: list[PlantedRecord], newswire: 
 
 
 def test_check__workload_with_other_labels(newswire: Workload) -> None:
-    """A workload whose labels are not the newswire's is refused, and the difference is told."""
+    """A workload whose labels are not the newswire's is refused, and the difference is named."""
     with pytest.raises(BadInput, match="dividends"):
         check(PLAN, newswire.model_copy(update={"labels": [x for x in newswire.labels if x != "dividends"]}))

@@ -1,4 +1,4 @@
-"""What the newswire planted, kept apart from the traffic: the ledger, and the truth that the practice teacher reads.
+"""What the newswire planted, kept apart from the traffic: a list of it, and the truth for the practice teacher.
 
 Both are JSON lines, written whole, fsynced and put in place by one rename. Neither is ever sent anywhere.
 """
@@ -19,7 +19,7 @@ PlantedKind = Literal["original", "duplicate", "near_duplicate", "poison"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LedgerEntry:
+class PlantedEntry:
     """One planted record."""
 
     id: str
@@ -33,36 +33,36 @@ class LedgerEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """The true class of one text, by the key under which the stream knows it."""
+    """The true class of one text, by its key in the stream."""
 
     text_key: str
     label: str
     cluster_key: str  # the original's text_key: near duplicates share the teacher's answer
 
 
-def write_ledger(file: Path, entries: Iterable[LedgerEntry]) -> None:
-    """Write the ledger, replacing what was there."""
+def write_planted(file: Path, entries: Iterable[PlantedEntry]) -> None:
+    """Write what was planted, replacing what was there."""
     _write(file, map(asdict, entries))
 
 
-def read_ledger(file: Path) -> Iterator[LedgerEntry]:
-    """Yield the entries of a ledger.
+def read_planted(file: Path) -> Iterator[PlantedEntry]:
+    """Yield what was planted.
 
     Raises:
-        BadInput: the file is not there or is no ledger.
+        BadInput: the file is not there or holds something else.
     """
     for entry in _read(file):
         try:
-            yield LedgerEntry(**entry)
+            yield PlantedEntry(**entry)
         except TypeError as error:
-            raise BadInput("ledger", str(file), f"is no ledger: {error}") from error
+            raise BadInput("ledger", str(file), f"holds something else: {error}") from error
 
 
 def add_truth(file: Path, truths: Iterable[Truth]) -> None:
-    """Add the truth of one draw, one line per distinct text: the draws before it stay known to the teacher.
+    """Add the truth of one draw, one line per distinct text: earlier draws stay known to the teacher.
 
     Raises:
-        BadInput: what is there is no truth file.
+        BadInput: the file holds something else.
     """
     try:
         distinct = {line["text_key"]: Truth(**line) for line in _read(file)} if file.exists() else {}
