@@ -53,6 +53,10 @@ class Topic:
             case Access.REBUILD:
                 return self.rebuilds
 
+    def who(self, access: Access) -> str:
+        """Return who has this access, in words."""
+        return ", ".join(principal for principal in Who if principal in self.principals(access))
+
     def config(self) -> dict[str, str]:
         """Return the broker's configuration of the topic."""
         config = {
