@@ -28,20 +28,20 @@ from deploy.edge.topics.command_clients import FIRST_ANSWER_SECONDS
 
 SECONDS: Final = 10.0  # of a command alone; five of them are the wait for a first answer
 NEWSWIRE: Final = Path(__file__).parents[2] / "workloads" / "newswire.toml"
-PLAY: Final = "replay log.csv --workload newswire"
-ADD: Final = "gold add gold.csv --workload newswire"
+PLAY: Final = "replay log.csv -w newswire"
+ADD: Final = "gold add gold.csv -w newswire"
 
 # What asks the broker and then ends.
 ASKS: Final[Mapping[str, tuple[str, ...]]] = {
     "topics": ("topics apply", "topics list"),
     "simulate": ("simulate --records 20",),
     "replay": (PLAY,),
-    "rollout": tuple(f"rollout {do} --workload newswire" for do in ("status", "hold", "resume", "promote", "undo")),
+    "rollout": tuple(f"rollout {do} newswire" for do in ("status", "hold", "resume", "promote", "undo")),
     "triggers": ("triggers explain",),
-    "verify": ("verify",),
+    "verify": ("verify newswire",),
     "trace": ("trace traffic/0/0",),
     "ceiling": ("ceiling newswire",),
-    "suspects": ("suspects suspects.parquet --workload newswire",),
+    "suspects": ("suspects suspects.parquet -w newswire",),
     "labels": ("labels spend",),
     "gold": (ADD, "gold report newswire"),
     "erase": ("erase --subject somebody",),
@@ -62,8 +62,14 @@ ASKS_NOBODY: Final[Mapping[str, tuple[str, ...]]] = {
 STAYS: Final = frozenset({"up", "worker", "router", "dispatcher", "serve", "teacher"})
 RESTARTED: Final = ("worker", "dispatcher")  # the router goes on without a broker, the others need none
 ALONE: Final = ("window show", "init desk", "logs", f"{PLAY} --out played.jsonl")  # these wait for nothing but cores
-ABORT: Final = "rollout abort --workload newswire"  # acts at the routers first; neither they nor Kafka are there
-FROZEN: Final = ("topics list", "verify", "dead-letters list", "simulate --records 20", ADD)  # each kind of client
+ABORT: Final = "rollout abort newswire"  # acts at the routers first; neither they nor Kafka are there
+FROZEN: Final = (
+    "topics list",
+    "verify newswire",
+    "dead-letters list",
+    "simulate --records 20",
+    ADD,
+)  # each kind of client
 
 
 @dataclass(frozen=True)
