@@ -11,8 +11,9 @@ from typing import Final
 from confluent_kafka import TopicPartition
 
 from deploy.edge.process.settings import Settings
-from deploy.edge.topics.clients import group_name, librdkafka, topic_name
-from deploy.infra.kafka.admin import positions_of
+from deploy.edge.topics import command_clients
+from deploy.edge.topics.clients import topic_name
+from schemas.principals import Principal
 from schemas.topics import Topic
 
 _EVERY_SECONDS: Final = 0.01  # 20 ms more would be a tenth of what is measured
@@ -23,8 +24,8 @@ _STALL_SECONDS: Final = 60.0
 class Commits:
     """The offsets of one partition as they were seen to rise."""
 
-    def __init__(self, settings: Settings, stage: str, topic: Topic, partition: int) -> None:
-        self._client = positions_of(librdkafka(settings), group_name(settings, stage))
+    def __init__(self, settings: Settings, stage: Principal, topic: Topic, partition: int) -> None:
+        self._client = command_clients.group_positions(settings, stage)
         self._place = TopicPartition(topic_name(settings, topic), partition)
         self._ended = Event()
         self._thread = Thread(target=self._watch)
@@ -58,7 +59,7 @@ class Commits:
 
 
 @contextmanager
-def watching(settings: Settings, stage: str, topic: Topic, partition: int) -> Iterator[Commits]:
+def watching(settings: Settings, stage: Principal, topic: Topic, partition: int) -> Iterator[Commits]:
     """Watch a stage's commits for as long as the block lasts."""
     commits = Commits(settings, stage, topic, partition)
     try:

@@ -13,8 +13,8 @@ from benchmarks.ground import Ground, fill
 from benchmarks.outcomes import Seen, reading
 from benchmarks.peers.curation import ENDINGS
 from deploy.edge.process.settings import Settings
-from deploy.edge.topics.clients import group_name, librdkafka
-from deploy.infra.kafka.admin import connect
+from deploy.edge.topics import command_clients
+from deploy.edge.topics.clients import group_name
 from deploy.trial.simulate.forms import Wire
 from schemas.errors import BadInput
 from schemas.topics import CURATED, PARTITIONS
@@ -81,7 +81,7 @@ def _timed(first: Seen, last: Seen, cpu_seconds: float, endings: Counter[str], d
 
 def _await_shares(settings: Settings, processes: Sequence[Running]) -> None:
     """Wait until the group's partitions are shared out evenly."""
-    admin = connect(librdkafka(settings))
+    admin = command_clients.admin(settings)
     name, share = group_name(settings, "curate"), PARTITIONS // len(processes)
     deadline = time.monotonic() + _JOIN_SECONDS
     while [share] * len(processes) != _shares(admin, name):

@@ -29,6 +29,7 @@ from deploy.edge.topics.clients import topic_name
 from deploy.trial.simulate.forms import Wire
 from schemas.arrays import Floats
 from schemas.codec import decode
+from schemas.principals import Principal
 from schemas.records import CuratedRecord, LabelRecord
 from schemas.rules.partition import partition_of
 from schemas.rules.statistics.intervals import Interval
@@ -108,7 +109,7 @@ def _run_to_window(place: Ground, wires: Sequence[Wire], rate: int) -> tuple[Flo
         reading(settings, ENDINGS) as outcomes,
         reading(settings, (LABELS,)) as labelled,
         running(TO_THE_WINDOW, settings) as (worker,),
-        watching(settings, "window", LABELS, partition_of(NEWSWIRE, PARTITIONS)) as commits,
+        watching(settings, Principal.WINDOW, LABELS, partition_of(NEWSWIRE, PARTITIONS)) as commits,
     ):
         fill(settings, wires[:1])
         labelled.seen(1, worker.check)  # the worker has started

@@ -16,8 +16,8 @@ from confluent_kafka import Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # the package's types lack it
 
 from deploy.edge.process.settings import Settings
+from deploy.edge.topics import command_clients
 from deploy.edge.topics.clients import librdkafka, topic_name
-from deploy.infra.kafka.admin import connect
 from schemas.codec import decode
 from schemas.topics import PARTITIONS, Topic
 
@@ -53,7 +53,7 @@ class Outcomes:
             | {"group.id": f"{settings.topic_prefix}outcomes", "enable.auto.commit": False, "fetch.wait.max.ms": 10,
                "isolation.level": "read_committed", "auto.offset.reset": "earliest"}
         )  # fmt: skip
-        self._admin: Any = connect(librdkafka(settings))
+        self._admin: Any = command_clients.admin(settings)
         self._topics = {topic_name(settings, topic): topic for topic in topics}
         self._consumer.assign(
             [TopicPartition(name, number, 0) for name in self._topics for number in range(PARTITIONS)]

@@ -9,23 +9,18 @@ import asyncio
 import importlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, cast
-
-from confluent_kafka import TopicPartition
+from typing import cast
 
 from deploy.edge.process.settings import Settings
-from deploy.edge.topics.clients import group_name, librdkafka, topic_name
 from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
-from deploy.infra.kafka.admin import positions_of
+from schemas.principals import Principal
 from schemas.records import Record
-from schemas.topics import CURATED, PARTITIONS, TRAFFIC, Topic
+from schemas.topics import CURATED, STAGES, Topic
 from schemas.workload import Workload
 from streams import app
 from streams.core import gc_schedule
 from streams.core.stage import Message, Output, Reader, Settlement
 from streams.settings import WorkerSettings
-
-NAME: Final = "pass"
 
 
 class Bytes(Record):
@@ -47,8 +42,8 @@ class AsItIs(Framing):
 class PassThrough:
     """`traffic` -> `curated`, byte for byte."""
 
-    name = NAME
-    sources: tuple[Topic, ...] = (TRAFFIC,)
+    name = Principal.CURATE
+    sources: tuple[Topic, ...] = STAGES[name]
     batch_records = 20_000  # it takes no time over a record, so that a commit is what a batch costs
 
     def __init__(
@@ -82,22 +77,13 @@ class PassThrough:
         return {}
 
 
-def _position(settings: Settings) -> None:
-    """Commit the group's start offsets: the catalogue knows no such stage."""
-    group = positions_of(librdkafka(settings), group_name(settings, NAME))
-    places = [TopicPartition(topic_name(settings, TRAFFIC), number, 0) for number in range(PARTITIONS)]
-    group.commit(offsets=places, asynchronous=False)
-    group.close()
-
-
 def main() -> None:
     """Run until it is stopped."""
     settings = WorkerSettings.load()
-    _position(settings)
-    app.AGENTS[NAME] = (app.curate, f"{__name__}:PassThrough")
+    app.AGENTS[PassThrough.name] = (app.curate, f"{__name__}:PassThrough")
     setattr(app, "Framing", AsItIs)  # noqa: B010 - the one part of the worker that is another here
     gc_schedule.collect_by_the_clock()  # as the worker does
-    asyncio.run(app.work(settings, [NAME]))
+    asyncio.run(app.work(settings, [PassThrough.name]))
 
 
 if __name__ == "__main__":

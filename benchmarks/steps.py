@@ -26,6 +26,7 @@ from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import librdkafka, topic_name
 from deploy.edge.topics.framing import Framing
 from deploy.trial.simulate.forms import Wire
+from schemas.principals import Principal
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, TRAFFIC
 from streams.core import gc_schedule
@@ -80,7 +81,7 @@ def _measured(settings: Settings, batches: Sequence[Sequence[Wire]]) -> tuple[li
     """Return the seconds of each step in every second batch, and of the others, without the clock, as a whole."""
     framing = Framing(settings)
     stage = CurateStage(settings, settings.workloads(), framing)
-    transactions = Transactions(WorkerSettings(**settings.model_dump()), "bench", "one", framing)
+    transactions = Transactions(WorkerSettings(**settings.model_dump()), Principal.CURATE, "bench", framing)
     transactions.open()
     group = Consumer(librdkafka(settings) | {"group.id": f"{settings.topic_prefix}steps"})
     metadata, offset = group.consumer_group_metadata(), 0

@@ -1,5 +1,8 @@
 """The catalogue of topics: name, record, kept for how long, who writes and who reads.
 
+The code keeps to it: each client is opened for a principal, and refuses a topic that the catalogue does not give it.
+Start offsets, the sources of the stages and docs are made from it.
+
 Every topic is keyed by the workload's name and has the same number of partitions, so that whatever concerns one
 workload meets in one worker. All topics use LogAppendTime: event time lives in the value.
 """
@@ -12,6 +15,8 @@ from datetime import timedelta
 from typing import Final, Literal
 
 from schemas import events, records
+from schemas.principals import Access
+from schemas.principals import Principal as Who
 
 PARTITIONS: Final = 8  # for life: another number would send a workload's records to another worker
 RECORD_BYTES: Final = 1_000_000  # largest traffic record
@@ -27,12 +32,30 @@ class Topic:
     name: str
     record: type[records.Record]
     retention: timedelta | None  # None: for ever
-    writers: str
-    readers: str
     purpose: str
+    writers: frozenset[Who]
+    consumers: frozenset[Who] = frozenset()  # in a group, whose start offsets are committed before it first runs
+    readers: frozenset[Who] = frozenset()  # without a group, as it stands
+    rebuilds: frozenset[Who] = frozenset()  # without a group, for a state of their own
     compacted: bool = False
     compatibility: Compatibility = "BACKWARD_TRANSITIVE"
     max_bytes: int = OUTPUT_BYTES
+
+    def principals(self, access: Access) -> frozenset[Who]:
+        """Return who has this access."""
+        match access:
+            case Access.WRITE:
+                return self.writers
+            case Access.CONSUME:
+                return self.consumers
+            case Access.READ:
+                return self.readers
+            case Access.REBUILD:
+                return self.rebuilds
+
+    def who(self, access: Access) -> str:
+        """Return who has this access, in words."""
+        return ", ".join(principal for principal in Who if principal in self.principals(access))
 
     def config(self) -> dict[str, str]:
         """Return the broker's configuration of the topic."""
@@ -52,73 +75,168 @@ def _days(days: int) -> timedelta:
 
 
 TRAFFIC: Final = Topic(
-    "traffic", records.TrafficRecord, _days(7), "applications, router, replay", "curate",
-    "one request and, where known, its response, as sent; the only place with raw text", max_bytes=RECORD_BYTES,
-)  # fmt: skip
+    "traffic",
+    records.TrafficRecord,
+    _days(7),
+    "one request and, where known, its response, as sent; the only place with raw text",
+    writers=frozenset({Who.APPLICATION, Who.ROUTER, Who.CURATE, Who.SIMULATE, Who.REPLAY, Who.DEAD_LETTERS}),
+    consumers=frozenset({Who.CURATE}),
+    readers=frozenset({Who.VERIFY, Who.TRACE, Who.ERASE, Who.DEAD_LETTERS, Who.DEMO}),
+    max_bytes=RECORD_BYTES,
+)
 CURATED: Final = Topic(
-    "curated", records.CuratedRecord, _days(90), "curate", "label",
+    "curated",
+    records.CuratedRecord,
+    _days(90),
     "redacted, normalised, deduplicated, enriched record with its cluster; or a vote; or an anchor asked again",
-)  # fmt: skip
+    writers=frozenset({Who.CURATE, Who.DEAD_LETTERS}),
+    consumers=frozenset({Who.LABEL}),
+    readers=frozenset({Who.VERIFY, Who.TRACE, Who.ERASE, Who.DEAD_LETTERS, Who.DEMO}),
+    rebuilds=frozenset({Who.CURATE}),
+)
 DISCARDED: Final = Topic(
-    "discarded", records.DiscardedRecord, _days(14), "curate, label", "people, verify",
+    "discarded",
+    records.DiscardedRecord,
+    _days(14),
     "a record that ended early: duplicate of whom, filtered by which rule, why not labelled",
-)  # fmt: skip
+    writers=frozenset({Who.CURATE, Who.LABEL}),
+    readers=frozenset({Who.DISPATCHER, Who.VERIFY, Who.TRACE, Who.GOLD, Who.DEMO}),
+)
 LABELS: Final = Topic(
-    "labels", records.LabelRecord, _days(365), "label, people", "label, window, dispatcher, people",
+    "labels",
+    records.LabelRecord,
+    _days(365),
     "curated record with its label, probabilities, cost, split and propensity; or an erasure, a correction, an anchor",
-)  # fmt: skip
+    writers=frozenset({Who.LABEL, Who.ERASE, Who.SUSPECTS}),
+    consumers=frozenset({Who.WINDOW}),
+    readers=frozenset(
+        {
+            Who.DISPATCHER,
+            Who.VERIFY,
+            Who.TRACE,
+            Who.ERASE,
+            Who.GOLD,
+            Who.LABELS,
+            Who.CEILING,
+            Who.SUSPECTS,
+            Who.DEAD_LETTERS,
+            Who.DEMO,
+        }
+    ),
+    rebuilds=frozenset({Who.LABEL, Who.WINDOW}),
+)
 DEAD_LETTERS: Final = Topic(
-    "dead-letters", records.DeadLetter, _days(90), "curate, label", "people, verify",
+    "dead-letters",
+    records.DeadLetter,
+    _days(90),
     "what could not be processed: reason, origin, attempts and the redacted bytes",
-)  # fmt: skip
+    writers=frozenset({Who.CURATE, Who.LABEL, Who.WINDOW, Who.ROLLOUT, Who.SUSPECTS}),
+    readers=frozenset({Who.DEAD_LETTERS, Who.VERIFY, Who.TRACE, Who.LABELS, Who.CEILING, Who.SUSPECTS, Who.DEMO}),
+    rebuilds=frozenset({Who.LABEL}),
+)
 RETRAIN_REQUESTS: Final = Topic(
-    "retrain-requests", events.RetrainRequest, _days(365), "window", "dispatcher",
+    "retrain-requests",
+    events.RetrainRequest,
+    _days(365),
     "threshold event: which trigger, its numbers, the snapshot and the job",
-)  # fmt: skip
+    writers=frozenset({Who.WINDOW}),
+    consumers=frozenset({Who.DISPATCHER}),
+    readers=frozenset({Who.TRIGGERS, Who.DEMO}),
+    rebuilds=frozenset({Who.WINDOW}),
+)
 TRAINING_RUNS: Final = Topic(
-    "training-runs", events.TrainingRun, _days(365), "dispatcher", "window",
+    "training-runs",
+    events.TrainingRun,
+    _days(365),
     "the life of a job: queued, started, progress, succeeded, failed, cancelled",
-)  # fmt: skip
+    writers=frozenset({Who.DISPATCHER}),
+    consumers=frozenset({Who.WINDOW}),
+    readers=frozenset({Who.DEAD_LETTERS, Who.DEMO}),
+    rebuilds=frozenset({Who.WINDOW, Who.DISPATCHER}),
+)
 MODEL_PROMOTION: Final = Topic(
-    "model-promotion", events.ModelPromotion, None, "dispatcher", "controller, other teams",
+    "model-promotion",
+    events.ModelPromotion,
+    None,
     "nomination with evidence: F1 with intervals, comparison, lineage, decision and reasons",
+    writers=frozenset({Who.DISPATCHER}),
+    consumers=frozenset({Who.ROLLOUT}),
+    readers=frozenset({Who.DEAD_LETTERS, Who.DEMO, Who.OTHER_TEAMS}),
+    rebuilds=frozenset({Who.DISPATCHER}),
     compatibility="FULL_TRANSITIVE",
-)  # fmt: skip
+)
 ROLLOUT_STATUS: Final = Topic(
-    "rollout-status", events.RolloutStatus, None, "controller", "people, other teams",
-    "every transition of a rollout and every override", compatibility="FULL_TRANSITIVE",
-)  # fmt: skip
+    "rollout-status",
+    events.RolloutStatus,
+    None,
+    "every transition of a rollout and every override",
+    writers=frozenset({Who.ROLLOUT}),
+    readers=frozenset({Who.ROLLOUT_COMMAND, Who.DEMO, Who.OTHER_TEAMS}),
+    compatibility="FULL_TRANSITIVE",
+)
 ROLLOUT_COMMANDS: Final = Topic(
-    "rollout-commands", events.RolloutCommand, _days(365), "people, router", "controller",
+    "rollout-commands",
+    events.RolloutCommand,
+    _days(365),
     "hold, resume, abort, promote, undo: who and why",
-)  # fmt: skip
+    writers=frozenset({Who.ROUTER, Who.ROLLOUT_COMMAND}),
+    consumers=frozenset({Who.ROLLOUT}),
+    readers=frozenset({Who.DEAD_LETTERS, Who.DEMO}),
+)
 MODEL_STATE: Final = Topic(
-    "model-state", events.ModelState, None, "controller", "router, window, other teams",
-    "champion, challenger and weight of each model line", compacted=True, compatibility="FULL_TRANSITIVE",
-)  # fmt: skip
+    "model-state",
+    events.ModelState,
+    None,
+    "champion, challenger and weight of each model line",
+    writers=frozenset({Who.ROLLOUT}),
+    consumers=frozenset({Who.WINDOW}),
+    readers=frozenset(
+        {Who.ROUTER, Who.WORKER, Who.ROLLOUT_COMMAND, Who.ERASE, Who.DEAD_LETTERS, Who.DEMO, Who.OTHER_TEAMS}
+    ),
+    rebuilds=frozenset({Who.ROLLOUT, Who.WINDOW}),
+    compacted=True,
+    compatibility="FULL_TRANSITIVE",
+)
 OUTCOMES: Final = Topic(
-    "outcomes", records.Outcome, _days(14), "router", "controller",
+    "outcomes",
+    records.Outcome,
+    _days(14),
     "what the router answered: assigned and served variant, label, latency",
-)  # fmt: skip
+    writers=frozenset({Who.ROUTER}),
+    consumers=frozenset({Who.ROLLOUT}),
+    readers=frozenset({Who.DEAD_LETTERS, Who.DEMO}),
+    rebuilds=frozenset({Who.ROLLOUT}),
+)
 GOLD: Final = Topic(
-    "gold", records.GoldLabel, None, "people", "people, curate",
+    "gold",
+    records.GoldLabel,
+    None,
     "labels that people gave, by annotator: what the teacher is judged by",
-)  # fmt: skip
+    writers=frozenset({Who.GOLD, Who.ERASE}),
+    readers=frozenset({Who.CURATE, Who.GOLD, Who.ERASE, Who.DEMO}),
+)
 CEILINGS: Final = Topic(
-    "ceilings", records.Ceiling, None, "people", "label, dispatcher, people",
+    "ceilings",
+    records.Ceiling,
+    None,
     "how often a teacher gives the same label twice: the most a student can agree with it",
-)  # fmt: skip
+    writers=frozenset({Who.CEILING}),
+    readers=frozenset({Who.DISPATCHER, Who.GOLD, Who.LABELS, Who.CEILING, Who.SUSPECTS, Who.DEMO}),
+    rebuilds=frozenset({Who.LABEL}),
+)
 
 CATALOGUE: Final[tuple[Topic, ...]] = (
     TRAFFIC, CURATED, DISCARDED, LABELS, DEAD_LETTERS, RETRAIN_REQUESTS, TRAINING_RUNS, MODEL_PROMOTION,
     ROLLOUT_STATUS, ROLLOUT_COMMANDS, MODEL_STATE, OUTCOMES, GOLD, CEILINGS,
 )  # fmt: skip
 
+
+def allowed(principal: Who, access: Access) -> tuple[Topic, ...]:
+    """Return the topics to which a principal has an access."""
+    return tuple(topic for topic in CATALOGUE if principal in topic.principals(access))
+
+
 # What each consumer group reads. A group's offsets are committed before it first runs: it can never skip a record.
-STAGES: Final[Mapping[str, tuple[Topic, ...]]] = {
-    "curate": (TRAFFIC,),
-    "label": (CURATED,),
-    "window": (LABELS, TRAINING_RUNS, MODEL_STATE),
-    "rollout": (MODEL_PROMOTION, OUTCOMES, ROLLOUT_COMMANDS),
-    "dispatcher": (RETRAIN_REQUESTS,),
+STAGES: Final[Mapping[Who, tuple[Topic, ...]]] = {
+    principal: sources for principal in Who if (sources := allowed(principal, Access.CONSUME))
 }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from deploy.edge.process.command import SERVERS, one_line_errors, run
+from deploy.edge.process.command import SERVERS, restartable, run
 
 
 @click.command()
 @click.option("--stages", help="What this worker runs.  [default: curate,label,window,rollout]")
 @SERVERS
-@one_line_errors
+@restartable
 def main(stages: str | None, bootstrap_servers: str | None) -> None:
     """Run the stream: curate, label, window, rollout."""
     from streams import app

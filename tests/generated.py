@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from schemas.principals import Access
 from schemas.topics import CATALOGUE, Topic
 from tests import cli_page, configuration_page
 
@@ -33,11 +34,13 @@ class Part(NamedTuple):
 
 def topics() -> str:
     """Return the table of topics."""
+    head = "| topic | what it carries | written by | consumed by | read back by | read by | kept |"
     rows = [
-        f"| `{topic.name}` | {topic.purpose} | {topic.writers} | {topic.readers} | {_kept(topic)} |"
+        f"| `{topic.name}` | {topic.purpose} | {topic.who(Access.WRITE)} | {topic.who(Access.CONSUME)} "
+        f"| {topic.who(Access.REBUILD)} | {topic.who(Access.READ)} | {_kept(topic)} |"
         for topic in CATALOGUE
     ]
-    return "\n".join(("| topic | what it carries | written by | read by | kept |", "|---|---|---|---|---|", *rows))
+    return "\n".join((head, "|---|---|---|---|---|---|---|", *rows))
 
 
 def tree() -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from deploy.edge.process.command import one_line_errors, run
+from deploy.edge.process.command import restartable, run
 
 
 @click.command()
-@one_line_errors
+@restartable
 def main() -> None:
     """Turn retrain requests into jobs; publish what they prove.
 

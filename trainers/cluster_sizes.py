@@ -16,6 +16,7 @@ from pathlib import Path
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import Framing
 from deploy.edge.topics.reading import read_records
+from schemas.principals import Principal
 from schemas.records import DiscardedRecord, LabelRecord
 from schemas.rules.multiplicity import duplicates_of
 from schemas.topics import DISCARDED, LABELS
@@ -51,7 +52,7 @@ class ClusterSizes:
         self._stopping.set()
 
     def _count(self, folder: Path, workload: str) -> None:
-        framing, reader = Framing(self._settings), "dispatcher-duplicates"
+        framing, reader = Framing(self._settings), Principal.DISPATCHER
         records: Iterator[DiscardedRecord | LabelRecord] = chain(
             read_records(self._settings, reader, framing, DISCARDED, DiscardedRecord, workload),
             read_records(self._settings, reader, framing, LABELS, LabelRecord, workload),

@@ -18,8 +18,9 @@ from typing import Any, Final
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # the package's types lack it
 
-from deploy.edge.topics.clients import group_name, librdkafka, topic_name
+from deploy.edge.topics.clients import TopicNames, group_name, librdkafka
 from schemas.errors import ContractError
+from schemas.principals import Access
 from streams.core.rebuild import to_message
 from streams.core.stage import Message, Stage
 from streams.core.transaction import WorkerFailed
@@ -58,7 +59,8 @@ class Membership:
     def __init__(self, settings: WorkerSettings, stage: Stage) -> None:
         self._settings = settings
         self.group = group_name(settings, stage.name)
-        self._topics = {topic_name(settings, topic): topic for topic in stage.sources}
+        names = TopicNames(settings, stage.name, Access.CONSUME)
+        self._topics = {names[topic]: topic for topic in stage.sources}
         self._names = {topic: name for name, topic in self._topics.items()}
         self._eager = len(self._topics) > 1  # range keeps partition n of all sources together; it revokes all at once
         self.epochs: Counter[SourcePartition] = Counter()

@@ -21,8 +21,8 @@ from typing import Any, Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from deploy.edge.topics.clients import librdkafka, topic_name
-from schemas.errors import ContractError
+from deploy.edge.topics.clients import TopicNames, groupless, librdkafka
+from schemas.principals import Access, Principal
 from schemas.topics import Topic
 from streams.core.stage import Message
 from streams.core.transaction import WorkerFailed
@@ -36,19 +36,21 @@ _SETTLING_SECONDS: Final = 60.0  # a partition may be between two leaders
 class OwnTopics:
     """The `Reader` a stage rebuilds a partition with."""
 
-    def __init__(self, settings: WorkerSettings, committed: Mapping[tuple[str, int], int]) -> None:
-        self._settings, self._committed = settings, committed
+    def __init__(self, settings: WorkerSettings, stage: Principal, committed: Mapping[tuple[str, int], int]) -> None:
+        self._settings, self._stage, self._committed = settings, stage, committed
+        self._names = TopicNames(settings, stage, Access.REBUILD)
+        self._sources = TopicNames(settings, stage, Access.CONSUME)
         self._marks: dict[tuple[str, int], int] = {}
         self._given_up = threading.Event()
         self.records = 0  # read so far: a rebuild that goes on is progress
 
     def read(self, topic: Topic, partition: int, start: int | None = None) -> Iterator[Message]:
         """Yield the messages of a partition in order, up to the high watermark."""
-        name = topic_name(self._settings, topic)
+        name = self._names[topic]
         low, mark = self._marks_of(name, partition)
         if max(low, start or 0) >= mark:
             return
-        consumer = self._consumer("read_committed", **{"enable.partition.eof": True})
+        consumer = Consumer(groupless(self._settings, self._stage))
         consumer.assign([TopicPartition(name, partition, OFFSET_BEGINNING if start is None else max(start, low))])
         try:
             yield from self._until(consumer, topic, mark)
@@ -57,14 +59,14 @@ class OwnTopics:
 
     def topic_id(self, topic: Topic) -> str:
         """Return the broker's id of the topic."""
-        name = topic_name(self._settings, topic)
+        name = self._names[topic]
         admin = AdminClient(librdkafka(self._settings))
         description = admin.describe_topics(TopicCollection([name]), request_timeout=_ANSWER_SECONDS)[name].result()
         return str(description.topic_id)
 
     def committed(self, topic: Topic, partition: int) -> int:
         """Return the offset from which the stage will go on in one of its sources."""
-        return self._committed[topic_name(self._settings, topic), partition]
+        return self._committed[self._sources[topic], partition]
 
     def give_up(self) -> None:
         """End what is being read: the worker is to stop, or the partition went elsewhere."""
@@ -84,12 +86,12 @@ class OwnTopics:
                     if (raw.offset() or 0) >= mark:
                         return
                 elif error.fatal() or not error.retriable():
-                    raise ContractError(f"{topic.name} cannot be read back: {error.str()}")
+                    raise WorkerFailed(f"{topic.name} cannot be read back: {error.str()}")
         raise WorkerFailed(f"{topic.name} was not read back to its end: the worker stops")
 
     def _marks_of(self, name: str, partition: int) -> tuple[int, int]:
         """Return where the partition begins and ended when it was first asked for, whatever was committed then."""
-        consumer = self._consumer("read_uncommitted")
+        consumer = Consumer(groupless(self._settings, self._stage, "read_uncommitted"))
         deadline = time.monotonic() + _SETTLING_SECONDS
         try:
             while True:
@@ -97,25 +99,12 @@ class OwnTopics:
                     low, high = consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=_ANSWER_SECONDS)
                 except KafkaException as error:
                     if time.monotonic() > deadline:
-                        raise ContractError(f"{name}: no watermarks: {error.args[0].str()}") from error
+                        raise WorkerFailed(f"{name}: no watermarks: {error.args[0].str()}") from error
                     time.sleep(0.1)
                 else:
                     return low, self._marks.setdefault((name, partition), high)
         finally:
             consumer.close()
-
-    def _consumer(self, isolation: str, **more: Any) -> Consumer:
-        return Consumer(
-            librdkafka(self._settings)
-            | {
-                "group.id": f"{self._settings.topic_prefix}millrace-rebuild",  # asked for by the client; never joined
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "isolation.level": isolation,
-                "fetch.wait.max.ms": 20,  # at the end of a partition the broker holds an answer back for so long
-            }
-            | more
-        )
 
 
 def to_message(topic: Topic, raw: Any) -> Message:

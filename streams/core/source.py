@@ -33,7 +33,7 @@ from typing import Any, Final, TypeVar
 from confluent_kafka import TopicPartition
 
 from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
-from schemas.errors import Unavailable
+from schemas.errors import BadInput, ContractError, Unavailable
 from schemas.topics import DEAD_LETTERS
 from streams.core import metrics
 from streams.core.batch import Batch
@@ -56,6 +56,7 @@ _LAG_SECONDS: Final = 5.0
 _LONGEST_WAIT_SECONDS: Final = 5.0  # between two attempts while something outside does not answer
 _ABORTS: Final = 20  # of one batch whose partitions stayed ours: then a fresh process may do better
 
+_NO_RECORD_AT_FAULT: Final = (WorkerFailed, ContractError, BadInput)  # of these none becomes a dead letter
 _PARTITION: Final = itemgetter(1)  # of a message
 
 T = TypeVar("T")
@@ -169,7 +170,7 @@ class Source:
         if offsets is None:
             await self._on(self._consuming, self._members.keep_alive)
             return  # asked again at the next turn: the partition may have gone by then
-        reader = OwnTopics(self._settings, offsets)
+        reader = OwnTopics(self._settings, self.stage.name, offsets)
         self.progress.rebuilding(lambda: reader.records)
         try:
             await self._while_polling(asyncio.to_thread(self.stage.assign, number, reader))  # steps 2 and 3
@@ -239,7 +240,7 @@ class Source:
             except _ChangedHands:
                 stack.append(messages)  # what is still ours goes again
             except Exception as error:
-                if isinstance(error, WorkerFailed):
+                if isinstance(error, _NO_RECORD_AT_FAULT):
                     raise
                 if len(messages) > 1:
                     half = len(messages) // 2
@@ -268,7 +269,7 @@ class Source:
                 self.progress.waiting()
                 await self._wait(wait)
                 self.progress.working()
-            except (_ChangedHands, WorkerFailed):
+            except (_ChangedHands, *_NO_RECORD_AT_FAULT):
                 raise
             except Exception as error:
                 failures += 1

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from schemas.principals import Principal
 from schemas.records import Record
 from schemas.topics import Topic
 
@@ -86,7 +87,7 @@ class Closing(Protocol):
 class Stage(Protocol):
     """One stage of the stream; its methods are called one at a time."""
 
-    name: str
+    name: Principal
     sources: tuple[Topic, ...]  # several: their partitions of one number always meet in one worker
     batch_records: int  # largest batch worth feeding
 

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
+from deploy.edge.topics.clients import TopicNames
 from deploy.edge.topics.clients import producer as producer_config
-from deploy.edge.topics.clients import topic_name
 from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
 from schemas.errors import MillraceError
+from schemas.principals import Access, Principal
 from schemas.topics import Topic
 from streams.core import metrics
 from streams.core.stage import Output
@@ -55,8 +56,11 @@ class Encoded:
 class Transactions:
     """The transactional producer of one stage. Every method but `give_up` runs in the stage's settling thread."""
 
-    def __init__(self, settings: WorkerSettings, stage: str, instance: str, framing: Framing = SINGLE_OBJECTS) -> None:
-        self._settings, self._stage, self._framing = settings, stage, framing
+    def __init__(
+        self, settings: WorkerSettings, stage: Principal, instance: str, framing: Framing = SINGLE_OBJECTS
+    ) -> None:
+        self._stage, self._framing = stage, framing
+        self._names = TopicNames(settings, stage, Access.WRITE)
         self._given_up = threading.Event()
         self._producer = Producer(
             producer_config(settings)
@@ -81,11 +85,12 @@ class Transactions:
 
         Raises:
             OutputRefused: one is larger than its topic takes.
+            ContractError: the catalogue does not give a topic to the stage: no record is at fault.
         """
         encoded, encode = Encoded(), self._framing.encode
         keys = {workload: workload.encode() for workload in {output[2] for output in outputs}}
         for (topic, partition), each in _by_place(outputs).items():
-            name, most = topic_name(self._settings, topic), topic.max_bytes - _OVERHEAD_BYTES
+            name, most = self._names[topic], topic.max_bytes - _OVERHEAD_BYTES
             batch: list[dict[str, Any]] = []
             for _, _, workload, record, headers in each:
                 key, value = keys[workload], encode(topic, record)

@@ -14,6 +14,7 @@ from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import Framing
 from deploy.edge.topics.reading import read_partition
 from schemas.errors import RecordRejected
+from schemas.principals import Principal
 from schemas.records import GoldLabel, Origin
 from schemas.rules.partition import partition_of
 from schemas.topics import GOLD, PARTITIONS
@@ -30,7 +31,7 @@ def gold_texts(settings: Settings, framing: Framing, workload: str) -> Iterator[
         Unavailable: the cluster does not answer.
     """
     partition = partition_of(workload, PARTITIONS)
-    for raw in read_partition(settings, "anchors", GOLD, partition):
+    for raw in read_partition(settings, Principal.CURATE, GOLD, partition):
         try:
             label = framing.decode(GoldLabel, raw.value() or b"")
         except RecordRejected as error:

@@ -20,8 +20,9 @@ from typing import Final
 from deploy.edge.privacy.redactor import redactors
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
+from schemas.principals import Principal
 from schemas.rules.partition import partition_of
-from schemas.topics import CURATED, PARTITIONS, TRAFFIC, Topic
+from schemas.topics import CURATED, PARTITIONS, STAGES, Topic
 from schemas.workload import Workload
 from streams.core.dead_letter import failed
 from streams.core.stage import Message, Output, Reader, Settlement
@@ -38,8 +39,8 @@ BATCH_RECORDS: Final = 5_000  # a commit takes 15-35 ms: at 2,000 a batch it cos
 class CurateStage:
     """Cleans traffic, once per text."""
 
-    name = "curate"
-    sources: tuple[Topic, ...] = (TRAFFIC,)
+    name = Principal.CURATE
+    sources: tuple[Topic, ...] = STAGES[name]
     batch_records = BATCH_RECORDS
 
     def __init__(

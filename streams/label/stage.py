@@ -21,6 +21,7 @@ from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
 from schemas import topics
 from schemas.errors import RecordRejected, SettingsError
+from schemas.principals import Principal
 from schemas.records import CuratedKind, LabelKind, LabelRecord, Provenance, Split
 from schemas.rules.partition import partition_of
 from schemas.rules.splits import split_of
@@ -28,7 +29,6 @@ from schemas.topics import Topic
 from schemas.workload import Workload
 from streams.core.dead_letter import dead_letter_of_ours, failed
 from streams.core.stage import Message, Output, Reader, Settlement
-from streams.core.transaction import WorkerFailed
 from streams.label.clusters import ClusterLabels
 from streams.label.endings import LabelDecision, labelled
 from streams.label.harvest import Path, harvested, learnable
@@ -53,8 +53,8 @@ WINDOW_SHARE: Final = 4  # times the calls at a time: one slow call at the head 
 class LabelStage:
     """Gives every curated record its label, or its reason for none."""
 
-    name = "label"
-    sources: tuple[Topic, ...] = (topics.CURATED,)
+    name = Principal.LABEL
+    sources: tuple[Topic, ...] = topics.STAGES[name]
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class LabelStage:
         """Begin what is new, wait until some is finished, and settle each partition's finished prefix.
 
         Raises:
-            WorkerFailed: a teacher's key, model or address is wrong.
+            SettingsError: a teacher's key, model or address is wrong.
         """
         await self._begin(messages)
         works = [self._works[(message.partition, message.offset)] for message in messages]
@@ -239,14 +239,14 @@ class LabelStage:
         """Return the ending of a finished work on its topic.
 
         Raises:
-            WorkerFailed: its teacher's key, model or address is wrong: no record is at fault.
+            SettingsError: its teacher's key, model or address is wrong: no record is at fault.
         """
         if isinstance(work.ending, Output):
             return work.ending
         try:
             ending = work.ending.result() if isinstance(work.ending, asyncio.Task) else work.ending
-        except SettingsError as error:
-            raise WorkerFailed(str(error)) from error
+        except SettingsError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever our own code did, the other records go on
             LOG.warning("label: %s on one record", type(error).__name__)  # its message may quote the text
             return self._dead_letter(work.message, failed(error), 1)

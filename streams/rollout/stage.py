@@ -29,14 +29,15 @@ from schemas.events import (
     ServedModel,
 )
 from schemas.ids import rollout_id
+from schemas.principals import Principal
 from schemas.records import Outcome
 from schemas.sections.rollout import Rollout
 from schemas.topics import (
     MODEL_PROMOTION,
     MODEL_STATE,
     OUTCOMES,
-    ROLLOUT_COMMANDS,
     ROLLOUT_STATUS,
+    STAGES,
     Topic,
 )
 from schemas.workload import Workload
@@ -67,8 +68,8 @@ class Track:
 class RolloutStage:
     """The stage; its decisions are machine.py's and guardrails.py's."""
 
-    name = "rollout"
-    sources: tuple[Topic, ...] = (MODEL_PROMOTION, OUTCOMES, ROLLOUT_COMMANDS)
+    name = Principal.ROLLOUT
+    sources: tuple[Topic, ...] = STAGES[name]
     batch_records = 500
 
     def __init__(

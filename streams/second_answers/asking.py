@@ -11,6 +11,7 @@ from deploy.edge.topics.reading import Placed, read_placed
 from schemas.codec import encode
 from schemas.errors import BadInput
 from schemas.ids import digest
+from schemas.principals import Principal
 from schemas.records import CuratedRecord, DeadLetter, LabelRecord, Origin, Record
 from schemas.rules.partition import partition_of
 from schemas.sections.label import Augment
@@ -23,7 +24,7 @@ from streams.label.teacher.client import TeacherClient
 from streams.label.teacher.costs import Costs
 
 
-def read_asked(settings: Settings, reader: str, workload: str, costs: Costs) -> Iterator[Placed[Record]]:
+def read_asked(settings: Settings, reader: Principal, workload: str, costs: Costs) -> Iterator[Placed[Record]]:
     """Yield a workload's dead letters, ceilings and labels, each in offset order, and add their costs to `costs`.
 
     Raises:
@@ -57,7 +58,7 @@ async def ask_again(
 
     Raises:
         BadInput: the budget is spent already.
-        Unavailable: the teacher does not answer. WorkerFailed: its key, model or address is wrong.
+        Unavailable: the teacher does not answer. SettingsError: its key, model or address is wrong.
     """
     workload = workload.model_copy(update={"augment": Augment()})  # a second question asks for a label alone
     stage = LabelStage(settings, {workload.name: workload}, examples=examples)

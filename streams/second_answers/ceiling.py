@@ -22,6 +22,7 @@ from deploy.edge.topics.framing import Framing
 from deploy.edge.topics.writing import transaction
 from schemas.errors import BadInput
 from schemas.ids import digest
+from schemas.principals import Principal
 from schemas.records import Ceiling, LabelKind, LabelRecord, Provenance, Record, Split
 from schemas.rules.partition import partition_of
 from schemas.rules.spend import Spend, cost_of
@@ -155,7 +156,7 @@ def write(settings: Settings, found: Ceiling) -> None:
     """
     framing = Framing(settings)
     framing.register([CEILINGS])
-    with transaction(settings, "ceiling") as put:
+    with transaction(settings, Principal.CEILING) as put:
         partition = partition_of(found.workload, PARTITIONS)
         put(CEILINGS, partition, found.workload.encode(), framing.encode(CEILINGS, found), ())
 
@@ -191,7 +192,7 @@ def ask(settings: Settings, name: str | None) -> None:
     """
     workload = settings.workload(name)
     examples, costs = Examples({workload.name: workload}), Costs()
-    read = (placed.record for placed in read_asked(settings, "ceiling", workload.name, costs))
+    read = (placed.record for placed in read_asked(settings, Principal.CEILING, workload.name, costs))
     records = drawn(learnt(examples, (record for record in read if isinstance(record, LabelRecord))))
     if not records:
         raise BadInput("WORKLOAD", workload.name, "its teacher was not asked for any test record yet; wait for labels")

@@ -27,6 +27,7 @@ from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import Framing
 from deploy.edge.topics.writing import transaction
 from schemas.errors import BadInput
+from schemas.principals import Principal
 from schemas.records import DeadLetter, LabelRecord
 from schemas.rules.partition import partition_of
 from schemas.rules.spend import Spend, cost_of
@@ -78,7 +79,7 @@ def write(settings: Settings, workload: str, records: Iterable[LabelRecord | Dea
     """
     framing, partition = Framing(settings), partition_of(workload, PARTITIONS)
     framing.register([LABELS, DEAD_LETTERS])
-    with transaction(settings, "suspects") as put:
+    with transaction(settings, Principal.SUSPECTS) as put:
         for record in records:
             topic = LABELS if isinstance(record, LabelRecord) else DEAD_LETTERS
             put(topic, partition, workload.encode(), framing.encode(topic, record), ())
@@ -134,7 +135,8 @@ def ask(settings: Settings, file: Path, name: str | None, first: int | None) -> 
     rows: list[dict[str, Any]] = table.to_pylist()
     again, costs = in_other_words(workload), Costs()
     wording = Wording(prompt_sha256(again), workload.teacher.model)
-    found = histories(read_asked(settings, "suspects", workload.name, costs), {row["record_id"] for row in rows})
+    read = read_asked(settings, Principal.SUSPECTS, workload.name, costs)
+    found = histories(read, {row["record_id"] for row in rows})
     asked, passed = sifted(rows, found, wording)
     asked = asked[:first]
     answers = _answered(settings, again, costs, asked, wording)

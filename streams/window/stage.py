@@ -31,6 +31,7 @@ from schemas import topics
 from schemas.errors import RecordRejected, Unavailable
 from schemas.events import ModelState, RetrainRequest, TrainingRun, TriggerVerdict
 from schemas.job import ChampionSpec
+from schemas.principals import Principal
 from schemas.records import LabelKind, LabelRecord, Record
 from schemas.rules.partition import partition_of
 from schemas.topics import Topic
@@ -72,8 +73,8 @@ class _WindowOverlay:
 class WindowStage:
     """Keeps the window and asks for retrains."""
 
-    name = "window"
-    sources: tuple[Topic, ...] = topics.STAGES["window"]
+    name = Principal.WINDOW
+    sources: tuple[Topic, ...] = topics.STAGES[name]
     batch_records = BATCH_RECORDS
 
     def __init__(

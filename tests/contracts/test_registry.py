@@ -22,6 +22,7 @@ from deploy.trial.simulate.forms import RecordContent, bare
 from deploy.trial.simulate.sink import KafkaSink
 from schemas import codec
 from schemas.events import ModelPromotion, RolloutCommand, TrainingRun
+from schemas.principals import Principal
 from schemas.rules.partition import partition_of
 from schemas.topics import (
     MODEL_PROMOTION,
@@ -126,7 +127,7 @@ async def test_follow__reads_both_framings(settings: RouterSettings, monkeypatch
     assert found == [state, state]
 
 
-async def test_rollout_command__with_a_registry(settings: RouterSettings, monkeypatch: pytest.MonkeyPatch):
+def test_rollout_command__with_a_registry(settings: RouterSettings, monkeypatch: pytest.MonkeyPatch):
     """Status and state are read, and the command is written, in Confluent framing."""
     framing, status, state = Framing(settings), golden(ROLLOUT_STATUS.record), golden(MODEL_STATE.record)
     put(settings, ROLLOUT_STATUS, status.workload, framing.encode(ROLLOUT_STATUS, status))
@@ -134,9 +135,9 @@ async def test_rollout_command__with_a_registry(settings: RouterSettings, monkey
     monkeypatch.setattr("deploy.commands.rollout.control.ACKNOWLEDGE_SECONDS", 0.0)
     command: RolloutCommand = golden(ROLLOUT_COMMANDS.record)
 
-    assert (await status_of(settings, state.workload))[0] == state
-    assert (await status_of(settings, status.workload))[1] == [status]
-    assert await send(settings, command) is None
+    assert status_of(settings, state.workload)[0] == state
+    assert status_of(settings, status.workload)[1] == [status]
+    assert send(settings, command) is None
     (value,) = values(settings, ROLLOUT_COMMANDS)
     assert framing.decode(RolloutCommand, value) == command
     assert value[:1] == codec.CONFLUENT
@@ -147,7 +148,7 @@ def test_simulate__with_a_registry(settings: RouterSettings):
     wire = bare(
         RecordContent("1", "Acme rises", NOW, "desk", "wire", None), Workload(name="news", labels=["up", "down"])
     )
-    sink = KafkaSink(settings)
+    sink = KafkaSink(settings, Principal.SIMULATE)
     sink.send("1", None, None, wire)
     sink.close()
 

@@ -10,6 +10,7 @@ from deploy.commands.verify.accounts import Account, PartitionOffset
 from deploy.commands.verify.report import verify
 from deploy.commands.verify.topics import PrefixedTopics
 from deploy.edge.process.settings import Settings
+from schemas.principals import Principal
 from schemas.topics import CURATED, DEAD_LETTERS, DISCARDED, TRAFFIC
 from tests.faults.conftest import Tell
 from tests.faults.topics import messages
@@ -51,9 +52,8 @@ def assert_nothing_lost_or_doubled(settings: Settings, sent: int, tell: Tell) ->
     assert done.returncode == 0, done.stdout + done.stderr
     account = curated(settings)
     if account.inputs != sent:
-        tell(
-            f"sent {sent}, but traffic holds from and to, by partition: {PrefixedTopics(settings).marks(TRAFFIC.name)}"
-        )
+        marks = PrefixedTopics(settings, Principal.VERIFY).marks(TRAFFIC.name)
+        tell(f"sent {sent}, but traffic holds from and to, by partition: {marks}")
     assert (account.inputs, ended(account), account.in_flight, account.residual) == (sent, sent, 0, 0)
     _assert_decided_as_undisturbed(settings, tell)
     return account

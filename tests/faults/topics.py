@@ -11,6 +11,7 @@ from deploy.commands.verify.topics import PrefixedTopics
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import producer, topic_name
 from schemas.codec import decode, encode
+from schemas.principals import Principal
 from schemas.records import Record
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, Topic
@@ -21,7 +22,7 @@ R = TypeVar("R", bound=Record)
 
 def messages(settings: Settings, topic: Topic) -> list[Message]:
     """Return the committed messages of a topic, in order within each partition."""
-    cluster = PrefixedTopics(settings)
+    cluster = PrefixedTopics(settings, Principal.DEMO)
     return [
         Message(
             topic, raw.partition, raw.offset, raw.key, raw.value, raw.headers,
@@ -38,7 +39,7 @@ def records(settings: Settings, topic: Topic, kind: type[R]) -> list[R]:
 
 def taken(settings: Settings, stage: str, topic: Topic) -> bool:
     """Tell whether a stage has settled every message that now stands in a topic."""
-    committed = PrefixedTopics(settings).committed(f"millrace-{stage}", topic.name)
+    committed = PrefixedTopics(settings, Principal.DEMO).committed(f"millrace-{stage}", topic.name)
     return all(one.offset < committed.get(one.partition, 0) for one in messages(settings, topic))
 
 

@@ -1,4 +1,4 @@
-"""A stage for tests of the source: one DiscardedRecord for each traffic record, and faults on demand."""
+"""A stage for tests of the source: one CuratedRecord for each traffic record, and faults on demand."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import librdkafka, producer, topic_name
 from schemas.codec import decode, encode
 from schemas.errors import RecordRejected, Unavailable
-from schemas.records import DiscardedRecord, Origin, Record, TrafficRecord
-from schemas.topics import DEAD_LETTERS, DISCARDED, PARTITIONS, TRAFFIC, Topic
+from schemas.principals import Principal
+from schemas.records import CuratedRecord, Origin, Record, TrafficRecord
+from schemas.topics import CURATED, DEAD_LETTERS, PARTITIONS, STAGES, TRAFFIC, Topic
 from streams.core.batch import Batch
 from streams.core.dead_letter import dead_letter, failed
 from streams.core.source import Source
@@ -26,10 +27,10 @@ NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 class Echo:
-    """Writes the text of each record as the record_id of a discarded record."""
+    """Writes the text of each record as the record_id of a curated record."""
 
-    name = "curate"
-    sources: tuple[Topic, ...] = (TRAFFIC,)
+    name = Principal.CURATE
+    sources: tuple[Topic, ...] = STAGES[name]
     batch_records = 1_000
 
     def __init__(self) -> None:
@@ -45,8 +46,8 @@ class Echo:
         self.dropped = 0
 
     def assign(self, partition: int, reader: Reader) -> None:
-        found = reader.read(DISCARDED, partition)
-        self.rebuilt[partition] = [decode(DiscardedRecord, message.value or b"").record_id for message in found]
+        found = reader.read(CURATED, partition)
+        self.rebuilt[partition] = [decode(CuratedRecord, message.value or b"").record_id for message in found]
 
     def revoke(self, partition: int) -> None:
         self.rebuilt.pop(partition, None)
@@ -93,8 +94,11 @@ def refused(message: Message, rejected: RecordRejected, attempts: int = 1) -> Ou
 def echoed(partition: int, text: str, detail: str = "", offset: int = 0) -> Output:
     """Return the output that says a text."""
     origin = Origin(topic="traffic", partition=partition, offset=offset)
-    record = DiscardedRecord(record_id=text, workload="w", origin=origin, event_time=NOW, detail=detail)
-    return Output(DISCARDED, partition, "w", record)
+    record = CuratedRecord(
+        record_id=text, workload="w", origin=origin, event_time=NOW, arrival_time=NOW, text=detail, text_key=text,
+        cluster_id=text,
+    )  # fmt: skip
+    return Output(CURATED, partition, "w", record)
 
 
 @asynccontextmanager
@@ -153,7 +157,7 @@ def read(settings: Settings, topic: Topic) -> list[Any]:
 
 def echoes(settings: Settings) -> list[str]:
     """Return what the stage has written, sorted."""
-    return sorted(record.record_id for record in read(settings, DISCARDED))
+    return sorted(record.record_id for record in read(settings, CURATED))
 
 
 def letters(settings: Settings) -> list[Any]:

@@ -11,6 +11,7 @@ from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import Framing
 from deploy.edge.topics.reading import read_partition
 from schemas.errors import BadInput, ContractError, RecordRejected
+from schemas.principals import Principal
 from schemas.records import DeadLetter
 from schemas.rules.places import PartitionOffset
 from schemas.topics import DEAD_LETTERS, PARTITIONS, Topic
@@ -52,7 +53,7 @@ class Log:
             ContractError: the topic is missing.
             Unavailable: the cluster does not answer.
         """
-        yield from read_partition(self._settings, "dead-letters", topic, partition, start, end)
+        yield from read_partition(self._settings, Principal.DEAD_LETTERS, topic, partition, start, end)
 
     def _letter(self, raw: Any) -> Letter:
         try:

@@ -15,14 +15,17 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 
 from deploy.commands.dead_letters.letters import Letter
 from deploy.commands.dead_letters.log import Log
 from deploy.commands.dead_letters.plan import TOPICS, OriginState, origin_of
 from deploy.edge.process.settings import Settings
-from deploy.edge.topics.clients import producer, topic_name
+from deploy.edge.topics import command_clients
+from deploy.edge.topics.clients import TopicNames
+from deploy.edge.topics.writing import transactional_id
 from schemas.errors import Unavailable
+from schemas.principals import Access, Principal
 from schemas.rules.places import REPLAYED_HEADER, PartitionOffset, TopicOffset, place_header, replayed_from
 
 _LOT: Final = 100  # records a transaction: at most 100 MB wait in memory
@@ -58,9 +61,9 @@ class Replays:
         Raises:
             Unavailable: the cluster does not answer.
         """
-        self._settings = settings
-        self._producer = Producer(
-            producer(settings) | {"transactional.id": f"{settings.topic_prefix}millrace-dead-letters"}
+        self._names = TopicNames(settings, Principal.DEAD_LETTERS, Access.WRITE)
+        self._producer = command_clients.producer(
+            settings, transactional_id=transactional_id(settings, Principal.DEAD_LETTERS)
         )
         try:
             self._producer.init_transactions(_SECONDS)
@@ -102,7 +105,7 @@ class Replays:
                         failed.append(error.str())
 
                 headers = [*(raw.headers() or ()), (REPLAYED_HEADER, place_header(partition, offset))]
-                name = topic_name(self._settings, TOPICS[topic])
+                name = self._names[TOPICS[topic]]
                 self._producer.produce(name, raw.value(), raw.key(), partition, headers=headers, on_delivery=delivered)
             left = self._producer.flush(_SECONDS)
             if failed or left:

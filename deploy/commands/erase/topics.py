@@ -17,21 +17,21 @@ from collections.abc import Collection, Iterator
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from deploy.commands.erase.subject import PlacedLabel, erasure
 from deploy.edge.process.settings import Settings
-from deploy.edge.topics.clients import group_name, librdkafka, topic_name
+from deploy.edge.topics import command_clients
+from deploy.edge.topics.clients import TopicNames, group_name
 from deploy.edge.topics.framing import Framing
 from deploy.edge.topics.reading import read_partition
 from deploy.edge.topics.writing import transaction
 from schemas.errors import RecordRejected, Unavailable
 from schemas.events import ModelState
+from schemas.principals import Access, Principal
 from schemas.records import GoldLabel, LabelRecord, Record
 from schemas.topics import CURATED, GOLD, LABELS, MODEL_STATE, TRAFFIC, Topic
 
 _SECONDS: Final = 30.0
-_READER: Final = "erase"
 
 R = TypeVar("R", bound=Record)
 
@@ -42,7 +42,9 @@ class ErasureTopics:
     def __init__(self, settings: Settings) -> None:
         self._settings, self._framing = settings, Framing(settings)
         self._framing.register([LABELS])
-        self._admin = AdminClient(librdkafka(settings))  # kept: without it, what it was asked for never comes
+        self._read_names = TopicNames(settings, Principal.ERASE, Access.READ)
+        self._written_names = TopicNames(settings, Principal.ERASE, Access.WRITE)
+        self._admin = command_clients.admin(settings)  # kept: without it, what it was asked for never comes
 
     def labels(self, partition: int) -> Iterator[PlacedLabel]:
         """Yield what stands in a partition of `labels`, in offset order.
@@ -62,7 +64,7 @@ class ErasureTopics:
         Raises:
             Unavailable: the cluster did not take them; nothing is erased.
         """
-        with transaction(self._settings, "erase") as write:
+        with transaction(self._settings, Principal.ERASE) as write:
             for placed in found:
                 record = erasure(placed)
                 value = self._framing.encode(LABELS, record)
@@ -75,7 +77,7 @@ class ErasureTopics:
             ContractError: the topic is missing.
             Unavailable: the cluster did not take it; what is not gone yet goes with the next erasure.
         """
-        with transaction(self._settings, "gold") as write:
+        with transaction(self._settings, Principal.ERASE, fencing=Principal.GOLD) as write:
             stays: dict[tuple[Any, ...], None] = {}
             gone = end = 0
             for raw in self._read(GOLD, partition):
@@ -115,12 +117,12 @@ class ErasureTopics:
         waiting = 0
         for stage, topic in (("curate", TRAFFIC), ("label", CURATED)):
             start = self._committed(stage, topic, partition)
-            waiting += sum(1 for _ in read_partition(self._settings, _READER, topic, partition, start))
+            waiting += sum(1 for _ in read_partition(self._settings, Principal.ERASE, topic, partition, start))
         return waiting
 
     def _committed(self, stage: str, topic: Topic, partition: int) -> int:
         group = group_name(self._settings, stage)
-        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic_name(self._settings, topic), partition)])
+        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(self._read_names[topic], partition)])
         try:
             answers = self._admin.list_consumer_group_offsets([asked], request_timeout=_SECONDS)
             answer = answers[group].result(2 * _SECONDS)
@@ -129,14 +131,14 @@ class ErasureTopics:
         return max(0, int(answer.topic_partitions[0].offset))
 
     def _delete_below(self, topic: Topic, partition: int, offset: int) -> None:
-        place = TopicPartition(topic_name(self._settings, topic), partition, offset)
+        place = TopicPartition(self._written_names[topic], partition, offset)
         try:
             self._admin.delete_records([place], request_timeout=_SECONDS)[place].result(2 * _SECONDS)
         except (KafkaException, TimeoutError) as error:
             raise self._unavailable(error) from error
 
     def _read(self, topic: Topic, partition: int) -> Iterator[Any]:
-        return read_partition(self._settings, _READER, topic, partition)
+        return read_partition(self._settings, Principal.ERASE, topic, partition)
 
     def _decoded(self, kind: type[R], raw: Any) -> R | None:
         """Return the record; None of what is no such record: it tells of no person, and must not stand in the way."""

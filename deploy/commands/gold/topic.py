@@ -13,6 +13,7 @@ from deploy.edge.topics.framing import Framing
 from deploy.edge.topics.reading import read_records
 from deploy.edge.topics.writing import transaction
 from schemas import ids
+from schemas.principals import Principal
 from schemas.records import Ceiling, DiscardedRecord, GoldLabel, LabelRecord, Record
 from schemas.rules.normalise import normalise, text_key
 from schemas.rules.partition import partition_of
@@ -54,7 +55,7 @@ def write(settings: Settings, found: Sequence[GoldLabel]) -> None:
     """
     framing = Framing(settings)
     framing.register([GOLD])
-    with transaction(settings, "gold") as put:
+    with transaction(settings, Principal.GOLD) as put:
         for one in found:
             put(GOLD, partition_of(one.workload, PARTITIONS), one.workload.encode(), framing.encode(GOLD, one), ())
 
@@ -84,4 +85,4 @@ class GoldTopics:
         return self._read(CEILINGS, Ceiling)
 
     def _read(self, topic: Topic, record: type[R]) -> Iterator[R]:
-        return read_records(self._settings, "gold", self._framing, topic, record, self._workload)
+        return read_records(self._settings, Principal.GOLD, self._framing, topic, record, self._workload)

@@ -15,6 +15,7 @@ from deploy.commands.labels.ledger import PERIODS, ledger, plain
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import Framing
 from deploy.edge.topics.reading import read_placed
+from schemas.principals import Principal
 from schemas.records import Ceiling, DeadLetter, LabelRecord
 from schemas.topics import CEILINGS, DEAD_LETTERS, LABELS, Topic
 
@@ -57,7 +58,7 @@ def show(settings: Settings, workload: str | None, *, as_json: bool) -> bool:
 
 
 def _timed(settings: Settings, topic: Topic, kind: type[R], workload: str) -> Iterator[tuple[datetime, R]]:
-    for placed in read_placed(settings, "labels", Framing(settings), topic, kind, workload):
+    for placed in read_placed(settings, Principal.LABELS, Framing(settings), topic, kind, workload):
         yield placed.appended, placed.record
 
 

@@ -46,7 +46,7 @@ def abort(workload: str | None, why: str) -> None:
     from deploy.commands.rollout import control
     from deploy.commands.rollout.settings import RolloutSettings
 
-    if not control.abort(RolloutSettings.load(log_level="ERROR"), workload, why):
+    if not control.abort(RolloutSettings.load(), workload, why):
         sys.exit(1)
 
 
@@ -61,7 +61,7 @@ def _add(name: str, says: str) -> None:
         from deploy.commands.rollout import control
         from deploy.commands.rollout.settings import RolloutSettings
 
-        if not control.command(RolloutSettings.load(log_level="ERROR"), workload, name.upper(), why):
+        if not control.command(RolloutSettings.load(), workload, name.upper(), why):
             sys.exit(1)
 
 

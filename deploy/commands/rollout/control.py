@@ -10,106 +10,52 @@ import asyncio
 import getpass
 import sys
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Final
 
 import aiohttp
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.rollout.settings import RolloutSettings
-from deploy.edge.process import guarded_http, logs
+from deploy.edge.process import guarded_http
 from deploy.edge.process.settings import Settings
-from deploy.edge.topics import clients
 from deploy.edge.topics.framing import Framing
+from deploy.edge.topics.reading import end_of, follow, read_records
+from deploy.edge.topics.writing import transaction
 from schemas.errors import RecordRejected, Unavailable
 from schemas.events import ModelState, RolloutAction, RolloutCommand, RolloutStatus
+from schemas.principals import Principal
 from schemas.rules.partition import partition_of
-from schemas.topics import MODEL_STATE, PARTITIONS, ROLLOUT_COMMANDS, ROLLOUT_STATUS, Topic
+from schemas.topics import MODEL_STATE, PARTITIONS, ROLLOUT_COMMANDS, ROLLOUT_STATUS
 
 ACKNOWLEDGE_SECONDS: Final = 20.0
 ROUTER_SECONDS: Final = 5.0
-KAFKA_SECONDS: Final = 10.0
 IGNORED: Final = "command_ignored"
 
 
-@asynccontextmanager
-async def _reading(
-    settings: Settings, topic: Topic, partition: int, start: Literal["earliest", "latest"]
-) -> AsyncIterator[tuple[Any, TopicPartition]]:
-    """Read one partition without a group, transactions resolved."""
-    options = clients.aiokafka(
-        settings, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset=start
-    )
-    consumer = AIOKafkaConsumer(**options)
-    try:
-        await asyncio.wait_for(consumer.start(), KAFKA_SECONDS)
-        place = TopicPartition(clients.topic_name(settings, topic), partition)
-        consumer.assign([place])
-        yield consumer, place
-    except (KafkaError, TimeoutError) as error:
-        raise Unavailable(f"Kafka at {settings.bootstrap_servers} does not answer ({type(error).__name__})") from error
-    finally:
-        await consumer.stop()
-
-
-async def _values(settings: Settings, topic: Topic, partition: int) -> list[bytes]:
-    """Return every value of a partition as it stands now."""
-    async with _reading(settings, topic, partition, "earliest") as (consumer, place):
-        end = (await consumer.end_offsets([place]))[place]
-        found: list[bytes] = []
-        while await consumer.position(place) < end:
-            batches = await consumer.getmany(timeout_ms=500)
-            found += [message.value for message in batches.get(place, []) if message.value is not None]
-        return found
-
-
-async def status_of(settings: Settings, workload: str) -> tuple[ModelState | None, list[RolloutStatus]]:
+def status_of(settings: Settings, workload: str) -> tuple[ModelState | None, list[RolloutStatus]]:
     """Return a line's state and its statuses, oldest first."""
-    partition, framing = partition_of(workload, PARTITIONS), Framing(settings)
-    states = [framing.decode(ModelState, value) for value in await _values(settings, MODEL_STATE, partition)]
-    mine = [state for state in states if state.workload == workload]
-    newest = max(mine, key=lambda state: (state.epoch, state.sequence), default=None)
-    statuses = [framing.decode(RolloutStatus, value) for value in await _values(settings, ROLLOUT_STATUS, partition)]
-    return newest, [status for status in statuses if status.workload == workload]
+    framing, reader = Framing(settings), Principal.ROLLOUT_COMMAND
+    states = read_records(settings, reader, framing, MODEL_STATE, ModelState, workload)
+    newest = max(states, key=lambda state: (state.epoch, state.sequence), default=None)
+    return newest, list(read_records(settings, reader, framing, ROLLOUT_STATUS, RolloutStatus, workload))
 
 
-async def send(settings: Settings, command: RolloutCommand) -> RolloutStatus | None:
+def send(settings: Settings, command: RolloutCommand) -> RolloutStatus | None:
     """Send a command and wait for the status that names it; None: the controller did not answer in time.
 
     Raises:
         Unavailable: the command did not reach Kafka.
     """
     partition, framing = partition_of(command.workload, PARTITIONS), Framing(settings)
-    async with _reading(settings, ROLLOUT_STATUS, partition, "latest") as (consumer, place):
-        await consumer.position(place)  # the end is found before the command goes out
-        await _produce(settings, framing, command, partition)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + ACKNOWLEDGE_SECONDS
-        found = None
-        while loop.time() < deadline:
-            batches = await consumer.getmany(timeout_ms=500)
-            for message in batches.get(place, []):
-                found = _answering(framing, message.value, command) or found
-            if found is not None:
-                return found
-    return None
-
-
-async def _produce(settings: Settings, framing: Framing, command: RolloutCommand, partition: int) -> None:
-    producer = AIOKafkaProducer(**clients.aiokafka(settings, enable_idempotence=True, request_timeout_ms=10_000))
-    try:
-        await producer.start()
-        name = clients.topic_name(settings, ROLLOUT_COMMANDS)
-        value = framing.encode(ROLLOUT_COMMANDS, command)
-        await producer.send_and_wait(name, value, key=command.workload.encode(), partition=partition)
-    finally:
-        await producer.stop()
+    end = end_of(settings, Principal.ROLLOUT_COMMAND, ROLLOUT_STATUS, partition)
+    with transaction(settings, Principal.ROLLOUT_COMMAND) as put:
+        put(ROLLOUT_COMMANDS, partition, command.workload.encode(), framing.encode(ROLLOUT_COMMANDS, command), ())
+    arriving = follow(settings, Principal.ROLLOUT_COMMAND, ROLLOUT_STATUS, partition, end, ACKNOWLEDGE_SECONDS)
+    answers = (_answering(framing, raw.value() or b"", command) for raw in arriving)
+    return next((status for status in answers if status is not None), None)
 
 
 def _answering(framing: Framing, value: bytes, command: RolloutCommand) -> RolloutStatus | None:
@@ -178,12 +124,12 @@ def _command(workload: str, action: RolloutAction, why: str) -> RolloutCommand:
 
 
 def _tell_controller(settings: Settings, command: RolloutCommand) -> bool:
-    """Send a command, say what came of it, and tell whether the controller acted on it."""
-    try:
-        status = asyncio.run(send(settings, command))
-    except (Unavailable, KafkaError) as error:
-        print(f"controller: NOT reached: {error}", file=sys.stderr)
-        return False
+    """Send a command, say what came of it, and tell whether the controller acted on it.
+
+    Raises:
+        Unavailable: the command did not reach Kafka.
+    """
+    status = send(settings, command)
     if status is None:
         waited = f"no acknowledgement within {ACKNOWLEDGE_SECONDS:.0f} s"
         print(f"controller: the command was sent, but {waited}; does `millrace worker` run?", file=sys.stderr)
@@ -198,23 +144,24 @@ def _tell_controller(settings: Settings, command: RolloutCommand) -> bool:
 def show_status(settings: RolloutSettings, workload: str | None) -> None:
     """Print where a workload's rollout stands; None: the only workload there is."""
     name = settings.workload(workload).name
-    show(name, *asyncio.run(status_of(settings, name)))
+    show(name, *status_of(settings, name))
 
 
 def command(settings: RolloutSettings, workload: str | None, action: str, why: str) -> bool:
     """Send a command to the controller, and say whether it acted on it."""
-    logs.start(settings, "rollout")
     return _tell_controller(settings, _command(settings.workload(workload).name, RolloutAction(action), why))
 
 
 def abort(settings: RolloutSettings, workload: str | None, why: str) -> bool:
     """Abort at every router at once, and say whether all acknowledged; if not, the controller is asked too."""
-    logs.start(settings, "rollout")
     wanted = _command(settings.workload(workload).name, RolloutAction.ABORT, why)
     wrong = asyncio.run(abort_at_routers(settings, wanted.workload, wanted.who, why))
     for url, problem in wrong.items():
         print(f"{url}: {'aborted' if problem is None else 'NOT aborted: ' + problem}")
     if any(problem is not None for problem in wrong.values()):
-        _tell_controller(settings, wanted)  # the routers that acted tell the controller themselves
+        try:
+            _tell_controller(settings, wanted)  # the routers that acted tell the controller themselves
+        except Unavailable as error:
+            print(f"controller: NOT reached: {error}", file=sys.stderr)
         return False
     return True

@@ -11,10 +11,13 @@ from dataclasses import asdict
 from rich.console import Console
 
 from deploy.commands.triggers import show
-from deploy.commands.triggers.requests import requests_of
 from deploy.edge.process.settings import Settings
+from deploy.edge.topics.framing import Framing
+from deploy.edge.topics.reading import read_records
 from schemas.errors import SettingsError
 from schemas.events import RetrainRequest
+from schemas.principals import Principal
+from schemas.topics import RETRAIN_REQUESTS
 from schemas.trigger_board import TriggerBoard, board_file
 
 
@@ -37,11 +40,18 @@ def board_in(settings: Settings, workload: str) -> TriggerBoard | None:
 def explain(settings: Settings, workload: str | None, *, as_json: bool) -> None:
     """Print how the triggers of a workload stand, or of all."""
     for name in settings.chosen(workload):
-        board, requests = board_in(settings, name), requests_of(settings, name)
+        board, requests = board_in(settings, name), _requests_of(settings, name)
         if as_json:
             print(_json(name, board, requests))
         else:
             _show(settings, name, board, requests)
+
+
+def _requests_of(settings: Settings, workload: str) -> list[RetrainRequest]:
+    """Return every request of a workload that the topic still keeps, oldest first."""
+    return list(
+        read_records(settings, Principal.TRIGGERS, Framing(settings), RETRAIN_REQUESTS, RetrainRequest, workload)
+    )
 
 
 def _json(name: str, board: TriggerBoard | None, requests: list[RetrainRequest]) -> str:

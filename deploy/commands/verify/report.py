@@ -24,7 +24,8 @@ from deploy.commands.verify.accounts import Account
 from deploy.commands.verify.books import STAGES, accounts
 from deploy.commands.verify.topics import PrefixedTopics
 from deploy.edge.process.settings import Settings
-from schemas.errors import Unavailable
+from deploy.edge.topics.command_clients import no_answer
+from schemas.principals import Principal
 
 
 def verify(settings: Settings, workload: str | None = None) -> list[Account]:
@@ -39,9 +40,9 @@ def verify(settings: Settings, workload: str | None = None) -> list[Account]:
 
 def _verify(settings: Settings, workload: str | None) -> tuple[list[Account], set[str]]:
     try:
-        return accounts(settings, PrefixedTopics(settings), workload)
+        return accounts(settings, PrefixedTopics(settings, Principal.VERIFY), workload)
     except KafkaException as error:
-        raise Unavailable(f"no answer from {settings.bootstrap_servers}: {error.args[0].str()}") from error
+        raise no_answer(settings.bootstrap_servers, error.args[0]) from error
 
 
 def verify_until_settled(settings: Settings, seconds: float, workload: str | None) -> tuple[list[Account], set[str]]:

@@ -8,33 +8,35 @@ from __future__ import annotations
 
 import io
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 import fastavro
 from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
-    KafkaException,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from deploy.edge.process.guarded_http import ask
 from deploy.edge.process.settings import Settings
-from deploy.edge.topics.clients import librdkafka
+from deploy.edge.topics import command_clients
+from deploy.edge.topics.clients import TopicNames
+from deploy.edge.topics.command_clients import settled
 from schemas.errors import ContractError, Unavailable
+from schemas.principals import Access, Principal
+from schemas.topics import CATALOGUE
 
 _SECONDS: Final = 15.0
 _READ: Final = 2_000
 _TURN_SECONDS: Final = 0.1  # a turn that brings fewer than _READ waits for all of it
 
-T = TypeVar("T")
+_CATALOGUE: Final = {topic.name: topic for topic in CATALOGUE}
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,15 @@ class Raw:
 class PrefixedTopics:
     """The topics and groups of one prefix."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._admin = AdminClient(librdkafka(settings))
+    def __init__(self, settings: Settings, reader: Principal) -> None:
+        """Ask the cluster for a first answer.
+
+        Raises:
+            Unavailable: there is none.
+        """
+        self._settings, self._reader = settings, reader
+        self._names = TopicNames(settings, reader, Access.READ)
+        self._admin = command_clients.admin(settings)
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return a group's offsets in a topic by partition; none where it never began.
@@ -66,7 +74,7 @@ class PrefixedTopics:
         topic, group = self._name(topic), f"{self._settings.topic_prefix}{group}"
         places = [TopicPartition(topic, partition) for partition in self._partitions(topic)]
         asked = ConsumerGroupTopicPartitions(group, places)
-        answers = _patiently(
+        answers = settled(
             lambda: self._admin.list_consumer_group_offsets([asked], request_timeout=_SECONDS, require_stable=True)[
                 group
             ].result(2 * _SECONDS)
@@ -75,7 +83,7 @@ class PrefixedTopics:
 
     def marks(self, topic: str) -> dict[int, tuple[int, int]]:
         """Return where each partition begins, and its read_uncommitted end."""
-        consumer, topic = self._consumer("read_uncommitted"), self._name(topic)
+        consumer, topic = command_clients.consumer(self._settings, self._reader, "read_uncommitted"), self._name(topic)
         try:
             return {partition: self._mark(consumer, topic, partition) for partition in self._partitions(topic)}
         finally:
@@ -86,7 +94,7 @@ class PrefixedTopics:
         open_ = {partition for partition, (low, high) in marks.items() if low < high}
         if not open_:
             return
-        consumer = self._consumer("read_committed")
+        consumer = command_clients.consumer(self._settings, self._reader)
         # What retention takes in the meantime is passed over: auto.offset.reset leads to what is left.
         consumer.assign([TopicPartition(self._name(topic), partition, marks[partition][0]) for partition in open_])
         try:
@@ -106,7 +114,7 @@ class PrefixedTopics:
 
     def offset_at(self, topic: str, partition: int, appended_ms: int) -> int | None:
         """Return the first offset that was appended then or later; None where there is none."""
-        consumer = self._consumer("read_uncommitted")
+        consumer = command_clients.consumer(self._settings, self._reader, "read_uncommitted")
         try:
             (found,) = consumer.offsets_for_times([TopicPartition(self._name(topic), partition, appended_ms)], _SECONDS)
         finally:
@@ -121,41 +129,16 @@ class PrefixedTopics:
         return None if kept < 0 else kept
 
     def _mark(self, consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
-        return _patiently(lambda: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SECONDS))
+        return settled(lambda: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_SECONDS))
 
     def _name(self, topic: str) -> str:
-        return self._settings.topic_prefix + topic
+        return self._names[_CATALOGUE[topic]]
 
     def _partitions(self, topic: str) -> list[int]:
         known = self._admin.list_topics(topic, timeout=_SECONDS).topics[topic]
         if known.error is not None:
             raise ContractError(f"{topic}: {known.error.str()}: run `millrace topics apply`")
         return sorted(known.partitions)
-
-    def _consumer(self, isolation: str) -> Consumer:
-        return Consumer(
-            librdkafka(self._settings)
-            | {
-                "group.id": f"{self._settings.topic_prefix}millrace-verify",  # asked for by the client; never joined
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "isolation.level": isolation,
-                "enable.partition.eof": True,
-                "fetch.wait.max.ms": 20,  # at the end of a partition the broker holds an answer back for so long
-            }
-        )
-
-
-def _patiently(ask: Callable[[], T]) -> T:
-    """Return the answer, asking again while a leader or a coordinator is being found."""
-    deadline = time.monotonic() + 2 * _SECONDS
-    while True:
-        try:
-            return ask()
-        except KafkaException:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
 
 
 class TopicDecoder:

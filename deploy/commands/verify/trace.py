@@ -33,7 +33,9 @@ from deploy.commands.verify.way import (
 )
 from deploy.edge.process.settings import Settings
 from deploy.edge.stores.snapshots import HoldingSnapshot, holding
-from schemas.errors import BadInput, Unavailable
+from deploy.edge.topics.command_clients import no_answer
+from schemas.errors import BadInput
+from schemas.principals import Principal
 from schemas.rules.places import REKEYED_HEADER, TopicOffset
 
 _PLACE: Final = re.compile(r"traffic/(\d{1,9})/(\d{1,18})")
@@ -56,7 +58,7 @@ class _TracedTopics:
     """The topics as they are now: read through once for what belongs together, then place by place."""
 
     def __init__(self, settings: Settings) -> None:
-        self._cluster = PrefixedTopics(settings)
+        self._cluster = PrefixedTopics(settings, Principal.TRACE)
         self._readers = {topic: TopicDecoder(kind, settings) for topic, kind in RECORDS.items()}
         self.committed = {source: self._cluster.committed(f"millrace-{stage}", source) for stage, source in STAGES}
         self._marks = {topic: self._cluster.marks(topic) for topic in ("traffic", *RECORDS)}
@@ -110,7 +112,7 @@ def trace(settings: Settings, wanted: str) -> RecordWay:
     try:
         return _way(settings, _TracedTopics(settings), places, ids)
     except KafkaException as error:
-        raise Unavailable(f"no answer from {settings.bootstrap_servers}: {error.args[0].str()}") from error
+        raise no_answer(settings.bootstrap_servers, error.args[0]) from error
 
 
 def _way(settings: Settings, topics: _TracedTopics, places: set[TopicOffset], ids: set[str]) -> RecordWay:

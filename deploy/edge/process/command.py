@@ -1,5 +1,7 @@
 """How a program starts: its name in usage lines, its errors in one line, and the options that many of them share.
 
+A command ends with 2 on any expected error. A process that stays ends with 2 on a mistake that a person has to mend,
+which no supervisor tries again, and with 1 on what a fresh process may find mended.
 A program's `__main__` declares commands and options and imports the work inside them, so that help costs no library.
 """
 
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec
 
 import click
 
-from schemas.errors import MillraceError
+from schemas.errors import BadInput, ContractError, MillraceError
 
 if TYPE_CHECKING:
     from deploy.edge.process.settings import Settings
@@ -39,14 +41,24 @@ def load_settings(bootstrap_servers: str | None = None, topic_prefix: str | None
 
 def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
     """Wrap a command so that a MillraceError prints `error: …` without a stack trace and exits with 2."""
+    return _ending(command, MillraceError)
 
+
+def restartable(command: Callable[P, None]) -> Callable[P, None]:
+    """Wrap a process that stays: as `one_line_errors`, but what a fresh process may find mended exits with 1."""
+    return _ending(command, (BadInput, ContractError))
+
+
+def _ending(
+    command: Callable[P, None], mistakes: type[MillraceError] | tuple[type[MillraceError], ...]
+) -> Callable[P, None]:
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
         except MillraceError as error:
             print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
+            sys.exit(2 if isinstance(error, mistakes) else 1)
         except KeyboardInterrupt:
             sys.exit(130)
 

@@ -1,4 +1,4 @@
-"""Configuration of Kafka clients: one place for addresses, security and the partitioner.
+"""Configuration of Kafka clients: one place for names, addresses, security and the partitioner.
 
 librdkafka's default partitioner disagrees with Java's on most keys, so every producer here says murmur2; ours name the
 partition besides.
@@ -7,10 +7,34 @@ partition besides.
 from __future__ import annotations
 
 import ssl
-from typing import Any
+from typing import Any, Final, Literal, NoReturn
 
 from deploy.edge.process.settings import Settings
-from schemas.topics import Topic
+from schemas.errors import ContractError
+from schemas.principals import Access, Principal
+from schemas.topics import Topic, allowed
+
+SILENT: Final = {
+    "log_level": 0
+}  # for who tells better what is wrong than librdkafka does, which tells every connection
+Isolation = Literal["read_committed", "read_uncommitted"]
+
+
+class TopicNames(dict[Topic, str]):
+    """The names on this cluster of the topics to which a principal has an access; any other topic is refused.
+
+    A client looks its topics up here alone, so that none can do what the catalogue does not say. It costs a look-up in
+    place of putting the name together.
+    """
+
+    def __init__(self, settings: Settings, principal: Principal, access: Access) -> None:
+        super().__init__({topic: topic_name(settings, topic) for topic in allowed(principal, access)})
+        self._principal, self._access = principal, access
+
+    def __missing__(self, topic: Topic) -> NoReturn:
+        raise ContractError(
+            f"{self._principal} may not {self._access} {topic.name}: schemas/topics.py must say so first"
+        )
 
 
 def topic_name(settings: Settings, topic: Topic) -> str:
@@ -38,6 +62,21 @@ def librdkafka(settings: Settings, **more: Any) -> dict[str, Any]:
     if settings.ssl_ca_file:
         config["ssl.ca.location"] = str(settings.ssl_ca_file)
     return config | {name.replace("_", "."): value for name, value in more.items()}
+
+
+def groupless(settings: Settings, reader: Principal, isolation: Isolation = "read_committed") -> dict[str, Any]:
+    """Return the configuration of a consumer that reads what it is assigned: no group is joined, no offset committed.
+
+    What retention takes while it reads is passed over.
+    """
+    return librdkafka(settings) | {
+        "group.id": f"{settings.topic_prefix}millrace-{reader}-reads",  # asked for by the client; never joined
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": isolation,
+        "enable.partition.eof": True,
+        "fetch.wait.max.ms": 20,  # at the end of a partition the broker holds an answer back for so long
+    }
 
 
 def producer(settings: Settings, **more: Any) -> dict[str, Any]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from deploy.edge.process.settings import Settings
-from deploy.edge.topics.clients import librdkafka, topic_name
+from deploy.edge.topics import command_clients
+from deploy.edge.topics.clients import TopicNames
+from deploy.edge.topics.command_clients import no_answer, settled
 from deploy.edge.topics.framing import Framing
 from schemas.errors import ContractError, RecordRejected, Unavailable
+from schemas.principals import Access, Principal
 from schemas.records import Record
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, Topic
@@ -20,7 +24,6 @@ from schemas.topics import PARTITIONS, Topic
 _SECONDS: Final = 15.0
 _READ: Final = 1_000
 _TURN_SECONDS: Final = 0.05  # a turn that brings fewer than _READ waits for all of it
-_ELECTIONS: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
 R = TypeVar("R", bound=Record)
 
@@ -34,7 +37,7 @@ class Placed(NamedTuple, Generic[R]):
 
 
 def read_records(
-    settings: Settings, reader: str, framing: Framing, topic: Topic, record: type[R], workload: str
+    settings: Settings, reader: Principal, framing: Framing, topic: Topic, record: type[R], workload: str
 ) -> Iterator[R]:
     """Yield the records of a workload on a topic, oldest first; all else is as for `read_placed`."""
     for placed in read_placed(settings, reader, framing, topic, record, workload):
@@ -42,7 +45,7 @@ def read_records(
 
 
 def read_placed(
-    settings: Settings, reader: str, framing: Framing, topic: Topic, record: type[R], workload: str
+    settings: Settings, reader: Principal, framing: Framing, topic: Topic, record: type[R], workload: str
 ) -> Iterator[Placed[R]]:
     """Yield the records of a workload on a topic, oldest first, with their places.
 
@@ -60,6 +63,8 @@ def read_placed(
     """
     partition = partition_of(workload, PARTITIONS)
     for raw in read_partition(settings, reader, topic, partition):
+        if raw.value() is None and topic.compacted:
+            continue  # a key that was removed
         try:
             found: Any = framing.decode(record, raw.value() or b"")
         except RecordRejected as error:
@@ -70,66 +75,80 @@ def read_placed(
 
 
 def read_partition(
-    settings: Settings, reader: str, topic: Topic, partition: int, start: int = 0, end: int | None = None
+    settings: Settings, reader: Principal, topic: Topic, partition: int, start: int = 0, end: int | None = None
 ) -> Iterator[Any]:
     """Yield the messages of a partition from `start`, or what is kept, to below `end`, or what stands there now.
 
     Args:
         settings: the cluster and the prefix.
-        reader: who reads, for the cluster's quotas and access lists: no group is ever joined, no offset committed.
+        reader: who reads, by the catalogue: no group is ever joined, no offset committed.
         topic: of the catalogue.
         partition: its number.
         start: first offset.
         end: offset to stop below.
 
     Raises:
-        ContractError: the topic is missing.
+        ContractError: the topic is missing, or the catalogue does not give it to the reader.
         Unavailable: the cluster does not answer.
     """
-    place = TopicPartition(topic_name(settings, topic), partition)
-    consumer = _consumer(settings, reader)
-    try:
-        low, high = _marks(settings, consumer, place)
+    place = _place(settings, reader, topic, partition)
+    with _consumer(settings, reader) as consumer:
+        low, high = _marks(consumer, place)
         place.offset, stop = max(start, low), high if end is None else min(end, high)
         if place.offset < stop:
             consumer.assign([place])
             yield from _until(consumer, stop)
+
+
+def end_of(settings: Settings, reader: Principal, topic: Topic, partition: int) -> int:
+    """Return the offset that the next record of a partition will have.
+
+    Raises:
+        As `read_partition`.
+    """
+    with _consumer(settings, reader) as consumer:
+        return _marks(consumer, _place(settings, reader, topic, partition))[1]
+
+
+def follow(
+    settings: Settings, reader: Principal, topic: Topic, partition: int, start: int, seconds: float
+) -> Iterator[Any]:
+    """Yield the messages of a partition from `start` on as they come, for so many seconds.
+
+    Raises:
+        Unavailable: the cluster does not answer.
+    """
+    place, deadline = _place(settings, reader, topic, partition), time.monotonic() + seconds
+    place.offset = start
+    with _consumer(settings, reader) as consumer:
+        consumer.assign([place])
+        while (left := deadline - time.monotonic()) > 0:
+            raw = consumer.poll(left)
+            if raw is not None and raw.error() is None:
+                yield raw
+
+
+def _place(settings: Settings, reader: Principal, topic: Topic, partition: int) -> TopicPartition:
+    return TopicPartition(TopicNames(settings, reader, Access.READ)[topic], partition)
+
+
+@contextmanager
+def _consumer(settings: Settings, reader: Principal) -> Iterator[Consumer]:
+    consumer = command_clients.consumer(settings, reader)
+    try:
+        yield consumer
+    except KafkaException as error:
+        raise no_answer(settings.bootstrap_servers, error.args[0]) from error
     finally:
         consumer.close()
 
 
-def _marks(settings: Settings, consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
-    try:
-        known = consumer.list_topics(place.topic, timeout=_SECONDS).topics[place.topic]
-        if known.error is not None:
-            raise ContractError(f"{place.topic}: {known.error.str()}: run `millrace topics apply`")
-        return watermarks(consumer, place)
-    except KafkaException as error:
-        raise Unavailable(f"no answer from {settings.bootstrap_servers}: {error.args[0].str()}") from error
-
-
-def _elects(error: BaseException) -> bool:
-    return isinstance(error, KafkaException) and error.args[0].code() in _ELECTIONS
-
-
-@retry(retry=retry_if_exception(_elects), stop=stop_after_delay(_SECONDS), wait=wait_fixed(0.2), reraise=True)
-def watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
-    """Return the first and the next offset; a partition that is just made or moved has no leader for a moment."""
-    return consumer.get_watermark_offsets(place, timeout=_SECONDS)
-
-
-def _consumer(settings: Settings, reader: str) -> Consumer:
-    return Consumer(
-        librdkafka(settings)
-        | {
-            "group.id": f"{settings.topic_prefix}millrace-{reader}",  # asked for; never joined
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",  # what retention takes in the meantime is passed over
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 20,  # at the end of a partition the broker holds an answer back for so long
-        }
-    )
+def _marks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """Return the first and the next offset."""
+    known = consumer.list_topics(place.topic, timeout=_SECONDS).topics[place.topic]
+    if known.error is not None:
+        raise ContractError(f"{place.topic}: {known.error.str()}: run `millrace topics apply`")
+    return settled(lambda: consumer.get_watermark_offsets(place, timeout=_SECONDS))
 
 
 def _until(consumer: Consumer, stop: int) -> Iterator[Any]:

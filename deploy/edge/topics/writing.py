@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 
 from deploy.edge.process.settings import Settings
-from deploy.edge.topics.clients import producer, topic_name
+from deploy.edge.topics import command_clients
+from deploy.edge.topics.clients import TopicNames
 from schemas.errors import MillraceError, Unavailable
+from schemas.principals import Access, Principal
 from schemas.rules.places import Headers
 from schemas.topics import Topic
 
@@ -21,18 +23,20 @@ Write = Callable[[Topic, int, bytes | None, bytes | None, Headers], Callable[[],
 
 
 @contextmanager
-def transaction(settings: Settings, name: str) -> Iterator[Write]:
+def transaction(settings: Settings, writer: Principal, fencing: Principal | None = None) -> Iterator[Write]:
     """Give a function that writes one record; all that it wrote is committed at the end.
 
     Args:
         settings: the cluster and the prefix.
-        name: of the command: whoever opens the same later fences this one off, and its records are never seen.
+        writer: of the records: whoever opens the same later fences this one off, and its records are never seen.
+        fencing: whose transactions are ended instead of the writer's own, and held off until these are over.
 
     Raises:
+        ContractError: the catalogue does not give a topic to the writer.
         Unavailable: the cluster did not take them; nothing is written.
     """
-    client = Producer(producer(settings) | {"transactional.id": f"{settings.topic_prefix}millrace-{name}"})
-    refused: list[str] = []
+    client = command_clients.producer(settings, transactional_id=transactional_id(settings, fencing or writer))
+    names, refused = TopicNames(settings, writer, Access.WRITE), list[str]()
 
     def write(
         topic: Topic, partition: int, key: bytes | None, value: bytes | None, headers: Headers
@@ -45,8 +49,7 @@ def transaction(settings: Settings, name: str) -> Iterator[Write]:
             else:
                 offset.append(message.offset())
 
-        where = topic_name(settings, topic)
-        client.produce(where, value, key, partition, on_delivery=delivered, headers=list(headers))
+        client.produce(names[topic], value, key, partition, on_delivery=delivered, headers=list(headers))
         client.poll(0)
         return lambda: offset[0]
 
@@ -66,3 +69,8 @@ def transaction(settings: Settings, name: str) -> Iterator[Write]:
         raise Unavailable(
             f"no answer from {settings.bootstrap_servers}, nothing was written: {error}; run the command again"
         ) from error
+
+
+def transactional_id(settings: Settings, writer: Principal) -> str:
+    """Return the name by which Kafka tells a command's transactions from others."""
+    return f"{settings.topic_prefix}millrace-{writer}"

@@ -65,7 +65,8 @@ def stop(home: Path | None) -> None:
 @one_line_errors
 def status(home: Path | None) -> None:
     """Say whether the broker runs and answers; exit code 1 if not."""
-    from deploy.infra.kafka.embedded import answers, broker_of
+    from deploy.edge.topics.command_clients import broker_answers
+    from deploy.infra.kafka.embedded import broker_of
     from deploy.infra.kafka.settings import KafkaSettings
 
     broker = broker_of(KafkaSettings.load(), home, 1)
@@ -73,7 +74,7 @@ def status(home: Path | None) -> None:
     if running is None:
         print(f"no broker runs in {broker.home}")
         sys.exit(1)
-    well = answers(running.bootstrap_servers, 5.0)
+    well = broker_answers({"bootstrap.servers": running.bootstrap_servers}, 5.0)
     print(f"broker {running.bootstrap_servers}, process {running.pid}: {'answers' if well else 'does not answer'}")
     sys.exit(not well)
 

@@ -24,9 +24,9 @@ from typing import Final, Self
 
 import platformdirs
 import psutil
-from confluent_kafka import KafkaException
 
-from deploy.infra.kafka import admin, jars
+from deploy.edge.topics.command_clients import broker_answers
+from deploy.infra.kafka import jars
 from deploy.infra.kafka.settings import KafkaSettings
 from schemas.errors import MillraceError, SettingsError, Unavailable
 
@@ -153,7 +153,7 @@ class EmbeddedKafka:
 
     def _wait(self, process: subprocess.Popen[bytes], running: Running) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while not answers(running.bootstrap_servers, 1.0):
+        while not broker_answers({"bootstrap.servers": running.bootstrap_servers}, 1.0):
             if process.poll() is not None or time.monotonic() > deadline:
                 log = self.home / "broker.log"
                 raise Unavailable(f"the broker did not start; {log} ends: {self._last_words()}")
@@ -257,15 +257,6 @@ class LockFile:
 def default_jars_dir() -> Path:
     """Return where a user's jars are kept, for all projects and starts."""
     return platformdirs.user_cache_path("millrace") / "kafka-jars"
-
-
-def answers(bootstrap_servers: str, timeout_seconds: float) -> bool:
-    """Tell whether a broker answers a request for metadata."""
-    client = admin.connect({"bootstrap.servers": bootstrap_servers})
-    try:
-        return bool(client.list_topics(timeout=timeout_seconds).brokers)
-    except KafkaException:
-        return False
 
 
 def _java() -> Path:

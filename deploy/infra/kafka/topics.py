@@ -7,31 +7,24 @@ topic or moves an offset that is there. Retention is not compared: a cluster's o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
-from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from deploy.edge.process.settings import Settings
-from deploy.edge.topics.clients import group_name, librdkafka, topic_name
-from deploy.edge.topics.reading import watermarks
-from deploy.infra.kafka.admin import connect, positions_of
+from deploy.edge.topics import command_clients
+from deploy.edge.topics.clients import group_name, topic_name
+from deploy.edge.topics.command_clients import no_answer, settled
 from schemas.errors import ContractError, Unavailable
+from schemas.principals import Access, Principal
 from schemas.topics import CATALOGUE, PARTITIONS, STAGES, Topic
 
-CONNECT_SECONDS: Final = 8.0
 TIMEOUT_SECONDS: Final = 15.0
-_NOT_YET: Final = (
-    KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-)  # fmt: skip
 _MUST_MATCH: Final = ("cleanup.policy", "message.timestamp.type", "max.message.bytes")
-
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,7 +46,7 @@ def apply(settings: Settings, replication: int = 1) -> Applied:
         ContractError: topics differ from the catalogue; nothing was changed.
         Unavailable: the cluster does not answer, or refuses.
     """
-    admin = connect(librdkafka(settings))
+    admin = command_clients.admin(settings)
     try:
         there = _existing(admin, settings)
         _refuse_mismatches(admin, settings, there)
@@ -64,7 +57,7 @@ def apply(settings: Settings, replication: int = 1) -> Applied:
         with ThreadPoolExecutor(len(STAGES)) as pool:  # each waits about a second for its group's coordinator
             positioned = dict(zip(STAGES, pool.map(lambda stage: _position(settings, stage, new), STAGES), strict=True))
     except KafkaException as error:
-        raise _told(error, settings) from error
+        raise no_answer(settings.bootstrap_servers, error.args[0]) from error
     return Applied(
         tuple(topic_name(settings, topic) for topic in missing),
         tuple(group_name(settings, stage) for stage, was_bare in positioned.items() if was_bare),
@@ -79,7 +72,7 @@ def delete(settings: Settings) -> None:
     """
     if not settings.topic_prefix:
         raise ContractError("only topics under a prefix are deleted")
-    admin = connect(librdkafka(settings))
+    admin = command_clients.admin(settings)
     there = list(_existing(admin, settings))
     for future in admin.delete_topics(there, operation_timeout=TIMEOUT_SECONDS).values() if there else ():
         future.exception()
@@ -88,7 +81,7 @@ def delete(settings: Settings) -> None:
 def _existing(admin: AdminClient, settings: Settings) -> dict[str, int]:
     """Return the catalogue's topics that are on the cluster, with their numbers of partitions."""
     names = {topic_name(settings, topic) for topic in CATALOGUE}
-    topics = admin.list_topics(timeout=CONNECT_SECONDS).topics
+    topics = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
     return {name: len(topic.partitions) for name, topic in topics.items() if name in names and topic.error is None}
 
 
@@ -131,53 +124,34 @@ def _create(admin: AdminClient, settings: Settings, missing: Sequence[Topic], re
         time.sleep(0.05)
 
 
-def _position(settings: Settings, stage: str, new: Collection[str]) -> bool:
+def _position(settings: Settings, stage: Principal, new: Collection[str]) -> bool:
     """Commit the log starts of a stage's topics where its group has no offset; tell whether there was any.
 
     A new topic starts at 0 and is not asked: its leaders may not be ready to answer yet.
     """
     topics = STAGES[stage]
     places = [TopicPartition(topic_name(settings, topic), part) for topic in topics for part in range(PARTITIONS)]
-    group = positions_of(librdkafka(settings), group_name(settings, stage))
+    group = command_clients.group_positions(settings, stage)
     try:
-        answers = _once_coordinated(lambda: group.committed(places, TIMEOUT_SECONDS))
+        answers = settled(lambda: group.committed(places, TIMEOUT_SECONDS))
         bare = [place for place in answers if place.offset < 0]
         starts = [
             TopicPartition(
                 place.topic, place.partition,
-                0 if place.topic in new else watermarks(group, place)[0],
+                0 if place.topic in new else _start_of(group, place),
             )
             for place in bare
         ]  # fmt: skip
         if starts:
             # The broker refuses this while the group has members: a running stage's offsets cannot be overrun.
-            _once_coordinated(lambda: group.commit(offsets=starts, asynchronous=False))
+            settled(lambda: group.commit(offsets=starts, asynchronous=False))
     finally:
         group.close()
     return bool(bare)
 
 
-def _has_no_coordinator(error: BaseException) -> bool:
-    return isinstance(error, KafkaException) and error.args[0].code() in _NOT_YET
-
-
-@retry(
-    retry=retry_if_exception(_has_no_coordinator), stop=stop_after_delay(TIMEOUT_SECONDS), wait=wait_fixed(0.1),
-    reraise=True,
-)  # fmt: skip
-def _once_coordinated(ask: Callable[[], T]) -> T:
-    """Return the answer, asking again while a broker that has just started is still finding a group's coordinator."""
-    return ask()
-
-
-def _told(error: KafkaException, settings: Settings) -> Unavailable:
-    cause: Any = error.args[0]
-    if cause.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT):  # noqa: SLF001
-        return Unavailable(
-            f"no broker answers at {settings.bootstrap_servers}; `millrace kafka start` starts one, "
-            "MILLRACE_BOOTSTRAP_SERVERS or --bootstrap-servers names another"
-        )
-    return Unavailable(f"the cluster at {settings.bootstrap_servers} refuses: {cause.str()}")
+def _start_of(client: Consumer, place: TopicPartition) -> int:
+    return settled(lambda: client.get_watermark_offsets(place, timeout=TIMEOUT_SECONDS))[0]
 
 
 def show_applied(done: Applied) -> None:
@@ -194,11 +168,12 @@ def show_list(settings: Settings) -> None:
         Unavailable: the cluster does not answer, or refuses.
     """
     try:
-        there = _existing(connect(librdkafka(settings)), settings)
+        there = _existing(command_clients.admin(settings), settings)
     except KafkaException as error:
-        raise _told(error, settings) from error
+        raise no_answer(settings.bootstrap_servers, error.args[0]) from error
     for topic in CATALOGUE:
         name = topic_name(settings, topic)
         kept = "compacted" if topic.compacted else f"{topic.retention.days} days" if topic.retention else "for ever"
         mark = f"{there[name]} partitions" if name in there else "missing"
-        print(f"{name:<24} {mark:<14} {kept:<10} {topic.writers} -> {topic.readers}: {topic.purpose}")
+        flow = f"{topic.who(Access.WRITE)} -> {topic.who(Access.CONSUME) or topic.who(Access.READ)}"
+        print(f"{name:<24} {mark:<14} {kept:<10} {flow}: {topic.purpose}")

@@ -22,8 +22,10 @@ import psutil
 from deploy.edge.process.settings import Settings, shown
 from deploy.edge.process.variables import EVERY_PROCESS, settings_classes, variable
 from deploy.edge.stores.base_models import find_base
+from deploy.edge.topics.clients import librdkafka
+from deploy.edge.topics.command_clients import broker_answers
 from deploy.infra.kafka import jars
-from deploy.infra.kafka.embedded import answers, default_jars_dir
+from deploy.infra.kafka.embedded import default_jars_dir
 from deploy.infra.kafka.settings import KafkaSettings
 from schemas.errors import MillraceError, SettingsError
 
@@ -75,7 +77,7 @@ def _extras() -> Iterator[Finding]:
 
 
 def _broker(settings: Settings) -> Iterator[Finding]:
-    if answers(settings.bootstrap_servers, 2.0):
+    if broker_answers(librdkafka(settings), 2.0):
         yield Finding("ok", "broker", f"answers at {settings.bootstrap_servers}")
     else:
         yield Finding(

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from typing import Final
 
 import aiohttp
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from yarl import URL
 
 from deploy.edge.process import guarded_http
 from deploy.edge.process.settings import Settings
+from deploy.edge.topics import command_clients
 from deploy.edge.topics.clients import librdkafka
 
 _ANSWER_SECONDS: Final = 3.0
@@ -20,12 +19,8 @@ _ANSWER_SECONDS: Final = 3.0
 
 def broker_answers(settings: Settings, brokers: str) -> str | None:
     """Return None when the broker answers a metadata request, else what is wrong."""
-    admin = AdminClient(librdkafka(settings) | {"bootstrap.servers": brokers, "log_level": 0})
-    try:
-        admin.list_topics(timeout=_ANSWER_SECONDS)
-    except KafkaException as error:
-        return f"no answer from {brokers}: {error.args[0].str()}"
-    return None
+    config = librdkafka(settings) | {"bootstrap.servers": brokers}
+    return None if command_clients.broker_answers(config, _ANSWER_SECONDS) else f"no answer from {brokers}"
 
 
 def ask(urls: Mapping[str, str]) -> dict[str, str | None]:

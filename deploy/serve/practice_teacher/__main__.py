@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from deploy.edge.process.command import one_line_errors, run
+from deploy.edge.process.command import restartable, run
 
 _FILE: Final = click.Path(path_type=Path)
 
@@ -32,7 +32,7 @@ _FILE: Final = click.Path(path_type=Path)
 @click.option(
     "--exact", "teacher_exact", is_flag=True, default=None, help="Say the planted truth itself, without errors."
 )
-@one_line_errors
+@restartable
 def main(files: tuple[Path, ...], **options: object) -> None:
     """Serve a practice teacher, a stand-in for a teacher LLM.
 

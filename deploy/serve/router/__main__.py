@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from deploy.edge.process.command import one_line_errors, run
+from deploy.edge.process.command import restartable, run
 
 
 @click.command()
 @click.option("--port", "router_port", type=int, help="Where traffic comes in.  [default: 8000]")
 @click.option("--admin-port", type=int, help="Where admin and probes are.  [default: 8010]")
-@one_line_errors
+@restartable
 def main(router_port: int | None, admin_port: int | None) -> None:
     """Answer with teacher or student, and capture each request.
 

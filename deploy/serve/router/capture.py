@@ -15,10 +15,12 @@ from typing import Any, Final, Protocol
 from confluent_kafka import KafkaError, Producer
 
 from deploy.edge.topics import clients
+from deploy.edge.topics.clients import TopicNames
 from deploy.edge.topics.framing import Framing
 from deploy.serve.router import metrics
 from deploy.serve.router.settings import RouterSettings
 from schemas.errors import ContractError, Unavailable
+from schemas.principals import Access, Principal
 from schemas.records import Record
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, Topic
@@ -26,7 +28,6 @@ from schemas.topics import PARTITIONS, Topic
 _WAIT_SECONDS: Final = 0.1
 _REGISTRY_SECONDS: Final = 2.0
 _FLUSH_SECONDS: Final = 5.0
-_FATAL_ONLY: Final = 2  # librdkafka tells every failed connection; the queue's depth and the drops say it better
 
 log = logging.getLogger("millrace.router.capture")
 
@@ -46,17 +47,22 @@ class Capture:
     """Sends records of any topic in the background."""
 
     def __init__(self, settings: RouterSettings) -> None:
-        self._settings, self._framing = settings, Framing(settings)
+        self._framing, self._names = Framing(settings), TopicNames(settings, Principal.ROUTER, Access.WRITE)
         self._queue: queue.Queue[_Item] = queue.Queue(settings.capture_queue)
         options = clients.producer(settings, queue_buffering_max_messages=settings.capture_queue, linger_ms=20)
-        self._producer = Producer(options | {"log_level": _FATAL_ONLY})
+        self._producer = Producer(options | clients.SILENT)  # the queue's depth and the drops say it better
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
         metrics.CAPTURE_DEPTH.set_function(self.depth)
 
     def offer(self, topic: Topic, workload: str, record: Record, delivered: Delivered | None = None) -> bool:
-        """Queue a record, or drop and count it; `delivered` runs in the capture thread after the broker's ack."""
+        """Queue a record, or drop and count it; `delivered` runs in the capture thread after the broker's ack.
+
+        Raises:
+            ContractError: the catalogue does not give the topic to the router.
+        """
+        self._names[topic]  # refused here, not in the thread
         try:
             self._queue.put_nowait((topic, workload, record, delivered))
         except queue.Full:
@@ -88,7 +94,7 @@ class Capture:
             self._produce(*item)
 
     def _produce(self, topic: Topic, workload: str, record: Record, delivered: Delivered | None) -> None:
-        name = clients.topic_name(self._settings, topic)
+        name = self._names[topic]
 
         def done(error: KafkaError | None, _: Any) -> None:
             if error is not None:

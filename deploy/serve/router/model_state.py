@@ -15,10 +15,12 @@ from aiokafka.errors import KafkaError
 
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics import clients
+from deploy.edge.topics.clients import TopicNames
 from deploy.edge.topics.framing import Framing
 from deploy.serve.router import metrics
 from schemas.errors import RecordRejected, Unavailable
 from schemas.events import ModelState
+from schemas.principals import Access, Principal
 from schemas.topics import MODEL_STATE, PARTITIONS
 
 _RETRY_SECONDS: Final = 2.0
@@ -46,10 +48,10 @@ async def _read(
     options = clients.aiokafka(
         settings, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
     )
-    consumer = AIOKafkaConsumer(**options)
+    consumer, name = AIOKafkaConsumer(**options), TopicNames(settings, Principal.ROUTER, Access.READ)[MODEL_STATE]
     try:
         await consumer.start()
-        places = [TopicPartition(clients.topic_name(settings, MODEL_STATE), n) for n in range(PARTITIONS)]
+        places = [TopicPartition(name, n) for n in range(PARTITIONS)]
         consumer.assign(places)
         ends = await consumer.end_offsets(places)
         reported = False

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from deploy.edge.process.command import one_line_errors, run
+from deploy.edge.process.command import restartable, run
 
 
 @click.command()
@@ -22,7 +22,7 @@ from deploy.edge.process.command import one_line_errors, run
 @click.option("--threads", "student_threads", type=int, help="Cores to compute on.  [default: half of them]")
 @click.option("--batch", "student_batch", type=int, help="Texts in a batch at most.  [default: 32]")
 @click.option("--adapters", "student_adapters", type=int, help="Adapters loaded at a time at most.  [default: 16]")
-@one_line_errors
+@restartable
 def main(**options: object) -> None:
     """Serve students: a base model and its adapters.
 

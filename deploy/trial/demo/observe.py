@@ -14,10 +14,12 @@ from typing import Any, Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from deploy.edge.process.settings import Settings
-from deploy.edge.topics.clients import librdkafka, topic_name
+from deploy.edge.topics import command_clients
+from deploy.edge.topics.clients import TopicNames
 from deploy.edge.topics.framing import Framing
 from schemas import topics
 from schemas.events import ModelPromotion, ModelState, RetrainRequest, RolloutStatus, TrainingRun
+from schemas.principals import Access, Principal
 from schemas.records import (
     CuratedKind,
     CuratedRecord,
@@ -30,14 +32,6 @@ from schemas.records import (
 )
 
 _BATCH: Final = 2_000
-_READS_ALL: Final = {
-    "group.id": "millrace-demo-observer",  # librdkafka wants a name; nothing is ever committed
-    "enable.auto.commit": False,
-    "isolation.level": "read_committed",
-    "auto.offset.reset": "earliest",
-    "fetch.wait.max.ms": 100,
-    "log_level": 0,  # a broker that stops is the machine's news
-}
 
 
 @dataclass
@@ -125,13 +119,18 @@ class Observer:
         self.tally = TopicTally()
         self.changed = threading.Condition()
         self._stopping = threading.Event()
-        self._topics = {topic_name(settings, topic): topic for topic in topics.CATALOGUE}
-        self._config, self._framing = librdkafka(settings) | _READS_ALL, Framing(settings)
+        names = TopicNames(settings, Principal.DEMO, Access.READ)
+        self._topics = {names[topic]: topic for topic in topics.CATALOGUE}
+        self._settings, self._framing = settings, Framing(settings)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin at the first offset of every topic."""
-        consumer = Consumer(self._config)
+        """Begin at the first offset of every topic.
+
+        Raises:
+            Unavailable: the cluster does not answer.
+        """
+        consumer = command_clients.consumer(self._settings, Principal.DEMO)
         places = [
             TopicPartition(name, partition, OFFSET_BEGINNING)
             for name in self._topics

@@ -11,11 +11,13 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from deploy.edge.process.settings import Settings
-from deploy.edge.topics.clients import librdkafka, topic_name
+from deploy.edge.topics import command_clients
+from deploy.edge.topics.clients import TopicNames
 from schemas.errors import Unavailable
+from schemas.principals import Access, Principal
 from schemas.topics import CATALOGUE, PARTITIONS, TRAFFIC
 
 _CHUNK_BYTES: Final = 1 << 22
@@ -61,10 +63,9 @@ def _matches(file: Path, pattern: re.Pattern[bytes], overlap: int) -> Iterator[b
 
 def _records(settings: Settings) -> Iterator[tuple[str, bytes]]:
     """Yield the topic and the joined bytes of every record outside traffic, aborted ones too."""
-    config = {"group.id": "millrace-demo-search", "enable.auto.commit": False, "enable.partition.eof": True,
-              "fetch.wait.max.ms": 20}  # fmt: skip
-    consumer = Consumer(librdkafka(settings) | config | {"isolation.level": "read_uncommitted"})
-    names = [topic_name(settings, topic) for topic in CATALOGUE if topic is not TRAFFIC]
+    consumer = command_clients.consumer(settings, Principal.DEMO, "read_uncommitted")
+    readable = TopicNames(settings, Principal.DEMO, Access.READ)
+    names = [readable[topic] for topic in CATALOGUE if topic is not TRAFFIC]
     consumer.assign([TopicPartition(name, n, OFFSET_BEGINNING) for name in names for n in range(PARTITIONS)])
     open_partitions, heard = len(names) * PARTITIONS, time.monotonic()
     try:

@@ -17,6 +17,7 @@ from deploy.trial.simulate.columns import Columns, Playing
 from deploy.trial.simulate.forms import Wire
 from deploy.trial.simulate.tables import FileRow, rows
 from schemas.errors import BadInput, SettingsError
+from schemas.principals import Principal
 from schemas.records import AnsweredBy
 from schemas.rules.chat import label_in
 from schemas.workload import Workload
@@ -98,15 +99,16 @@ def play(
     shape = None if columns.is_exchange(first) else columns.choose(list(first.values), text, label, own, time)
     if shape and no_label:
         shape = Columns(shape.text, None, shape.id, shape.time)
-    _announce(shape, by)
     name = Path(source).name.split(".")[0]
     player = _Player(known, shape, playing, name)
     if report is not None:
+        _announce(shape, by)
         page = Path(f"{name}.day-one.html") if report == Path() else report
         made_up = shape is not None and shape.time is None
         wanted = day_one.Wanted(known.name, Path(source).name, page, made_up, agreement, price_per_1000)
         day_one.report(wanted, _read_for_report(player, chosen, columns.arrivals(seed or 0), refused))
-    with sink.opened(settings, out) as send:
+    with sink.opened(settings, Principal.REPLAY, out) as send:
+        _announce(shape, by)
         for one in sink.paced(rate, player.play(chosen, columns.arrivals(seed or 0)), limit, known.name):
             send(*one)
     _summarise(player.counts, out)

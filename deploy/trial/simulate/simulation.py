@@ -9,6 +9,7 @@ from deploy.edge.process.settings import Settings
 from deploy.trial.simulate import sink
 from deploy.trial.simulate.planted import add_truth, write_planted
 from deploy.trial.simulate.traffic import PlantedRecord, TrafficPlan, check, traffic
+from schemas.principals import Principal
 
 
 def play(
@@ -36,7 +37,7 @@ def play(
 
 
 def _send(settings: Settings, planted: list[PlantedRecord], rate: float | None, out: Path | None) -> None:
-    with sink.opened(settings, out) as send:
+    with sink.opened(settings, Principal.SIMULATE, out) as send:
         for record in sink.paced(rate, planted, len(planted), "newswire"):
             send(record.id, record.event_time, record.entry.text, record.wire)
 

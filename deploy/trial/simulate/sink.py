@@ -10,20 +10,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, Message
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from deploy.edge.process.settings import Settings
-from deploy.edge.topics.clients import producer, topic_name
+from deploy.edge.topics import command_clients
+from deploy.edge.topics.clients import TopicNames
 from deploy.edge.topics.framing import Framing
 from deploy.trial.simulate.forms import Wire
 from schemas.errors import BadInput, Unavailable
 from schemas.manifest import canonical
+from schemas.principals import Access, Principal
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, TRAFFIC
 
-CONNECT_SECONDS: Final = 10.0
 ACK_SECONDS: Final = 60.0
 _QUEUE_SECONDS: Final = 0.5
 
@@ -34,13 +35,13 @@ Send = Callable[[str, datetime | None, str | None, Wire], None]
 class KafkaSink:
     """Produces to `traffic`; `close` returns only when the broker has acknowledged every record."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._topic = topic_name(settings, TRAFFIC)
+    def __init__(self, settings: Settings, writer: Principal) -> None:
+        self._topic = TopicNames(settings, writer, Access.WRITE)[TRAFFIC]
         self._framing = Framing(settings)
         self._failed: KafkaError | None = None
-        quiet = {"log_level": 2}  # no messages of the client: ours say what to do
-        self._producer = Producer(producer(settings, delivery_timeout_ms=int(ACK_SECONDS * 1000)) | quiet)
-        self._require_topic(settings.bootstrap_servers)
+        self._producer = command_clients.producer(settings, delivery_timeout_ms=int(ACK_SECONDS * 1000))
+        if self._topic not in self._producer.list_topics(timeout=ACK_SECONDS).topics:
+            raise BadInput("topic", self._topic, "is not on this cluster; make it with `millrace topics apply`")
         self._framing.register((TRAFFIC,))
 
     def send(self, _id: str, _time: datetime | None, _text: str | None, wire: Wire) -> None:
@@ -74,14 +75,6 @@ class KafkaSink:
         if left:
             raise Unavailable(f"{left} records were not acknowledged within {ACK_SECONDS:.0f} s")
 
-    def _require_topic(self, servers: str) -> None:
-        try:
-            found = self._producer.list_topics(timeout=CONNECT_SECONDS).topics
-        except KafkaException as error:
-            raise Unavailable(f"no broker answers at {servers}: start one with `millrace kafka start`") from error
-        if self._topic not in found:
-            raise BadInput("topic", self._topic, "is not on this cluster; make it with `millrace topics apply`")
-
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is not None and self._failed is None:
             self._failed = error
@@ -112,10 +105,10 @@ class FileSink:
 
 
 @contextmanager
-def opened(settings: Settings, out: Path | None) -> Iterator[Send]:
+def opened(settings: Settings, writer: Principal, out: Path | None) -> Iterator[Send]:
     """Open the sink, and close it at the end: all records acknowledged, or written."""
     if out is None:
-        sink = KafkaSink(settings)
+        sink = KafkaSink(settings, writer)
         yield sink.send
         sink.close()
         return

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from deploy.edge.process.settings import Settings
 from schemas.codec import decode
-from schemas.records import DiscardedRecord, TrafficRecord
-from schemas.topics import DISCARDED, TRAFFIC
+from schemas.records import CuratedRecord, TrafficRecord
+from schemas.topics import CURATED, TRAFFIC
 from streams.core.leftover import joined, without
 from streams.core.membership import Taken
 from streams.core.stage import Message, Settlement
@@ -54,8 +54,8 @@ class Leaving(Echo):
 def in_order(settings: Settings) -> bool:
     """Tell whether each partition's outputs stand in the order of its inputs."""
     by: dict[int, list[int]] = {}
-    for record in read(settings, DISCARDED):
-        assert isinstance(record, DiscardedRecord)
+    for record in read(settings, CURATED):
+        assert isinstance(record, CuratedRecord)
         by.setdefault(record.origin.partition, []).append(record.origin.offset)
     return all(offsets == sorted(set(offsets)) for offsets in by.values())
 

@@ -20,6 +20,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import group_name, librdkafka, producer, topic_name
+from schemas.principals import Principal
 from schemas.topics import DISCARDED, TRAFFIC
 from streams.core import transaction
 from streams.core.membership import Membership
@@ -98,7 +99,7 @@ def transactions(topics: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with ExitStack() as stack:
 
         def opened() -> Transactions:
-            one = Transactions(settings, "curate", "same-name")
+            one = Transactions(settings, Principal.CURATE, "same-name")
             stack.callback(one.close)
             one.open()
             return one

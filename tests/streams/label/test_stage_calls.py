@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 
 from schemas import topics
+from schemas.errors import SettingsError
 from streams.core.stage import Output, Settlement
-from streams.core.transaction import WorkerFailed
 from streams.label.teacher import circuit
 from tests.streams.doubles import PARTITION, curated, message
 from tests.streams.label.staged import labels_of, process, stage
@@ -99,5 +99,5 @@ async def test_batch__aborted_and_fed_again() -> None:
 async def test_batch__wrong_key() -> None:
     """A wrong key ends the worker with the remedy: no record becomes a dead letter for it."""
     async with stage(status(401)) as (one, _):
-        with pytest.raises(WorkerFailed, match="name the environment variable"):
+        with pytest.raises(SettingsError, match="name the environment variable"):
             await process(one, *(curated(n) for n in range(3)))

@@ -21,6 +21,7 @@ from deploy.edge.topics.clients import producer, topic_name
 from deploy.edge.topics.framing import Framing
 from deploy.edge.topics.reading import Placed, read_placed, read_records
 from schemas.codec import encode
+from schemas.principals import Principal
 from schemas.records import DeadLetter, LabelKind, LabelRecord, Origin, Provenance, Split
 from schemas.topics import DEAD_LETTERS, LABELS
 from streams.second_answers.__main__ import main
@@ -104,9 +105,9 @@ def test_suspects__are_asked_once_in_other_words_and_their_labels_corrected(topi
         (topics.state_dir.parent / "suspects-again.parquet").mkdir()
         none = suspects(topics, server.url)
         prompts = [call.prompt for call in server.calls]
-    kept = list(read_placed(topics, "test", Framing(topics), LABELS, LabelRecord, NAME))
+    kept = list(read_placed(topics, Principal.SUSPECTS, Framing(topics), LABELS, LabelRecord, NAME))
     written = [one.record for one in kept if one.record.kind is LabelKind.CORRECTION]
-    (letter,) = read_records(topics, "test", Framing(topics), DEAD_LETTERS, DeadLetter, NAME)
+    (letter,) = read_records(topics, Principal.SUSPECTS, Framing(topics), DEAD_LETTERS, DeadLetter, NAME)
 
     assert done.exit_code == 0, done.stderr
     assert sorted(set(asked)) == [f"Company {n} reports" for n in range(4)]

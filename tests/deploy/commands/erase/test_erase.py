@@ -20,6 +20,7 @@ from deploy.edge.topics.reading import read_partition
 from schemas.codec import decode, encode
 from schemas.events import ModelState, ServedModel
 from schemas.manifest import MANIFEST, AdapterManifest
+from schemas.principals import Principal
 from schemas.records import LabelKind, LabelRecord, Provenance, Record
 from schemas.topics import GOLD, LABELS, MODEL_STATE, Topic
 from streams.curate.gold import gold_texts
@@ -77,7 +78,7 @@ def erase(place: Settings, *arguments: str) -> dict[str, Any]:
 def labels(place: Settings) -> list[Labelled]:
     return [
         Labelled(PARTITION, raw.offset(), decode(LabelRecord, raw.value() or b""))
-        for raw in read_partition(place, "test", LABELS, PARTITION)
+        for raw in read_partition(place, Principal.ERASE, LABELS, PARTITION)
     ]
 
 

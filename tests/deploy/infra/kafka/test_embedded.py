@@ -15,8 +15,9 @@ import psutil
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from deploy.edge.topics.command_clients import broker_answers
 from deploy.infra.kafka import jars
-from deploy.infra.kafka.embedded import AlreadyRunning, EmbeddedKafka, answers, default_jars_dir
+from deploy.infra.kafka.embedded import AlreadyRunning, EmbeddedKafka, default_jars_dir
 from schemas.errors import ContractError, SettingsError, Unavailable
 
 pytestmark = pytest.mark.broker
@@ -86,7 +87,7 @@ def test_foreground__is_the_broker_and_obeys_sigterm(home):
     ]
     process = subprocess.Popen(command)
     try:
-        until(lambda: answers(f"127.0.0.1:{port}", 1.0))
+        until(lambda: broker_answers({"bootstrap.servers": f"127.0.0.1:{port}"}, 1.0))
         assert pid_of(EmbeddedKafka(home)) == process.pid
         assert run("status", "--home", str(home)).returncode == 0
         process.terminate()

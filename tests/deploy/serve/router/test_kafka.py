@@ -197,7 +197,7 @@ async def test_rollout__controller_killed_on_the_way(town: Town) -> None:
     finally:
         worker.send_signal(signal.SIGKILL)
         worker.wait()
-    state, statuses = await status_of(town.settings, "news")
+    state, statuses = status_of(town.settings, "news")
     code, table = await town.command("status", "news")
     records = await asyncio.to_thread(captured, town.settings, town.asked)
 
@@ -223,7 +223,7 @@ async def test_abort__by_command(town: Town) -> None:
     finally:
         worker.send_signal(signal.SIGKILL)
         worker.wait()
-    _, statuses = await status_of(town.settings, "news")
+    _, statuses = status_of(town.settings, "news")
 
     assert (code, served) == (0, {"champion"}), said
     assert statuses[-1].text == "hold does not fit a line that is rolled_back"

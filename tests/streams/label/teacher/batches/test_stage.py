@@ -14,10 +14,10 @@ import pytest
 from deploy.commands.labels.ledger import ledger, plain
 from deploy.edge.process.settings import Settings
 from schemas import topics
+from schemas.errors import SettingsError
 from schemas.records import AnsweredBy, CuratedRecord, DeadLetter, LabelRecord, Provenance
 from schemas.rules.partition import partition_of
 from streams.core.stage import Message, Output
-from streams.core.transaction import WorkerFailed
 from streams.label.stage import LabelStage
 from streams.label.teacher.batches import gathering
 from tests.streams.doubles import NAME, PARTITION, MemoryReader, curated, message, workload
@@ -207,7 +207,7 @@ async def test_backfill__what_is_refused() -> None:
 async def test_endpoint__without_batches() -> None:
     """It ends the worker with the remedy: no record becomes a dead letter for it."""
     async with teacher_server(says("other")) as server, stage_at(server, teacher={"url": server.url + "/else"}) as one:
-        with pytest.raises(WorkerFailed, match="remove after_hours"):
+        with pytest.raises(SettingsError, match="remove after_hours"):
             await process(one, at(old(1), old(2)))
 
 
