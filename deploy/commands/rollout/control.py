@@ -80,7 +80,7 @@ async def abort_at_routers(settings: RolloutSettings, workload: str, who: str, w
                     said = orjson.loads(await response.read())
                     return None if response.status == 200 and said.get("acknowledged") else str(said.get("error"))
             except (aiohttp.ClientError, OSError, TimeoutError, orjson.JSONDecodeError) as error:
-                return type(error).__name__
+                return guarded_http.cause(error)
 
         urls = [guarded_http.check_url("MILLRACE_ROUTER_ADMIN_URLS", url, settings.allowed_hosts)
                 for url in settings.router_admin_urls]  # fmt: skip
