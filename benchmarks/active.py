@@ -67,11 +67,17 @@ class Stream:
         self.labels = np.array([pairs[place][1] for place in order])
         self.evaluated = np.random.default_rng(seed + 1_000).random(len(order)) < EVALUATED
         self.features = features(self.texts)
-        self.words = FeatureUnion([
-            ("word", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)),
-            ("character", TfidfVectorizer(
-                analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, min_df=2, dtype=np.float32)),
-        ]).fit_transform(self.texts)  # fmt: skip
+        self.words = FeatureUnion(
+            [
+                ("word", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)),
+                (
+                    "character",
+                    TfidfVectorizer(
+                        analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, min_df=2, dtype=np.float32
+                    ),
+                ),
+            ]
+        ).fit_transform(self.texts)
 
     def student(self, taken: NDArray[np.int64]) -> float:
         """Return the macro-F1 on the evaluation rows of a student that learnt from the rows taken."""
@@ -163,11 +169,16 @@ def ratio(runs: list[Run], data: str, policy: str, share: float) -> dict[str, An
         float(t.ppf(0.975, len(logs) - 1) * np.std(logs, ddof=1) / math.sqrt(len(logs))) if len(logs) > 1 else math.inf
     )
     return {
-        "set": data, "policy": policy, "uniform_labels": round(np.mean([run.labels for run in runs if (
-            run.data, run.policy, run.share) == (data, "uniform", share)])),
-        "ratio": math.exp(np.mean(logs)), "low": math.exp(np.mean(logs) - half), "high": math.exp(np.mean(logs) + half),
+        "set": data,
+        "policy": policy,
+        "uniform_labels": round(
+            np.mean([run.labels for run in runs if (run.data, run.policy, run.share) == (data, "uniform", share)])
+        ),
+        "ratio": math.exp(np.mean(logs)),
+        "low": math.exp(np.mean(logs) - half),
+        "high": math.exp(np.mean(logs) + half),
         "n": len(logs),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -207,10 +218,17 @@ def main() -> None:
             f"{one['set']:<30}{one['policy']:<11}{one['uniform_labels']:>6} labels: "
             f"{one['ratio']:.2f} ({one['low']:.2f} to {one['high']:.2f})"
         )
-    print(json.dumps({
-        "benchmark": "active", "seeds": options.seeds, "seconds": round(time.monotonic() - started),
-        "ratios": ratios, "runs": [vars(run) for run in runs],
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "active",
+                "seeds": options.seeds,
+                "seconds": round(time.monotonic() - started),
+                "ratios": ratios,
+                "runs": [vars(run) for run in runs],
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

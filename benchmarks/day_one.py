@@ -66,19 +66,36 @@ def timed(rows: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "log.csv"
         _write_newswire(file, rows)
-        command = [sys.executable, "-m", "deploy.cli", "replay", str(file), "--workload", "newswire", "--report",
-                   str(Path(folder) / "page.html"), "--agreement", "0.9"]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "deploy.cli",
+            "replay",
+            str(file),
+            "--workload",
+            "newswire",
+            "--report",
+            str(Path(folder) / "page.html"),
+            "--agreement",
+            "0.9",
+        ]
         began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         seconds, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
         size = file.stat().st_size
     found = {
-        "rows": rows, "file_bytes": size, "seconds": seconds, "peak_mib": after.ru_maxrss / 1_024,
+        "rows": rows,
+        "file_bytes": size,
+        "seconds": seconds,
+        "peak_mib": after.ru_maxrss / 1_024,
         "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        "cores": len(os.sched_getaffinity(0)), "load_before": os.getloadavg()[0],
-    }  # fmt: skip
-    print(f"{rows:,} rows of newswire ({size / 2**20:.1f} MiB): {seconds:.0f} s ({found['cpu_seconds']:.0f} s of "
-          f"{found['cores']} cores), {found['peak_mib']:.0f} MiB at most in one process")  # fmt: skip
+        "cores": len(os.sched_getaffinity(0)),
+        "load_before": os.getloadavg()[0],
+    }
+    print(
+        f"{rows:,} rows of newswire ({size / 2**20:.1f} MiB): {seconds:.0f} s ({found['cpu_seconds']:.0f} s of "
+        f"{found['cores']} cores), {found['peak_mib']:.0f} MiB at most in one process"
+    )
     return found
 
 
@@ -117,9 +134,11 @@ def halves(pairs: Sequence[tuple[str, str]], workload: Workload, wished: float, 
         said = learnt.say(requests)
         through = said.confidence >= limit
         return {
-            "n": len(said), "agreement": float(said.agreed.mean()), "coverage": float(through.mean()),
+            "n": len(said),
+            "agreement": float(said.agreed.mean()),
+            "coverage": float(through.mean()),
             "answered_agreement": float(said.agreed[through].mean()) if through.any() else float("nan"),
-        }  # fmt: skip
+        }
 
     new = [request for request in later if request.cluster not in known]
     return Halves(trial.figures.agreement, taken.coverage, realised(later), realised(new))
@@ -157,14 +176,21 @@ def _held(runs: Sequence[Halves], name: str, wished: float) -> dict[str, Any]:
     held = [run.agreement.low <= one["agreement"] <= run.agreement.high for run, one in zip(runs, came, strict=True)]
     found = {
         "rows": float(np.mean([one["n"] for one in came])),
-        "agreement": {"said": _mean([run.agreement.value for run in runs]),
-                      "realised": _mean([one["agreement"] for one in came]), "in_interval": _share(held)},
-        "takeover": {"said": _mean([covered.value for covered, _ in chosen]),
-                     "realised": _mean([one["coverage"] for _, one in chosen]),
-                     "in_interval": _share([said.low <= one["coverage"] <= said.high for said, one in chosen])},
-        "answered": {"agreement": _mean([one["answered_agreement"] for _, one in chosen]),
-                     "wish_kept": _share([one["answered_agreement"] >= wished for _, one in chosen])},
-    }  # fmt: skip
+        "agreement": {
+            "said": _mean([run.agreement.value for run in runs]),
+            "realised": _mean([one["agreement"] for one in came]),
+            "in_interval": _share(held),
+        },
+        "takeover": {
+            "said": _mean([covered.value for covered, _ in chosen]),
+            "realised": _mean([one["coverage"] for _, one in chosen]),
+            "in_interval": _share([said.low <= one["coverage"] <= said.high for said, one in chosen]),
+        },
+        "answered": {
+            "agreement": _mean([one["answered_agreement"] for _, one in chosen]),
+            "wish_kept": _share([one["answered_agreement"] >= wished for _, one in chosen]),
+        },
+    }
     print(f"  against {name.replace('_', ' ')} ({found['rows']:,.0f}):")
     for figure, values in found.items():
         if isinstance(values, dict):

@@ -103,9 +103,13 @@ class Ground:
                 content if retrains else content.replace(b"may_train = true", b"may_train = false", 1)
             )
         settings = Settings(
-            bootstrap_servers=self._servers, topic_prefix=f"{prefix}.", workloads_dir=files, state_dir=folder / "state",
-            artefacts_dir=folder / "artefacts", metrics_port=0,
-        )  # fmt: skip
+            bootstrap_servers=self._servers,
+            topic_prefix=f"{prefix}.",
+            workloads_dir=files,
+            state_dir=folder / "state",
+            artefacts_dir=folder / "artefacts",
+            metrics_port=0,
+        )
         apply(settings)
         try:
             yield settings
@@ -142,9 +146,13 @@ class Feed:
         """Hand one record over; it goes out by itself."""
         home = wire.workload if wire.workload in self._known else NEWSWIRE
         self.client.produce(
-            self._name, wire.value, wire.workload.encode(), partition_of(home, PARTITIONS),
-            headers=list(wire.headers), on_delivery=self._delivered,
-        )  # fmt: skip
+            self._name,
+            wire.value,
+            wire.workload.encode(),
+            partition_of(home, PARTITIONS),
+            headers=list(wire.headers),
+            on_delivery=self._delivered,
+        )
         self.client.poll(0)
 
     def settle(self) -> None:

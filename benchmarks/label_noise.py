@@ -59,11 +59,15 @@ def seed_runs(data: str, seed: int, train: int, test: int) -> list[dict[str, Any
     order = generator.permutation(len(pairs))[: train + test]
     texts = [pairs[place][0] for place in order]
     gold = np.unique([pairs[place][1] for place in order], return_inverse=True)[1].astype(np.int64)
-    features = FeatureUnion([
-        ("word", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2, dtype=np.float32)),
-        ("character", TfidfVectorizer(
-            analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, min_df=3, dtype=np.float32)),
-    ]).fit_transform(texts)  # fmt: skip
+    features = FeatureUnion(
+        [
+            ("word", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2, dtype=np.float32)),
+            (
+                "character",
+                TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, min_df=3, dtype=np.float32),
+            ),
+        ]
+    ).fit_transform(texts)
     known, unseen = features[:train], features[train:]
     likest = _likest(known, gold[:train])
 
@@ -80,15 +84,19 @@ def seed_runs(data: str, seed: int, train: int, test: int) -> list[dict[str, Any
         wrong = labels != gold[:train]
         uniform = generator.choice(train, len(flagged), replace=False)
         again = teacher.again(flagged)
-        found.append({
-            "seed": seed, "rate": rate, "suspects": len(flagged),
-            "precision": float(wrong[flagged].mean()) if len(flagged) else None,
-            "recall": float(np.isin(np.flatnonzero(wrong), flagged).mean()) if wrong.any() else None,
-            "as they are": score(everyone, labels),
-            "dropped": score(np.setdiff1d(everyone, flagged), labels),
-            "asked again": score(everyone, again),
-            "uniform again": score(everyone, teacher.again(uniform)),
-        })  # fmt: skip
+        found.append(
+            {
+                "seed": seed,
+                "rate": rate,
+                "suspects": len(flagged),
+                "precision": float(wrong[flagged].mean()) if len(flagged) else None,
+                "recall": float(np.isin(np.flatnonzero(wrong), flagged).mean()) if wrong.any() else None,
+                "as they are": score(everyone, labels),
+                "dropped": score(np.setdiff1d(everyone, flagged), labels),
+                "asked again": score(everyone, again),
+                "uniform again": score(everyone, teacher.again(uniform)),
+            }
+        )
     return found
 
 
@@ -141,18 +149,26 @@ def main() -> None:
         runs = [run for each in waiting for run in each.result()]
     rates = [summary(runs, rate) for rate in RATES]
     print(f"{options.data}, {options.train} training rows, {options.seeds} seeds: macro-F1 on gold, mean (95 %)")
-    print(f"{'errors':>7}{'suspects':>10}{'of them wrong':>15}{'errors found':>14}  " + "".join(
-        f"{name:<24}" for name in TREATMENTS))  # fmt: skip
+    print(
+        f"{'errors':>7}{'suspects':>10}{'of them wrong':>15}{'errors found':>14}  "
+        + "".join(f"{name:<24}" for name in TREATMENTS)
+    )
     for one in rates:
         shares = ["-" if one[name] is None else f"{one[name]:.0%}" for name in ("precision", "recall")]
         scores = ["{:.3f} ({:.3f} to {:.3f})".format(*one[name]) for name in TREATMENTS]
-        print(f"{one['rate']:>7.0%}{one['suspects']:>10.0f}{shares[0]:>15}{shares[1]:>14}  " + "".join(
-            f"{score:<24}" for score in scores))  # fmt: skip
+        print(
+            f"{one['rate']:>7.0%}{one['suspects']:>10.0f}{shares[0]:>15}{shares[1]:>14}  "
+            + "".join(f"{score:<24}" for score in scores)
+        )
     print("paired differences to the labels as they are")
     for one in rates:
-        print(f"{one['rate']:>7.0%}  " + "; ".join(
-            "{}: {:+.3f} ({:+.3f} to {:+.3f})".format(name, *one[f"{name} - as they are"]) for name in TREATMENTS[1:]
-        ))  # fmt: skip
+        print(
+            f"{one['rate']:>7.0%}  "
+            + "; ".join(
+                "{}: {:+.3f} ({:+.3f} to {:+.3f})".format(name, *one[f"{name} - as they are"])
+                for name in TREATMENTS[1:]
+            )
+        )
     print(json.dumps({"benchmark": "label_noise", "seconds": round(time.monotonic() - started), "rates": rates}))
 
 

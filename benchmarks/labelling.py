@@ -67,10 +67,15 @@ def fill(settings: Settings, records: int) -> None:
     now, partition = datetime.now(UTC), partition_of(NEWSWIRE, PARTITIONS)
     for number in range(records):
         record = CuratedRecord(
-            record_id=f"record-{number}", workload=NEWSWIRE, event_time=now, arrival_time=now,
-            origin=Origin(topic="traffic", partition=partition, offset=number), text=f"Company {number} reports",
-            cluster_id=f"record-{number}", text_key=f"text-{number}",
-        )  # fmt: skip
+            record_id=f"record-{number}",
+            workload=NEWSWIRE,
+            event_time=now,
+            arrival_time=now,
+            origin=Origin(topic="traffic", partition=partition, offset=number),
+            text=f"Company {number} reports",
+            cluster_id=f"record-{number}",
+            text_key=f"text-{number}",
+        )
         client.produce(name, encode(record), NEWSWIRE.encode(), partition)
         client.poll(0)
     client.flush(60)
@@ -141,8 +146,9 @@ def main(slots: str, seconds: float) -> None:
             span = f"{one['used']:.3f} ({low:.3f}-{high:.3f})"
             print(
                 f"{number:6}{one['service_seconds']:11.1f}{one['n']:9,}{span:>24}{one['of_nominal']:12.3f}"
-                f"{one['open']:12.1f}", flush=True,
-            )  # fmt: skip
+                f"{one['open']:12.1f}",
+                flush=True,
+            )
             found[str(number)] = one
     print(
         f"promised: {PROMISED:.0%} of the slot time in use; {SLICES} slices of {seconds / SLICES:g} s after the warm-up"

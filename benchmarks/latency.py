@@ -120,9 +120,8 @@ def _run_to_window(place: Ground, wires: Sequence[Wire], rate: int) -> tuple[Flo
         commits.passed(max(labels), worker.check)
         name = topic_name(settings, CURATED)
         curated = {
-            one.offset: decode(CuratedRecord, one.value).origin.offset
-            for one in outcomes.arrivals if one.topic == name
-        }  # fmt: skip
+            one.offset: decode(CuratedRecord, one.value).origin.offset for one in outcomes.arrivals if one.topic == name
+        }
         return times_to_window(curated, labels, commits.seen, [0.0, *due])
 
 
@@ -183,9 +182,11 @@ def main(rates: list[int], seconds: int, end: str, seed: int) -> None:
             p50, p99 = quantiles(due[warm], late[warm], seed)
             n = int(warm.sum())
             print(f"{rate:10,}{n:9,}{_told(p50):>20}{_told(p99):>20}{late[warm].max():8.0f}", flush=True)
-            found[str(rate)] = {"n": n} | {
-                name: round(one.value, 1) for name, one in (("p50_ms", p50), ("p99_ms", p99))
-            } | {"p99_interval_ms": [round(p99.low, 1), round(p99.high, 1)]}  # fmt: skip
+            found[str(rate)] = (
+                {"n": n}
+                | {name: round(one.value, 1) for name, one in (("p50_ms", p50), ("p99_ms", p99))}
+                | {"p99_interval_ms": [round(p99.low, 1), round(p99.high, 1)]}
+            )
             if rate == PROMISED_RATE:
                 print(f"           promised: p99 <= {PROMISED_MS[end]:.0f} ms on an otherwise idle machine")
     print(f"intervals: bootstrap over whole seconds, {_DRAWS:,} draws, percentile; {seconds} s at each rate")

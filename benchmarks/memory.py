@@ -78,9 +78,12 @@ def spread(taken: Sequence[tuple[int, int, int]], horizon: int) -> dict[str, flo
         raise click.UsageError(f"too few records for a horizon of {horizon}: give more than {4 * horizon}")
     centre = mean(full)
     return {
-        "samples": len(full), "mean_mib": centre / 2**20,
-        "lowest": min(full) / centre - 1, "highest": max(full) / centre - 1, "last_to_first": full[-1] / full[0] - 1,
-    }  # fmt: skip
+        "samples": len(full),
+        "mean_mib": centre / 2**20,
+        "lowest": min(full) / centre - 1,
+        "highest": max(full) / centre - 1,
+        "last_to_first": full[-1] / full[0] - 1,
+    }
 
 
 @click.command()

@@ -176,9 +176,12 @@ def main() -> None:
         student.head.weight[frozen.classes_] = torch.tensor(frozen.coef_, dtype=torch.float32)
         student.head.bias[frozen.classes_] = torch.tensor(frozen.intercept_, dtype=torch.float32)
     shape = LoraConfig(
-        task_type=TaskType.FEATURE_EXTRACTION, r=16, lora_alpha=32, lora_dropout=0.05,
+        task_type=TaskType.FEATURE_EXTRACTION,
+        r=16,
+        lora_alpha=32,
+        lora_dropout=0.05,
         target_modules=["query", "key", "value", "dense"],
-    )  # fmt: skip
+    )
     student.body = get_peft_model(body, shape)
     tune(student, tokenizer, train, given.epochs, 2e-3)
     for name, test in tests.items():

@@ -50,9 +50,14 @@ class Outcomes:
     def __init__(self, settings: Settings, topics: Sequence[Topic]) -> None:
         self._consumer = Consumer(
             librdkafka(settings)
-            | {"group.id": f"{settings.topic_prefix}outcomes", "enable.auto.commit": False, "fetch.wait.max.ms": 10,
-               "isolation.level": "read_committed", "auto.offset.reset": "earliest"}
-        )  # fmt: skip
+            | {
+                "group.id": f"{settings.topic_prefix}outcomes",
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 10,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "earliest",
+            }
+        )
         self._admin: Any = command_clients.admin(settings)
         self._topics = {topic_name(settings, topic): topic for topic in topics}
         self._consumer.assign(

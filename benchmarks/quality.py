@@ -27,10 +27,14 @@ from streams.curate.language import languages_of
 from streams.curate.quality import QualityFilter
 
 SETS: Final = (
-    ("banking77", "text"), ("twitter-financial-news-topic", "text"), ("twitter-financial-news-sentiment", "text"),
-    ("sentfin-headlines", "text"), ("reuters21578-topics", "title"), ("reuters21578-topics", "body"),
+    ("banking77", "text"),
+    ("twitter-financial-news-topic", "text"),
+    ("twitter-financial-news-sentiment", "text"),
+    ("sentfin-headlines", "text"),
+    ("reuters21578-topics", "title"),
+    ("reuters21578-topics", "body"),
     ("cfpb-llm-teachers", "text"),
-)  # fmt: skip
+)
 SHORT: Final = 5  # of them the first; the others hold articles and letters
 FORM: Final = NgramForm(2, 5, 18)
 

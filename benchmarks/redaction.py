@@ -96,8 +96,10 @@ def planted(seed: int, each: int, show: int) -> dict[str, dict[str, float]]:
         least, most = wilson(hits, hits + errors_n)
         precision = hits / (hits + errors_n) if hits + errors_n else 1.0
         figures[kind] = {"n": n, "recall": round(hits / n, 4), "precision": round(precision, 4)}
-        print(f"  {kind:9s} n {n:5d}  recall {hits / n:.4f} ({low:.4f}-{high:.4f})  "
-              f"precision {precision:.4f} ({least:.4f}-{most:.4f})")  # fmt: skip
+        print(
+            f"  {kind:9s} n {n:5d}  recall {hits / n:.4f} ({low:.4f}-{high:.4f})  "
+            f"precision {precision:.4f} ({least:.4f}-{most:.4f})"
+        )
     for line in missed[:show]:
         print("   ", line)
     return figures

@@ -39,26 +39,33 @@ from streams.settings import WorkerSettings
 STEPS: Final[Mapping[str, tuple[str, ...]]] = {
     "decode": ("streams.curate.intake:decode_traffic",),
     "validate": (
-        "streams.curate.intake:check_exchange", "streams.curate.intake:check_time", "streams.curate.intake:find_text",
+        "streams.curate.intake:check_exchange",
+        "streams.curate.intake:check_time",
+        "streams.curate.intake:find_text",
     ),
     "redact": (
-        "deploy.edge.privacy.redactor:Redactor.redact_all", "streams.curate.group:cleaned",
+        "deploy.edge.privacy.redactor:Redactor.redact_all",
+        "streams.curate.group:cleaned",
         "streams.curate.group:cleaned_attributes",
     ),
     "normalise": ("streams.curate.group:normalise_all", "streams.curate.group:normalise"),
     "duplicates": (
-        "streams.curate.group:text_key", "streams.curate.duplicates:DuplicateIndex.overlay",
-        "streams.curate.duplicates:Overlay.find", "streams.curate.duplicates:Overlay.add",
-        "streams.curate.duplicates:Overlay.add_vote", "streams.curate.duplicates:Overlay.merge",
+        "streams.curate.group:text_key",
+        "streams.curate.duplicates:DuplicateIndex.overlay",
+        "streams.curate.duplicates:Overlay.find",
+        "streams.curate.duplicates:Overlay.add",
+        "streams.curate.duplicates:Overlay.add_vote",
+        "streams.curate.duplicates:Overlay.merge",
     ),
     "filter": (
-        "streams.curate.quality:QualityFilter.refusals", "streams.curate.blend:stays",
+        "streams.curate.quality:QualityFilter.refusals",
+        "streams.curate.blend:stays",
         "streams.curate.caps:CapOverlay.admit",
     ),
     "enrich": ("streams.curate.group:enrich_all", "streams.curate.language:languages_of"),
     "encode": ("streams.core.transaction:Transactions.encode",),
     "produce_commit": ("streams.core.transaction:Transactions.settle",),
-}  # fmt: skip
+}
 RULES: Final = ("decode", "validate", "redact", "normalise", "duplicates", "filter", "enrich", "encode")
 GLUE: Final = "glue"  # what the stage does between its steps
 _CALIBRATION: Final = 5_000  # calls
@@ -107,10 +114,9 @@ def _measured(settings: Settings, batches: Sequence[Sequence[Wire]]) -> tuple[li
 def _messages(batch: Sequence[Wire], offset: int) -> list[Message]:
     now, partition = datetime.now(UTC), partition_of(NEWSWIRE, PARTITIONS)
     return [
-        Message(TRAFFIC, partition, offset + number, wire.workload.encode(), wire.value,
-                wire.headers, now)
+        Message(TRAFFIC, partition, offset + number, wire.workload.encode(), wire.value, wire.headers, now)
         for number, wire in enumerate(batch)
-    ]  # fmt: skip
+    ]
 
 
 class _Clock:

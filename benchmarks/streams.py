@@ -66,16 +66,22 @@ def main(rounds: int, records: int, workloads: int, seed: int) -> None:
     shared = paired([two.cpu_us for _, two in crowds], [one.cpu_us for one, _ in crowds])
     print(f"\nCPU per record, two workers to one, {PARTITIONS} workloads: {shared.text('.2f')}, n = {shared.n}")
     totals = [one.cpu_us for one in curating[MILLRACE.name]]
-    overhead = spread([
-        total - sum(profile[step] for step in steps.RULES) for total, profile in zip(totals, profiles, strict=True)
-    ])  # fmt: skip
+    overhead = spread(
+        [total - sum(profile[step] for step in steps.RULES) for total, profile in zip(totals, profiles, strict=True)]
+    )
     by_step = {step: spread([profile[step] for profile in profiles]) for step in profiles[0]}
     _print_steps(by_step, spread(totals), overhead)
-    print(json.dumps(_summary(curating, passing) | {
-        "cpu_us_per_record": {step: round(by_step[step].median, 1) for step in steps.STEPS},
-        "cpu_us_per_record_total": round(spread(totals).median, 1), "overhead_us_per_record": round(overhead.median, 1),
-        "two_workers_cpu_ratio": round(shared.median, 2),
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            _summary(curating, passing)
+            | {
+                "cpu_us_per_record": {step: round(by_step[step].median, 1) for step in steps.STEPS},
+                "cpu_us_per_record_total": round(spread(totals).median, 1),
+                "overhead_us_per_record": round(overhead.median, 1),
+                "two_workers_cpu_ratio": round(shared.median, 2),
+            }
+        )
+    )
 
 
 def _rounds(rounds: int, what: str, turn: Callable[[Contender], Lap]) -> Laps:

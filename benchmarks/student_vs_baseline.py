@@ -51,21 +51,36 @@ def write_snapshot(
     table = []
     for number, row in enumerate(rows):
         identity = digest(workload, row["text"])
-        table.append({
-            "record_id": identity, "cluster_id": row.get("cluster", identity), "text": row["text"],
-            "label": row["label"], "class_probabilities": row.get("soft"), "split": row["split"],
-            "propensity": row.get("propensity", 1.0), "provenance": "HARVEST",
-            "event_time": _START + timedelta(seconds=number),
-        })  # fmt: skip
+        table.append(
+            {
+                "record_id": identity,
+                "cluster_id": row.get("cluster", identity),
+                "text": row["text"],
+                "label": row["label"],
+                "class_probabilities": row.get("soft"),
+                "split": row["split"],
+                "propensity": row.get("propensity", 1.0),
+                "provenance": "HARVEST",
+                "event_time": _START + timedelta(seconds=number),
+            }
+        )
     table.sort(key=lambda row: str(row["record_id"]))
     counts: dict[str, dict[str, int]] = {}
     for (split, label), count in sorted(Counter((row["split"], row["label"]) for row in table).items()):
         counts.setdefault(split, {})[label] = count
     manifest = SnapshotManifest(
-        snapshot_id=f"{workload}-e{epoch}-{rows_digest(table)[:12]}", workload=workload, epoch=epoch, labels=labels,
-        rows=len(table), rows_sha256=rows_digest(table), class_counts=counts, labels_partition=0, labels_offset=0,
-        policy={"rows": float(len(table))}, teacher_models=["label column"],
-    )  # fmt: skip
+        snapshot_id=f"{workload}-e{epoch}-{rows_digest(table)[:12]}",
+        workload=workload,
+        epoch=epoch,
+        labels=labels,
+        rows=len(table),
+        rows_sha256=rows_digest(table),
+        class_counts=counts,
+        labels_partition=0,
+        labels_offset=0,
+        policy={"rows": float(len(table))},
+        teacher_models=["label column"],
+    )
     folder.mkdir(parents=True, exist_ok=True)
     parquet.write_table(pa.Table.from_pylist(table, schema=_SCHEMA), folder / ROWS)
     (folder / MANIFEST).write_bytes(manifest.to_bytes())
@@ -75,12 +90,19 @@ def write_snapshot(
 def job_for(folder: Path, manifest: SnapshotManifest, student: StudentSpec, floor: float) -> JobSpec:
     """Return a job on a snapshot."""
     return JobSpec(
-        request_id=request_id(manifest.workload, manifest.epoch), workload=manifest.workload, epoch=manifest.epoch,
-        labels=manifest.labels, snapshot_uri=str(folder), snapshot_sha256=manifest.digest(), trigger="count",
-        trigger_threshold=1.0, trigger_value=1.0, student=student,
+        request_id=request_id(manifest.workload, manifest.epoch),
+        workload=manifest.workload,
+        epoch=manifest.epoch,
+        labels=manifest.labels,
+        snapshot_uri=str(folder),
+        snapshot_sha256=manifest.digest(),
+        trigger="count",
+        trigger_threshold=1.0,
+        trigger_value=1.0,
+        student=student,
         gate=GateSpec(agreement_floor=floor, margin=0.02, class_rows=30),
         plan=RolloutPlan(shadow_requests=300, steps_percent=[5, 25, 50, 100], assigned_per_step=60),
-    )  # fmt: skip
+    )
 
 
 def split_rows(pairs: list[tuple[str, str]], train: int) -> list[dict[str, Any]]:
@@ -110,9 +132,16 @@ def main() -> None:
     rows = split_rows(read_pairs(options.file), options.train)
     manifest = write_snapshot(out / "snapshot", "bench", rows, sorted({row["label"] for row in rows}))
     student = StudentSpec(
-        base_model=options.base, epochs=options.epochs, batch=32, learning_rate=options.rate, rank=16,
-        max_tokens=options.max_tokens, temperature=2.0, soft_label_weight=0.5, seed=options.seed,
-    )  # fmt: skip
+        base_model=options.base,
+        epochs=options.epochs,
+        batch=32,
+        learning_rate=options.rate,
+        rank=16,
+        max_tokens=options.max_tokens,
+        temperature=2.0,
+        soft_label_weight=0.5,
+        seed=options.seed,
+    )
     (out / "job.json").write_text(job_for(out / "snapshot", manifest, student, 0.75).to_json())
     started = time.monotonic()
     command = ["--job", out / "job.json", "--out", out / "run", "--artefacts", out, "--threads", str(options.threads)]

@@ -42,9 +42,11 @@ _DRAWS: Final = 1_000
 _HELD_OUT: Final = 500  # the newest rows before the first student, on which a user's gate would have judged one
 # What a user would write, with the floors and prices of the workload file's template.
 _TRIGGERS: Final = {
-    "count": 3_000, "label_mix": 0.2, "input_drift": 0.05,
+    "count": 3_000,
+    "label_mix": 0.2,
+    "input_drift": 0.05,
     "cost": {"run": 5.0, "answer": 0.001, "requests_per_day": 10_000, "days": 30},
-}  # fmt: skip
+}
 _MORE: Final = 0.03  # the student may miss so much more than it missed at its gate
 DIVIDEND: Final = "dividend"
 
@@ -78,10 +80,13 @@ def stories() -> list[Row]:
         return []
     with gzip.open(file, "rt", encoding="utf-8", newline="") as opened:
         return [
-            Row(datetime.fromisoformat(row["timestamp"]).replace(tzinfo=UTC), f"{row['title']} {row['body'][:300]}",
-                row["label"])
+            Row(
+                datetime.fromisoformat(row["timestamp"]).replace(tzinfo=UTC),
+                f"{row['title']} {row['body'][:300]}",
+                row["label"],
+            )
             for row in csv.DictReader(opened)
-        ]  # fmt: skip
+        ]
 
 
 def planted(rows: list[Row], seed: int) -> list[Row]:
@@ -144,9 +149,13 @@ def by_triggers(rows: list[Row], students: Students, workload: Workload) -> Play
             continue
         rows_learnt = min(at + 1, WINDOW)
         worth = cost.verdict(
-            workload.triggers.cost, standing.watch.audits, limit=workload.triggers.disagreement,
-            alpha=workload.triggers.alpha, rows=rows_learnt, new_labels=standing.new_labels,
-        )  # fmt: skip
+            workload.triggers.cost,
+            standing.watch.audits,
+            limit=workload.triggers.disagreement,
+            alpha=workload.triggers.alpha,
+            rows=rows_learnt,
+            new_labels=standing.new_labels,
+        )
         if worth is not None and not worth.fired:
             continue
         asked[fired.trigger] += 1
@@ -193,9 +202,12 @@ def replay(pool: Executor, seeds: int, seed: int) -> dict[str, Any]:
     oftener = [name for name in names if found[name]["retrains"] > found["ours"]["retrains"]]
     rival = min(oftener, key=lambda name: float(found[name]["retrains"]), default=names[-1])
     return {
-        "ours": found["ours"] | {"asked_by": dict(asked)}, "every_n": found[rival] | {"n": int(rival.split()[1])},
-        "all": found, "replays": seeds, "rows": len(games[0][0]),
-    }  # fmt: skip
+        "ours": found["ours"] | {"asked_by": dict(asked)},
+        "every_n": found[rival] | {"n": int(rival.split()[1])},
+        "all": found,
+        "replays": seeds,
+        "rows": len(games[0][0]),
+    }
 
 
 def _rows(figures: _Figures, names: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -254,6 +266,13 @@ class _Figures:
 def _record(at: int, row: Row, said: str | None, epoch: int) -> LabelRecord:
     asked: Mapping[str, Any] = {} if said is None else {"student_label": said, "student_version": f"v{epoch}"}
     return LabelRecord(
-        record_id=f"r{at}", workload="reuters", origin=Origin(topic="curated", partition=0, offset=at),
-        event_time=row.time, text=row.text, cluster_id=f"r{at}", label=row.label, audit=True, **asked,
-    )  # fmt: skip
+        record_id=f"r{at}",
+        workload="reuters",
+        origin=Origin(topic="curated", partition=0, offset=at),
+        event_time=row.time,
+        text=row.text,
+        cluster_id=f"r{at}",
+        label=row.label,
+        audit=True,
+        **asked,
+    )

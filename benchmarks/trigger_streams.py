@@ -113,9 +113,13 @@ def _vocabulary(share: float) -> Shift:
 
     def shift(rng: np.random.Generator, draw: Draw, start: int) -> Draw:
         hit = rng.random(len(draw.words)) < share
-        return replace(draw, words=[
-            np.union1d(words, _NEW_WORD) if at >= start and hit[at] else words for at, words in enumerate(draw.words)
-        ])  # fmt: skip
+        return replace(
+            draw,
+            words=[
+                np.union1d(words, _NEW_WORD) if at >= start and hit[at] else words
+                for at, words in enumerate(draw.words)
+            ],
+        )
 
     return shift
 

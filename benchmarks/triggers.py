@@ -46,8 +46,12 @@ def false_alarms(pool: Executor, streams: int, labels: int, seed: int) -> dict[s
         rate, low, high = share(sum(name in one for one in found), streams)
         print(f"{name:14}{rate:14.2%}{f'{low:.2%} to {high:.2%}':>20}", flush=True)
         figures[name] = {
-            "nominal": ALPHA, "false_alarm_rate": rate, "interval": [low, high], "n": streams, "delay_by_shift": {},
-        }  # fmt: skip
+            "nominal": ALPHA,
+            "false_alarm_rate": rate,
+            "interval": [low, high],
+            "n": streams,
+            "delay_by_shift": {},
+        }
     return figures
 
 
@@ -82,9 +86,13 @@ def anchors(pool: Executor, streams: int, rounds: int, seed: int) -> dict[str, A
         first = seen.count(1) / streams
         print(f"{title:34} seen by {len(seen) / streams:.1%}, by {first:.1%} in the first round, median {median}")
     return {
-        "nominal": ALPHA, "false_alarm_rate": rate, "interval": [low, high], "n": streams,
-        "delay_by_shift": delay_by_shift, "delay_in": "rounds",
-    }  # fmt: skip
+        "nominal": ALPHA,
+        "false_alarm_rate": rate,
+        "interval": [low, high],
+        "n": streams,
+        "delay_by_shift": delay_by_shift,
+        "delay_in": "rounds",
+    }
 
 
 def _alarms(pool: Executor, streams: int, rounds: int, seed: int, swapped: float) -> list[int]:

@@ -83,17 +83,22 @@ def texts(count: int, seed: int) -> list[str]:
     real = real_texts("twitter-financial-news-topic") or [f"Company {n} reports its year" for n in range(10_000)]
     draw = random.Random(seed)
     names = (f"{draw.choice('BCDFGHKLMNPRST')}{draw.randrange(10**6)}" for _ in itertools.count())
-    return [f"{next(names)} {next(names)} {next(names)}: {real[at % len(real)]}" if at >= len(real) else real[at]
-            for at in range(count)]  # fmt: skip
+    return [
+        f"{next(names)} {next(names)} {next(names)}: {real[at % len(real)]}" if at >= len(real) else real[at]
+        for at in range(count)
+    ]
 
 
 def workload(rows: int = 3_000, quota: int = 1_000, count: int = 10**9) -> Workload:
     return Workload.model_validate(
         {
-            "name": _NAME, "labels": [f"class {n}" for n in range(CLASSES)], "teacher": {"may_train": True},
-            "window": {"rows": rows, "quota": quota}, "triggers": {"count": count, "cooldown_hours": 1.0},
+            "name": _NAME,
+            "labels": [f"class {n}" for n in range(CLASSES)],
+            "teacher": {"may_train": True},
+            "window": {"rows": rows, "quota": quota},
+            "triggers": {"count": count, "cooldown_hours": 1.0},
         }
-    )  # fmt: skip
+    )
 
 
 def labels(of: Workload, count: int, seed: int) -> Iterator[LabelRecord]:
@@ -103,11 +108,18 @@ def labels(of: Workload, count: int, seed: int) -> Iterator[LabelRecord]:
     for at, text in enumerate(texts(count, seed)):
         said = of.labels[min(int(draw.expovariate(0.3)), CLASSES - 1)]
         yield LabelRecord(
-            record_id=f"{seed}-{at:08d}", workload=of.name, origin=Origin(topic="curated", partition=0, offset=at),
-            event_time=START + timedelta(minutes=at), text=text, cluster_id=f"{seed}-{at:08d}", label=said,
-            class_probabilities=soft, provenance=Provenance.TEACHER, teacher_model="teacher",
+            record_id=f"{seed}-{at:08d}",
+            workload=of.name,
+            origin=Origin(topic="curated", partition=0, offset=at),
+            event_time=START + timedelta(minutes=at),
+            text=text,
+            cluster_id=f"{seed}-{at:08d}",
+            label=said,
+            class_probabilities=soft,
+            provenance=Provenance.TEACHER,
+            teacher_model="teacher",
             split=split_of(of.name, f"{seed}-{at:08d}", of.splits),
-        )  # fmt: skip
+        )
 
 
 def taken_in(folder: Path, batches: int) -> tuple[Spread, Spread]:
@@ -148,9 +160,15 @@ def triggers(folder: Path, rounds: int) -> tuple[dict[int, Spread], Spread]:
 def due(stage: WindowStage, of: Workload, at: int) -> float:
     """Return the seconds that a label at which the trigger is due takes, with a tick."""
     record = LabelRecord(
-        record_id=f"due-{at}", workload=of.name, origin=Origin(topic="curated", partition=0, offset=at),
-        event_time=START, text=f"due {at}", cluster_id=f"due-{at}", label="class 0", split=Split.TRAIN,
-    )  # fmt: skip
+        record_id=f"due-{at}",
+        workload=of.name,
+        origin=Origin(topic="curated", partition=0, offset=at),
+        event_time=START,
+        text=f"due {at}",
+        cluster_id=f"due-{at}",
+        label="class 0",
+        split=Split.TRAIN,
+    )
     messages = [message(at, encode(record))]
 
     async def play() -> float:
@@ -231,11 +249,15 @@ def main() -> None:
                 "trigger_ratio_1e7_to_1e4": ratio.median,
                 "snapshot_25k_seconds": took.median,
                 "snapshot_rows": held,
-                "spread": {"rows_per_second": asdict(alone), "with_decoding": asdict(whole),
-                           "trigger_ratio": asdict(ratio), "snapshot_seconds": asdict(took)},
+                "spread": {
+                    "rows_per_second": asdict(alone),
+                    "with_decoding": asdict(whole),
+                    "trigger_ratio": asdict(ratio),
+                    "snapshot_seconds": asdict(took),
+                },
             }
         )
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -97,9 +97,13 @@ class Curation:
             named = (message.key or b"").decode(errors="replace")
             known = named if named in self._rules else None
             return dead_letter(
-                message, "curate", rejected, redacted_payload(message.value or b"", self._framing),
-                workload=record.workload if record else known, record_id=_id_of(message, record) if record else None,
-            )  # fmt: skip
+                message,
+                "curate",
+                rejected,
+                redacted_payload(message.value or b"", self._framing),
+                workload=record.workload if record else known,
+                record_id=_id_of(message, record) if record else None,
+            )
         if isinstance(found, chat.Ineligible):
             return discards.ineligible(message, _id_of(message, record), record, found.reason)
         return _decided(message, record, _clean(message, record, found, rules), rules)
@@ -115,9 +119,14 @@ def _rules(workload: Workload, redactor: Redactor, folder: Path) -> _Rules:
     quality = workload.quality
     model = None if quality.classifier is None else load(folder / quality.classifier, quality.classifier_threshold)
     return _Rules(
-        workload, chat.template_fingerprint(workload), redactor, QualityFilter(quality, model),
-        language.is_wanted(workload), Seen(workload.duplicates), CapCounts(workload.caps).overlay(),
-    )  # fmt: skip
+        workload,
+        chat.template_fingerprint(workload),
+        redactor,
+        QualityFilter(quality, model),
+        language.is_wanted(workload),
+        Seen(workload.duplicates),
+        CapCounts(workload.caps).overlay(),
+    )
 
 
 def _id_of(message: Message, record: TrafficRecord) -> str:

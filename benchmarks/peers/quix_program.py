@@ -30,11 +30,15 @@ def main() -> None:
     settings = Settings.load()
     ours = producer(settings)
     app = Application(
-        broker_address=settings.bootstrap_servers, consumer_group=f"{settings.topic_prefix}quix",
-        auto_offset_reset="earliest", auto_create_topics=False, use_changelog_topics=False, loglevel="WARNING",
+        broker_address=settings.bootstrap_servers,
+        consumer_group=f"{settings.topic_prefix}quix",
+        auto_offset_reset="earliest",
+        auto_create_topics=False,
+        use_changelog_topics=False,
+        loglevel="WARNING",
         state_dir=str(settings.state_dir),
         producer_extra_config={name: ours[name] for name in ("compression.type", "linger.ms", "partitioner")},
-    )  # fmt: skip
+    )
     frame = app.dataframe(app.topic(topic_name(settings, TRAFFIC), value_deserializer="bytes"))
     if sys.argv[1] == "pass":
         frame.to_topic(app.topic(topic_name(settings, CURATED), value_serializer="bytes"))
