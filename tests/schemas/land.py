@@ -63,8 +63,8 @@ def land(record: str, avsc: Path = AVSC, golden: Path = GOLDEN) -> int:
     """
     if record not in TOPICS:
         raise BadInput("RECORD", record, f"choose one of {', '.join(sorted(TOPICS))}")
-    source = (avsc / f"{record}.avsc").read_text()
-    schema, versions = json.loads(source), landed(record, avsc)
+    schema = json.loads((avsc / f"{record}.avsc").read_text())
+    versions = landed(record, avsc)
     if schema in versions.values():
         raise BadInput("RECORD", record, f"has nothing to land; change schemas/avsc/{record}.avsc first")
     for version, old in versions.items():
@@ -74,10 +74,25 @@ def land(record: str, avsc: Path = AVSC, golden: Path = GOLDEN) -> int:
             raise BadInput(record + place.removeprefix("record"), f"{said}, against v{version}", remedy)
     number = max(versions, default=0) + 1
     datum = _Full().of(schema, record)
-    _write(avsc / f"landed/v{number}/{record}.avsc", source)
+    for file in (f"{record}.avsc", f"landed/v{number}/{record}.avsc"):
+        _write(avsc / file, laid_out(schema) + "\n")
     _write(golden / f"v{number}/{record}.json", json.dumps(plain(datum), ensure_ascii=False, indent=1) + "\n")
     _write(golden / f"v{number}/{record}.hex", _encoded(schema, datum).hex() + "\n")
     return number
+
+
+def laid_out(schema: Any, margin: str = "") -> str:
+    """Return a schema, or a part of one, as JSON with one field per line."""
+    if '"fields"' not in json.dumps(schema):
+        return json.dumps(schema, ensure_ascii=False)
+    if isinstance(schema, list):
+        return f"[{', '.join(laid_out(one, margin) for one in schema)}]"
+    inner = f"{margin}  "
+    parts = {name: laid_out(part, margin) for name, part in schema.items() if name != "fields"}
+    if "fields" in schema:
+        fields = ",\n".join(inner + laid_out(one, inner) for one in schema["fields"])
+        parts["fields"] = f"[\n{fields}\n{margin}]"
+    return "{" + ", ".join(f'"{name}": {parts[name]}' for name in schema) + "}"
 
 
 @dataclass

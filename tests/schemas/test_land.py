@@ -11,7 +11,7 @@ import pytest
 
 from schemas.errors import BadInput
 from tests.schemas.golden_form import plain
-from tests.schemas.land import AVSC, TOPICS, land, landed, main
+from tests.schemas.land import AVSC, TOPICS, laid_out, land, landed, main
 
 NULLABLE = {"name": "shade", "type": ["null", "string"], "default": None}
 BARE = {"name": "shade", "type": "string"}
@@ -86,3 +86,11 @@ def test_land__nothing_changed(capsys):
 
         assert caught.value.code == 2
         assert remedy in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", sorted(AVSC.rglob("*.avsc")), ids=lambda file: str(file.relative_to(AVSC)))
+def test_schemas__have_one_field_per_line(file: Path) -> None:
+    """A schema is read at a glance, and a change of one field is one line of a diff."""
+    text = file.read_text()
+
+    assert text == laid_out(json.loads(text)) + "\n"

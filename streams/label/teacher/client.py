@@ -32,7 +32,7 @@ from streams.label.prompting.prompt import Prompt
 from streams.label.teacher.admission import Turn, Turns
 from streams.label.teacher.budget import Spent, TeacherBudget
 from streams.label.teacher.circuit import at_fault
-from streams.label.teacher.endpoint import WRONG_SET_UP, Access
+from streams.label.teacher.endpoint import WRONG_SET_UP, TeacherAccess
 
 LOG: Final = logging.getLogger("millrace.label.teacher")
 LONGEST_WAIT_SECONDS: Final = 60.0  # a Retry-After beyond it is cut: the endpoint is asked again, once
@@ -100,7 +100,7 @@ class TeacherClient:
             SettingsError: the URL is not allowed, or the key's environment variable is not set.
         """
         self._teacher = teacher = workload.teacher
-        self.access = Access(workload, allowed_hosts)
+        self.access = TeacherAccess(workload, allowed_hosts)
         self.budget = TeacherBudget(teacher)
         self._clock = clock
         self._turns = Turns(teacher.concurrency, teacher.attempts, self.budget, clock)

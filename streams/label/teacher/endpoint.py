@@ -15,7 +15,7 @@ from schemas.workload import Workload
 WRONG_SET_UP: Final = frozenset({401, 403, 404})  # no record is at fault
 
 
-class Access:
+class TeacherAccess:
     """The way to one endpoint."""
 
     def __init__(self, workload: Workload, allowed_hosts: Sequence[str]) -> None:

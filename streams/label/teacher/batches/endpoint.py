@@ -16,7 +16,7 @@ from schemas.errors import SettingsError
 from streams.label.teacher.batches import form
 from streams.label.teacher.batches.form import BatchStatus
 from streams.label.teacher.client import AGAIN
-from streams.label.teacher.endpoint import Access
+from streams.label.teacher.endpoint import TeacherAccess
 
 TRANSFER_SECONDS: Final = 600.0  # of a file
 _PAGE: Final = 100  # batches of one list
@@ -35,7 +35,7 @@ class TooMuch(Exception):
 class BatchEndpoint:
     """One teacher's routes for files and batches."""
 
-    def __init__(self, access: Access, timeout_seconds: float) -> None:
+    def __init__(self, access: TeacherAccess, timeout_seconds: float) -> None:
         """Take the way to it, and how long a question about a batch may take."""
         self._access = access
         self._timeout = timeout_seconds
