@@ -40,7 +40,7 @@ class Principal(StrEnum):
     OTHER_TEAMS = "other-teams"
 
 
-class Access(StrEnum):
+class TopicAccess(StrEnum):
     """What a principal does with a topic."""
 
     WRITE = "write"

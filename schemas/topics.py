@@ -15,8 +15,8 @@ from datetime import timedelta
 from typing import Final, Literal
 
 from schemas import events, records
-from schemas.principals import Access
 from schemas.principals import Principal as Who
+from schemas.principals import TopicAccess
 
 PARTITIONS: Final = 8  # for life: another number would send a workload's records to another worker
 RECORD_BYTES: Final = 1_000_000  # largest traffic record
@@ -41,19 +41,19 @@ class Topic:
     compatibility: Compatibility = "BACKWARD_TRANSITIVE"
     max_bytes: int = OUTPUT_BYTES
 
-    def principals(self, access: Access) -> frozenset[Who]:
+    def principals(self, access: TopicAccess) -> frozenset[Who]:
         """Return who has this access."""
         match access:
-            case Access.WRITE:
+            case TopicAccess.WRITE:
                 return self.writers
-            case Access.CONSUME:
+            case TopicAccess.CONSUME:
                 return self.consumers
-            case Access.READ:
+            case TopicAccess.READ:
                 return self.readers
-            case Access.REBUILD:
+            case TopicAccess.REBUILD:
                 return self.rebuilds
 
-    def who(self, access: Access) -> str:
+    def who(self, access: TopicAccess) -> str:
         """Return who has this access, in words."""
         return ", ".join(principal for principal in Who if principal in self.principals(access))
 
@@ -231,12 +231,12 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
 )  # fmt: skip
 
 
-def allowed(principal: Who, access: Access) -> tuple[Topic, ...]:
+def allowed(principal: Who, access: TopicAccess) -> tuple[Topic, ...]:
     """Return the topics to which a principal has an access."""
     return tuple(topic for topic in CATALOGUE if principal in topic.principals(access))
 
 
 # What each consumer group reads. A group's offsets are committed before it first runs: it can never skip a record.
 STAGES: Final[Mapping[Who, tuple[Topic, ...]]] = {
-    principal: sources for principal in Who if (sources := allowed(principal, Access.CONSUME))
+    principal: sources for principal in Who if (sources := allowed(principal, TopicAccess.CONSUME))
 }

@@ -24,7 +24,7 @@ from deploy.edge.process import logs, probes
 from deploy.edge.topics.clients import TopicNames
 from deploy.edge.topics.framing import Framing
 from schemas.errors import SettingsError
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.topics import CATALOGUE, MODEL_STATE
 from streams import model_state_gauges
 from streams.core import gc_schedule, liveness
@@ -95,7 +95,7 @@ def build(settings: WorkerSettings, names: list[str]) -> tuple[faust.App, list[S
         app.agent(channel, name=f"streams.{name}")(agent)
         sources.append(Source(settings, made, channel.put, framing))
     topic = app.topic(
-        TopicNames(settings, Principal.WORKER, Access.READ)[MODEL_STATE], value_type=bytes, value_serializer="raw"
+        TopicNames(settings, Principal.WORKER, TopicAccess.READ)[MODEL_STATE], value_type=bytes, value_serializer="raw"
     )
     app.agent(topic, name="streams.model-state")(cast("Any", watch_model_state(framing)))
     return app, sources

@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from schemas.principals import Access
+from schemas.principals import TopicAccess
 from schemas.topics import CATALOGUE, Topic
 from tests import cli_page, configuration_page
 
@@ -36,8 +36,8 @@ def topics() -> str:
     """Return the table of topics."""
     head = "| topic | what it carries | written by | consumed by | read back by | read by | kept |"
     rows = [
-        f"| `{topic.name}` | {topic.purpose} | {topic.who(Access.WRITE)} | {topic.who(Access.CONSUME)} "
-        f"| {topic.who(Access.REBUILD)} | {topic.who(Access.READ)} | {_kept(topic)} |"
+        f"| `{topic.name}` | {topic.purpose} | {topic.who(TopicAccess.WRITE)} | {topic.who(TopicAccess.CONSUME)} "
+        f"| {topic.who(TopicAccess.REBUILD)} | {topic.who(TopicAccess.READ)} | {_kept(topic)} |"
         for topic in CATALOGUE
     ]
     return "\n".join((head, "|---|---|---|---|---|---|---|", *rows))

@@ -19,7 +19,7 @@ from deploy.edge.topics.framing import Framing, NotYetKnown
 from schemas import topics
 from schemas.errors import RecordRejected
 from schemas.events import ModelPromotion, RunState, TrainingRun
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.records import Ceiling, Record
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, Topic
@@ -47,8 +47,8 @@ class RunTopics:
     def __init__(self, settings: Settings) -> None:
         self._settings, self._framing = settings, Framing(settings)
         self._group = group_name(settings, Principal.DISPATCHER)
-        self._names = {access: TopicNames(settings, Principal.DISPATCHER, access) for access in Access}
-        self._requests = self._names[Access.CONSUME][topics.RETRAIN_REQUESTS]
+        self._names = {access: TopicNames(settings, Principal.DISPATCHER, access) for access in TopicAccess}
+        self._requests = self._names[TopicAccess.CONSUME][topics.RETRAIN_REQUESTS]
         self._consumer = AIOKafkaConsumer(
             **aiokafka(settings), group_id=self._group, enable_auto_commit=False, auto_offset_reset="earliest",
             isolation_level="read_committed", client_id=self._group,
@@ -67,9 +67,9 @@ class RunTopics:
         await asyncio.to_thread(self._framing.register, (topics.TRAINING_RUNS, topics.MODEL_PROMOTION))
         await self._producer.start()
         known = KnownRuns()
-        for run in await self._read_all(Access.REBUILD, topics.TRAINING_RUNS, TrainingRun):
+        for run in await self._read_all(TopicAccess.REBUILD, topics.TRAINING_RUNS, TrainingRun):
             known.runs[run.run_id] = run
-        for event in await self._read_all(Access.REBUILD, topics.MODEL_PROMOTION, ModelPromotion):
+        for event in await self._read_all(TopicAccess.REBUILD, topics.MODEL_PROMOTION, ModelPromotion):
             known.sequences[event.model_line] = known.sequences.get(event.model_line, 0) + 1
             known.events.add(event.event_id)
         await self._consumer.start()
@@ -83,7 +83,9 @@ class RunTopics:
 
     async def ceiling(self, workload: str) -> Ceiling | None:
         """Return what was last measured of the workload's teacher, asked twice; None: nothing was."""
-        found = [one for one in await self._read_all(Access.READ, topics.CEILINGS, Ceiling) if one.workload == workload]
+        found = [
+            one for one in await self._read_all(TopicAccess.READ, topics.CEILINGS, Ceiling) if one.workload == workload
+        ]
         return found[-1] if found else None
 
     async def poll(self) -> list[ConsumerRecord[bytes, bytes]]:
@@ -115,11 +117,11 @@ class RunTopics:
 
     async def _send(self, topic: Topic, workload: str, record: Record, headers: Any = None) -> None:
         await self._producer.send(
-            self._names[Access.WRITE][topic], self._framing.encode(topic, record), key=workload.encode(),
+            self._names[TopicAccess.WRITE][topic], self._framing.encode(topic, record), key=workload.encode(),
             partition=partition_of(workload, PARTITIONS), headers=headers,
         )  # fmt: skip
 
-    async def _read_all(self, access: Access, topic: Topic, record: type[R]) -> list[R]:
+    async def _read_all(self, access: TopicAccess, topic: Topic, record: type[R]) -> list[R]:
         """Return all records of a topic that are committed now."""
         name = self._names[access][topic]
         consumer = AIOKafkaConsumer(

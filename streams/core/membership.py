@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from deploy.edge.topics.clients import TopicNames, group_name, librdkafka
 from schemas.errors import ContractError
-from schemas.principals import Access
+from schemas.principals import TopicAccess
 from streams.core.rebuild import to_message
 from streams.core.stage import Message, Stage
 from streams.core.transaction import WorkerFailed
@@ -59,7 +59,7 @@ class Membership:
     def __init__(self, settings: WorkerSettings, stage: Stage) -> None:
         self._settings = settings
         self.group = group_name(settings, stage.name)
-        names = TopicNames(settings, stage.name, Access.CONSUME)
+        names = TopicNames(settings, stage.name, TopicAccess.CONSUME)
         self._topics = {names[topic]: topic for topic in stage.sources}
         self._names = {topic: name for name, topic in self._topics.items()}
         self._eager = len(self._topics) > 1  # range keeps partition n of all sources together; it revokes all at once

@@ -22,7 +22,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from confluent_kafka.admin import AdminClient
 
 from deploy.edge.topics.clients import TopicNames, groupless, librdkafka
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.topics import Topic
 from streams.core.stage import Message
 from streams.core.transaction import WorkerFailed
@@ -38,8 +38,8 @@ class OwnTopics:
 
     def __init__(self, settings: WorkerSettings, stage: Principal, committed: Mapping[tuple[str, int], int]) -> None:
         self._settings, self._stage, self._committed = settings, stage, committed
-        self._names = TopicNames(settings, stage, Access.REBUILD)
-        self._sources = TopicNames(settings, stage, Access.CONSUME)
+        self._names = TopicNames(settings, stage, TopicAccess.REBUILD)
+        self._sources = TopicNames(settings, stage, TopicAccess.CONSUME)
         self._marks: dict[tuple[str, int], int] = {}
         self._given_up = threading.Event()
         self.records = 0  # read so far: a rebuild that goes on is progress

@@ -19,7 +19,7 @@ from deploy.edge.topics.clients import TopicNames
 from deploy.edge.topics.clients import producer as producer_config
 from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
 from schemas.errors import MillraceError
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.topics import Topic
 from streams.core import metrics
 from streams.core.stage import Output
@@ -60,7 +60,7 @@ class Transactions:
         self, settings: WorkerSettings, stage: Principal, instance: str, framing: Framing = SINGLE_OBJECTS
     ) -> None:
         self._stage, self._framing = stage, framing
-        self._names = TopicNames(settings, stage, Access.WRITE)
+        self._names = TopicNames(settings, stage, TopicAccess.WRITE)
         self._given_up = threading.Event()
         self._producer = Producer(
             producer_config(settings)

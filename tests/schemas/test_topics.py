@@ -17,7 +17,7 @@ from deploy.edge.topics.clients import TopicNames
 from deploy.serve.router.capture import Capture
 from deploy.serve.router.settings import RouterSettings
 from schemas.errors import ContractError
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.topics import CATALOGUE, STAGES, TRAFFIC, Topic, allowed
 from streams.core.rebuild import OwnTopics
 from streams.core.stage import Output
@@ -88,7 +88,7 @@ def test_principals__are_all_somewhere():
 @pytest.mark.parametrize("principal", sorted(set(ROOMS) - WHOLE_CATALOGUE))
 def test_catalogue__gives_nobody_a_topic_that_is_not_used(principal):
     """Whoever may write or read a topic names it in the code."""
-    given_ = {topic for access in Access for topic in allowed(principal, access)}
+    given_ = {topic for access in TopicAccess for topic in allowed(principal, access)}
     own = set(STAGES.get(principal, ()))  # named by the catalogue itself
 
     shared = [SHARED] if own else []
@@ -96,7 +96,7 @@ def test_catalogue__gives_nobody_a_topic_that_is_not_used(principal):
     assert given_ <= named_in(ROOMS[principal], *shared) | own
 
 
-@given(st.sampled_from(Principal), st.sampled_from(Access), st.sampled_from(CATALOGUE))
+@given(st.sampled_from(Principal), st.sampled_from(TopicAccess), st.sampled_from(CATALOGUE))
 def test_topic_names__refuse_what_the_catalogue_does_not_give(principal, access, topic):
     """The name of a topic is had by who may have it; who may not hears who, what and where to change it."""
     names = TopicNames(SETTINGS, principal, access)
@@ -138,7 +138,7 @@ def test_transactions__refuse_what_a_stage_may_not_write(stage):
 def test_rebuild__refuses_what_a_stage_may_not_read_back(stage):
     """What a state is made of again stands in the catalogue."""
     reader = OwnTopics(WORKER, stage, {})
-    for topic in set(CATALOGUE) - set(allowed(stage, Access.REBUILD)):
+    for topic in set(CATALOGUE) - set(allowed(stage, TopicAccess.REBUILD)):
         with pytest.raises(ContractError, match=f"{stage} may not read back {topic.name}"):
             next(reader.read(topic, 0))
 
@@ -146,7 +146,7 @@ def test_rebuild__refuses_what_a_stage_may_not_read_back(stage):
 def test_capture__refuses_what_the_router_may_not_write():
     """The refusal meets the caller, not the thread that sends."""
     capture = Capture(RouterSettings(bootstrap_servers="127.0.0.1:1"))
-    for topic in set(CATALOGUE) - set(allowed(Principal.ROUTER, Access.WRITE)):
+    for topic in set(CATALOGUE) - set(allowed(Principal.ROUTER, TopicAccess.WRITE)):
         with pytest.raises(ContractError, match=f"router may not write {topic.name}"):
             capture.offer(topic, "news", label(1, "other"))
 

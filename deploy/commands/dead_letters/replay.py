@@ -25,7 +25,7 @@ from deploy.edge.topics import command_clients
 from deploy.edge.topics.clients import TopicNames
 from deploy.edge.topics.writing import transactional_id
 from schemas.errors import Unavailable
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.rules.places import REPLAYED_HEADER, PartitionOffset, TopicOffset, place_header, replayed_from
 
 _LOT: Final = 100  # records a transaction: at most 100 MB wait in memory
@@ -61,7 +61,7 @@ class Replays:
         Raises:
             Unavailable: the cluster does not answer.
         """
-        self._names = TopicNames(settings, Principal.DEAD_LETTERS, Access.WRITE)
+        self._names = TopicNames(settings, Principal.DEAD_LETTERS, TopicAccess.WRITE)
         self._producer = command_clients.producer(
             settings, transactional_id=transactional_id(settings, Principal.DEAD_LETTERS)
         )

@@ -27,7 +27,7 @@ from deploy.edge.topics.reading import read_partition
 from deploy.edge.topics.writing import transaction
 from schemas.errors import RecordRejected, Unavailable
 from schemas.events import ModelState
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.records import GoldLabel, LabelRecord, Record
 from schemas.topics import CURATED, GOLD, LABELS, MODEL_STATE, TRAFFIC, Topic
 
@@ -42,8 +42,8 @@ class ErasureTopics:
     def __init__(self, settings: Settings) -> None:
         self._settings, self._framing = settings, Framing(settings)
         self._framing.register([LABELS])
-        self._read_names = TopicNames(settings, Principal.ERASE, Access.READ)
-        self._written_names = TopicNames(settings, Principal.ERASE, Access.WRITE)
+        self._read_names = TopicNames(settings, Principal.ERASE, TopicAccess.READ)
+        self._written_names = TopicNames(settings, Principal.ERASE, TopicAccess.WRITE)
         self._admin = command_clients.admin(settings)  # kept: without it, what it was asked for never comes
 
     def labels(self, partition: int) -> Iterator[PlacedLabel]:

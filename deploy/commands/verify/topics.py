@@ -29,7 +29,7 @@ from deploy.edge.topics import command_clients
 from deploy.edge.topics.clients import TopicNames
 from deploy.edge.topics.command_clients import settled
 from schemas.errors import ContractError, Unavailable
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.topics import CATALOGUE
 
 _SECONDS: Final = 15.0
@@ -61,7 +61,7 @@ class PrefixedTopics:
             Unavailable: there is none.
         """
         self._settings, self._reader = settings, reader
-        self._names = TopicNames(settings, reader, Access.READ)
+        self._names = TopicNames(settings, reader, TopicAccess.READ)
         self._admin = command_clients.admin(settings)
 
     def committed(self, group: str, topic: str) -> dict[int, int]:

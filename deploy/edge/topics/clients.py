@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NoReturn
 
 from deploy.edge.process.settings import Settings
 from schemas.errors import ContractError
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.topics import Topic, allowed
 
 SILENT: Final = {
@@ -27,7 +27,7 @@ class TopicNames(dict[Topic, str]):
     place of putting the name together.
     """
 
-    def __init__(self, settings: Settings, principal: Principal, access: Access) -> None:
+    def __init__(self, settings: Settings, principal: Principal, access: TopicAccess) -> None:
         super().__init__({topic: topic_name(settings, topic) for topic in allowed(principal, access)})
         self._principal, self._access = principal, access
 

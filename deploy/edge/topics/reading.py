@@ -16,7 +16,7 @@ from deploy.edge.topics.clients import TopicNames
 from deploy.edge.topics.command_clients import no_answer, settled
 from deploy.edge.topics.framing import Framing
 from schemas.errors import ContractError, RecordRejected, Unavailable
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.records import Record
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, Topic
@@ -129,7 +129,7 @@ def follow(
 
 
 def _place(settings: Settings, reader: Principal, topic: Topic, partition: int) -> TopicPartition:
-    return TopicPartition(TopicNames(settings, reader, Access.READ)[topic], partition)
+    return TopicPartition(TopicNames(settings, reader, TopicAccess.READ)[topic], partition)
 
 
 @contextmanager

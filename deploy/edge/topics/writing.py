@@ -12,7 +12,7 @@ from deploy.edge.process.settings import Settings
 from deploy.edge.topics import command_clients
 from deploy.edge.topics.clients import TopicNames
 from schemas.errors import MillraceError, Unavailable
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.rules.places import Headers
 from schemas.topics import Topic
 
@@ -36,7 +36,7 @@ def transaction(settings: Settings, writer: Principal, fencing: Principal | None
         Unavailable: the cluster did not take them; nothing is written.
     """
     client = command_clients.producer(settings, transactional_id=transactional_id(settings, fencing or writer))
-    names, refused = TopicNames(settings, writer, Access.WRITE), list[str]()
+    names, refused = TopicNames(settings, writer, TopicAccess.WRITE), list[str]()
 
     def write(
         topic: Topic, partition: int, key: bytes | None, value: bytes | None, headers: Headers

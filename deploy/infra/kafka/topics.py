@@ -20,7 +20,7 @@ from deploy.edge.topics import command_clients
 from deploy.edge.topics.clients import group_name, topic_name
 from deploy.edge.topics.command_clients import no_answer, settled
 from schemas.errors import ContractError, Unavailable
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.topics import CATALOGUE, PARTITIONS, STAGES, Topic
 
 TIMEOUT_SECONDS: Final = 15.0
@@ -175,5 +175,5 @@ def show_list(settings: Settings) -> None:
         name = topic_name(settings, topic)
         kept = "compacted" if topic.compacted else f"{topic.retention.days} days" if topic.retention else "for ever"
         mark = f"{there[name]} partitions" if name in there else "missing"
-        flow = f"{topic.who(Access.WRITE)} -> {topic.who(Access.CONSUME) or topic.who(Access.READ)}"
+        flow = f"{topic.who(TopicAccess.WRITE)} -> {topic.who(TopicAccess.CONSUME) or topic.who(TopicAccess.READ)}"
         print(f"{name:<24} {mark:<14} {kept:<10} {flow}: {topic.purpose}")

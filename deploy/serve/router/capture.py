@@ -20,7 +20,7 @@ from deploy.edge.topics.framing import Framing
 from deploy.serve.router import metrics
 from deploy.serve.router.settings import RouterSettings
 from schemas.errors import ContractError, Unavailable
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.records import Record
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, Topic
@@ -47,7 +47,7 @@ class Capture:
     """Sends records of any topic in the background."""
 
     def __init__(self, settings: RouterSettings) -> None:
-        self._framing, self._names = Framing(settings), TopicNames(settings, Principal.ROUTER, Access.WRITE)
+        self._framing, self._names = Framing(settings), TopicNames(settings, Principal.ROUTER, TopicAccess.WRITE)
         self._queue: queue.Queue[_Item] = queue.Queue(settings.capture_queue)
         options = clients.producer(settings, queue_buffering_max_messages=settings.capture_queue, linger_ms=20)
         self._producer = Producer(options | clients.SILENT)  # the queue's depth and the drops say it better

@@ -20,7 +20,7 @@ from deploy.edge.topics.framing import Framing
 from deploy.serve.router import metrics
 from schemas.errors import RecordRejected, Unavailable
 from schemas.events import ModelState
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.topics import MODEL_STATE, PARTITIONS
 
 _RETRY_SECONDS: Final = 2.0
@@ -48,7 +48,7 @@ async def _read(
     options = clients.aiokafka(
         settings, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
     )
-    consumer, name = AIOKafkaConsumer(**options), TopicNames(settings, Principal.ROUTER, Access.READ)[MODEL_STATE]
+    consumer, name = AIOKafkaConsumer(**options), TopicNames(settings, Principal.ROUTER, TopicAccess.READ)[MODEL_STATE]
     try:
         await consumer.start()
         places = [TopicPartition(name, n) for n in range(PARTITIONS)]

@@ -19,7 +19,7 @@ from deploy.edge.topics.clients import TopicNames
 from deploy.edge.topics.framing import Framing
 from schemas import topics
 from schemas.events import ModelPromotion, ModelState, RetrainRequest, RolloutStatus, TrainingRun
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.records import (
     CuratedKind,
     CuratedRecord,
@@ -119,7 +119,7 @@ class Observer:
         self.tally = TopicTally()
         self.changed = threading.Condition()
         self._stopping = threading.Event()
-        names = TopicNames(settings, Principal.DEMO, Access.READ)
+        names = TopicNames(settings, Principal.DEMO, TopicAccess.READ)
         self._topics = {names[topic]: topic for topic in topics.CATALOGUE}
         self._settings, self._framing = settings, Framing(settings)
         self._thread: threading.Thread | None = None

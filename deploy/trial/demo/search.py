@@ -17,7 +17,7 @@ from deploy.edge.process.settings import Settings
 from deploy.edge.topics import command_clients
 from deploy.edge.topics.clients import TopicNames
 from schemas.errors import Unavailable
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.topics import CATALOGUE, PARTITIONS, TRAFFIC
 
 _CHUNK_BYTES: Final = 1 << 22
@@ -64,7 +64,7 @@ def _matches(file: Path, pattern: re.Pattern[bytes], overlap: int) -> Iterator[b
 def _records(settings: Settings) -> Iterator[tuple[str, bytes]]:
     """Yield the topic and the joined bytes of every record outside traffic, aborted ones too."""
     consumer = command_clients.consumer(settings, Principal.DEMO, "read_uncommitted")
-    readable = TopicNames(settings, Principal.DEMO, Access.READ)
+    readable = TopicNames(settings, Principal.DEMO, TopicAccess.READ)
     names = [readable[topic] for topic in CATALOGUE if topic is not TRAFFIC]
     consumer.assign([TopicPartition(name, n, OFFSET_BEGINNING) for name in names for n in range(PARTITIONS)])
     open_partitions, heard = len(names) * PARTITIONS, time.monotonic()

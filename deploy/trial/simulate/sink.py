@@ -21,7 +21,7 @@ from deploy.edge.topics.framing import Framing
 from deploy.trial.simulate.forms import Wire
 from schemas.errors import BadInput, Unavailable
 from schemas.manifest import canonical
-from schemas.principals import Access, Principal
+from schemas.principals import Principal, TopicAccess
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, TRAFFIC
 
@@ -36,7 +36,7 @@ class KafkaSink:
     """Produces to `traffic`; `close` returns only when the broker has acknowledged every record."""
 
     def __init__(self, settings: Settings, writer: Principal) -> None:
-        self._topic = TopicNames(settings, writer, Access.WRITE)[TRAFFIC]
+        self._topic = TopicNames(settings, writer, TopicAccess.WRITE)[TRAFFIC]
         self._framing = Framing(settings)
         self._failed: KafkaError | None = None
         self._producer = command_clients.producer(settings, delivery_timeout_ms=int(ACK_SECONDS * 1000))
