@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import safetensors.torch
 from peft import LoraConfig, get_peft_model_state_dict
 from torch import Tensor, nn
 
@@ -25,7 +26,7 @@ from schemas.manifest import canonical
 from schemas.rules.statistics.calibration import to_probabilities
 from trainers.students.network import Base, Network
 from trainers.students.protocol import Classified, SavedStudent
-from trainers.students.tensors import read_tensors, write_tensors
+from trainers.students.tensors import read_tensors
 
 POOLING: Final = "mean"
 TARGETS: Final = ("dense", "key", "query", "value")
@@ -102,7 +103,7 @@ def save_adapter(network: Network, base_model: str, temperature: float) -> Saved
         "base_model_name_or_path": base_model, "inference_mode": True,
         "target_modules": part.target_modules, "modules_to_save": part.modules_to_save,  # peft's sets have no order
     }  # fmt: skip
-    return SavedStudent({CONFIG: canonical(values), WEIGHTS: write_tensors(state)}, dataclasses.asdict(part))
+    return SavedStudent({CONFIG: canonical(values), WEIGHTS: safetensors.torch.save(state)}, dataclasses.asdict(part))
 
 
 class MergedStudent:

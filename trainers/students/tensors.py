@@ -1,4 +1,4 @@
-"""Weights as safetensors bytes, and back; nothing of them is believed before it is checked."""
+"""Weights from safetensors bytes; nothing of them is believed before it is checked."""
 
 from __future__ import annotations
 
@@ -13,11 +13,6 @@ from torch import Tensor
 from schemas.errors import ContractError
 
 _HEADER_BYTES: Final = 1 << 20
-
-
-def write_tensors(tensors: Mapping[str, Tensor]) -> bytes:
-    """Return tensors by name as a safetensors file."""
-    return safetensors.torch.save(dict(tensors))
 
 
 def read_tensors(name: str, data: bytes, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:

@@ -157,6 +157,8 @@ def _read_folder(path: str, root: Path) -> dict[str, bytes]:
         raise ContractError(f"the folder {path!r} cannot be opened: {error.strerror}") from error
     try:
         return _read_files(folder, os.listdir(folder))  # noqa: PTH208 - by descriptor, not by path
+    except OSError as error:
+        raise ContractError(f"the folder {path!r} cannot be read: {error.strerror}") from error
     finally:
         os.close(folder)
 
