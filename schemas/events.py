@@ -90,6 +90,11 @@ class StudentForm(StrEnum):
     GENERATIVE = "GENERATIVE"
     LINEAR = "LINEAR"
 
+    @classmethod
+    def of(cls, form: str) -> StudentForm:
+        """Return the symbol of a manifest's form; one that is younger than this enum is UNKNOWN."""
+        return cls.__members__.get(form.upper().replace("-", "_"), cls.UNKNOWN)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactFile(Record):
@@ -155,7 +160,7 @@ class Metric(Record):
     name: str
     value: float
     class_name: str | None = None  # null: over all classes.
-    role: str = "tuned"  # baseline, base, tuned or champion.
+    role: str = "tuned"  # Of one of the evaluated students, or champion.
     low: float | None = None
     high: float | None = None
     method: str = ""
@@ -176,6 +181,16 @@ class PairedDifference(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluatedStudent(Record):
+    """A student that was trained and evaluated: what the figures of its role are about."""
+
+    role: str
+    name: str
+    form: str = ""  # How it is served; empty: it is only compared with.
+    cost_ms: float = 0.0  # One core, one short text.
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation(Record):
     """How the student did on rows it never saw."""
 
@@ -192,6 +207,9 @@ class Evaluation(Record):
     human_metrics: list[Metric] = field(default_factory=list)
     not_judged: list[str] = field(default_factory=list)  # Classes with too few effective rows to judge.
     teacher_self_agreement: float | None = None
+    students: list[EvaluatedStudent] = field(default_factory=list)  # In the order of the ladder.
+    nominee: str = "tuned"  # The role that is nominated.
+    baseline: str = "baseline"  # The role that all are compared with.
 
 
 class PromotionDecision(StrEnum):

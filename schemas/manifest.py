@@ -1,4 +1,4 @@
-"""Manifests of immutable things: a snapshot of the window, and an adapter. Plain classes, standard library only.
+"""Manifests of immutable things: a snapshot of the window, and a student. Plain classes, standard library only.
 
 A manifest's own SHA-256, over its canonical JSON, is what events name; whoever fetches the thing checks every file
 against it.
@@ -107,42 +107,50 @@ class FileDigest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdapterManifest:
-    """What an adapter is, on which base it rests, and what its files must hash to."""
+class StudentManifest:
+    """What a student is, and what its files must hash to: a head that all have, and the part of its form.
+
+    On disk they are one flat object. So a manifest written before there were forms is the same bytes, and its digest
+    the same, read by this class.
+    """
 
     model_version: str
     workload: str
     labels: list[str]  # in the order of the model's outputs
-    form: str  # sequence-classification
-    base_model: str
+    form: str  # names what loads it: trainers/students/ladder.py
+    base_model: str  # "": it stands on none
     base_sha256: str  # over the base's weights and tokenizer
-    pooling: str  # mean
-    max_tokens: int
-    temperature: float  # the student's own calibration: divide logits by it
-    rank: int
-    alpha: float
-    target_modules: list[str]
-    modules_to_save: list[str]
     files: list[FileDigest]
     snapshot_sha256: str
     seed: int
     runtime: dict[str, str] = field(default_factory=dict)
     format: str = "millrace-adapter/1"
+    part: Mapping[str, Any] = field(default_factory=dict)  # what only students of this form have
+
+    def __post_init__(self) -> None:
+        """Refuse a part that would hide in the head."""
+        if taken := self.part.keys() & vars(self).keys():
+            raise ValueError(f"the form's part names fields of the head: {', '.join(sorted(taken))}")
 
     def to_bytes(self) -> bytes:
         """Return the canonical JSON."""
-        return canonical(dataclasses.asdict(self))
+        head = dataclasses.asdict(self)
+        return canonical(head.pop("part") | head)
 
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON, in hex."""
         return sha256(self.to_bytes()).hexdigest()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> AdapterManifest:
+    def from_bytes(cls, data: bytes) -> StudentManifest:
         """Return the manifest that `to_bytes` wrote.
 
         Raises:
             ValueError, TypeError, KeyError: it is no such manifest.
         """
         values = json.loads(data)
-        return cls(files=[FileDigest(**item) for item in values.pop("files")], **values)
+        if not isinstance(values, dict):
+            raise TypeError("it is no JSON object")
+        files = [FileDigest(**item) for item in values.pop("files")]
+        head = {one.name: values.pop(one.name) for one in dataclasses.fields(cls) if one.name not in ("files", "part")}
+        return cls(files=files, part=values, **head)

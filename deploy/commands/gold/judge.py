@@ -39,7 +39,7 @@ def judge(settings: Settings, workload: str | None, predictions: Path | None, *,
 def _predictions(file: Path) -> dict[str, str]:
     """Return a student's label by record id."""
     try:
-        table: Any = parquet.read_table(file, columns=["record_id", "tuned"])
+        table: Any = parquet.read_table(file, columns=["record_id", "student"])
     except (OSError, pa.ArrowException) as error:
         raise BadInput("--predictions", str(file), f"is no predictions.parquet of a run: {error}") from error
-    return dict(zip(table.column("record_id").to_pylist(), table.column("tuned").to_pylist(), strict=True))
+    return dict(zip(table.column("record_id").to_pylist(), table.column("student").to_pylist(), strict=True))

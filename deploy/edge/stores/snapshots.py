@@ -13,7 +13,7 @@ from typing import BinaryIO
 from deploy.edge.process.settings import Settings
 from deploy.edge.stores.object_store import ObjectStore
 from schemas.errors import ContractError, Unavailable
-from schemas.manifest import MANIFEST, ROWS, AdapterManifest
+from schemas.manifest import MANIFEST, ROWS, StudentManifest
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def trained_on(artefacts: Path, workload: str, snapshots: Collection[HoldingSnap
     found = []
     for file in sorted((artefacts / "adapters" / workload).glob(f"[!.]*/{MANIFEST}")):
         try:
-            manifest = AdapterManifest.from_bytes(file.read_bytes())
+            manifest = StudentManifest.from_bytes(file.read_bytes())
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ContractError(f"{file} is no model's manifest: {error}") from error
         if manifest.snapshot_sha256 in digests:

@@ -139,7 +139,7 @@ WINDOW: Final = PanelRow("Window, triggers and runs", (
 ))  # fmt: skip
 
 MODELS: Final = PanelRow("Students", (
-    Panel("Macro-F1 with 95 % interval", "On test rows, against the teacher's labels: tuned must be above baseline.", (
+    Panel("Macro-F1 with 95 % interval", "On test rows: the student must be above the baseline.", (
         Query(f"millrace_student_macro_f1{{{OF}}}", "{{workload}} {{role}}"),
         Query(f"millrace_student_macro_f1_low{{{OF}}}", "{{workload}} {{role}} low"),
         Query(f"millrace_student_macro_f1_high{{{OF}}}", "{{workload}} {{role}} high"),

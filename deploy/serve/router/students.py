@@ -11,7 +11,6 @@ import itertools
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,13 +18,12 @@ import aiohttp
 import orjson
 
 from deploy.edge.process import guarded_http
+from deploy.edge.stores.artefacts import Probe, read_artefact
 from schemas.errors import ContractError, MillraceError
 from schemas.events import ServedModel
-from schemas.manifest import MANIFEST, AdapterManifest
 
 CHECK_SECONDS: Final = 1.0
 LOAD_SECONDS: Final = 60.0
-PROBES: Final = "probes.json"
 _PROBES_ASKED: Final = 4
 
 log = logging.getLogger("millrace.router.students")
@@ -48,14 +46,6 @@ class Judgement:
     probabilities: dict[str, float]
 
 
-@dataclass(frozen=True)
-class RecordedProbe:
-    """A text and what the student said about it when it was exported."""
-
-    text: str
-    probabilities: list[float]
-
-
 class StudentServers:
     """Client of the student servers."""
 
@@ -66,7 +56,7 @@ class StudentServers:
         self._root, self._tolerance = (artefacts / "adapters").resolve(), parity_tolerance
         self._turn = itertools.cycle(range(len(self._urls)))
         self._wanted: dict[str, ServedModel] = {}
-        self._proven: dict[str, list[RecordedProbe]] = {}  # version -> probes, once its files were checked
+        self._proven: dict[str, list[Probe]] = {}  # version -> probes, once its files were checked
         self._ready: set[tuple[str, str]] = set()  # (url, version)
         self._wake = asyncio.Event()
 
@@ -192,30 +182,16 @@ def _folder(model: ServedModel) -> str:
     return str(Path(model.uri).resolve())
 
 
-def verified(model: ServedModel, root: Path) -> list[RecordedProbe]:
-    """Check an adapter's folder against the digest the controller named, and return its probes.
+def verified(model: ServedModel, root: Path) -> list[Probe]:
+    """Check a student's folder against the digest the controller named, and return its probes.
 
     Raises:
-        ContractError: it lies outside the root, a file is missing or differs, or it is another adapter.
+        ContractError: it lies outside the root, a file is missing or differs, or it is another student.
     """
-    folder = Path(model.uri).resolve()
-    if not folder.is_relative_to(root):
-        raise ContractError(f"{folder} lies outside {root}")
-    try:
-        manifest = AdapterManifest.from_bytes((folder / MANIFEST).read_bytes())
-        if manifest.digest() != model.manifest_sha256:
-            raise ContractError(f"the manifest of {model.version} has another digest than the one promoted")
-        if (manifest.model_version, manifest.labels) != (model.version, model.labels):
-            raise ContractError(f"the manifest of {model.version} names another model or other labels")
-        for file in manifest.files:
-            path = (folder / file.path).resolve()
-            if not path.is_relative_to(folder) or sha256(path.read_bytes()).hexdigest() != file.sha256:
-                raise ContractError(f"{file.path} of {model.version} has another digest than its manifest says")
-        if PROBES not in {file.path for file in manifest.files}:
-            raise ContractError(f"{model.version} has no {PROBES}: it cannot be proven")
-        return [RecordedProbe(**item) for item in orjson.loads((folder / PROBES).read_bytes())["probes"]]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ContractError(f"{model.version} cannot be verified ({type(error).__name__}: {error})") from error
+    found = read_artefact(_folder(model), root, name=model.version, manifest_sha256=model.manifest_sha256)
+    if found.manifest.labels != model.labels:
+        raise ContractError(f"the manifest of {model.version} names other labels")
+    return found.probes
 
 
 def _judgement(model: ServedModel, row: dict[str, Any]) -> Judgement:

@@ -10,15 +10,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from prometheus_client import Gauge, Histogram
 
-from deploy.serve.students.encoder import Classified
 from schemas.errors import Unavailable
+from trainers.students.protocol import Classified, LoadedStudent
 
 _BATCH_TEXTS = Histogram(
     "millrace_student_batch_texts", "Texts in one batch.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -31,18 +30,11 @@ _BATCH_SECONDS = Histogram(
 _WAITING = Gauge("millrace_student_waiting_texts", "Texts that wait for a batch.")
 
 
-class Classifier(Protocol):
-    """Anything that gives class probabilities of texts."""
-
-    def classify(self, texts: Sequence[str]) -> Classified:
-        """Return class probabilities of each text."""
-
-
 @dataclass(eq=False)
 class QueuedTexts:
     """The texts of one request, and where their answer goes."""
 
-    student: Classifier
+    student: LoadedStudent
     texts: list[str]
     future: Future[Classified] = field(default_factory=Future)
     since: float = field(default_factory=time.monotonic)
@@ -75,7 +67,7 @@ class Batcher:
         self._thread = threading.Thread(target=self._run, name="students", daemon=True)
         self._thread.start()
 
-    def submit(self, student: Classifier, texts: list[str]) -> Future[Classified]:
+    def submit(self, student: LoadedStudent, texts: list[str]) -> Future[Classified]:
         """Queue texts for a student.
 
         Raises:

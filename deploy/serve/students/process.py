@@ -34,11 +34,11 @@ async def _serve(settings: StudentSettings, log: logging.Logger) -> None:
     find_base(settings.base_model)  # torch and transformers take seconds to import: not before the base is there
     import torch
 
-    from deploy.serve.students.encoder import Base
     from deploy.serve.students.routes import LoadedStudents, application
+    from trainers.students import ladder
 
     torch.set_num_threads(settings.student_threads or max(1, _cores() // 2))
-    base = Base(settings.base_model)
+    base = ladder.load_base(settings.base_model)
     students = LoadedStudents(
         base,
         settings.artefacts_dir,

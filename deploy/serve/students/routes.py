@@ -15,22 +15,26 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import numpy as np
 from aiohttp import web
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deploy.edge.process import probes
-from deploy.serve.students.adapters import AdapterNotThere, AdapterRefused, Probe, read_adapter
+from deploy.edge.stores.artefacts import StudentArtefact, StudentNotThere, read_artefact
 from deploy.serve.students.batching import Batcher
-from deploy.serve.students.encoder import PROBE_TOLERANCE, Base, Classified, ServedStudent, largest_difference
-from schemas.errors import Unavailable
+from schemas.errors import ContractError, Unavailable
+from trainers.students import ladder
+from trainers.students.protocol import Classified, FrozenBase, LoadedStudent
 
 TEXTS_PER_REQUEST: Final = 256
 CHARACTERS: Final = 100_000  # of one text; far above what any student reads
 STUCK_SECONDS: Final = 60.0
+PROBE_TOLERANCE: Final = 1e-3
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -80,13 +84,23 @@ class RequestRefused(Exception):
         super().__init__(message)
 
 
-class LoadedStudents:
-    """The base, the adapters that are loaded by name, and the thread that runs them."""
+@dataclass(frozen=True)
+class ReadyStudent:
+    """A student that has proven itself, and where it came from."""
 
-    def __init__(self, base: Base, root: Path, *, batch: int, waiting: int, most: int) -> None:
-        self.base, self._root, self._batch, self._most = base, root, batch, most
+    student: LoadedStudent
+    labels: list[str]
+    path: str
+    created: int
+
+
+class LoadedStudents:
+    """The base, the students that are loaded by name, and the thread that runs them."""
+
+    def __init__(self, base: FrozenBase, root: Path, *, batch: int, waiting: int, most: int) -> None:
+        self.base, self._root, self._most = base, root, most
         self.batcher = Batcher(batch, waiting)
-        self._loaded: dict[str, tuple[ServedStudent, str, int]] = {}
+        self._loaded: dict[str, ReadyStudent] = {}
         self._loading: set[str] = set()
 
     async def load(self, wanted: Load) -> None:
@@ -104,29 +118,29 @@ class LoadedStudents:
             raise RequestRefused(400, "InvalidUserInput", f"{self._most} adapters are loaded; unload one first.")
         self._loading.add(name)
         try:
-            student = await self._checked(wanted)
-        except AdapterNotThere as error:
+            self._loaded[name] = await self._checked(wanted)
+        except StudentNotThere as error:
             raise RequestRefused(404, "NotFoundError", str(error)) from error
-        except AdapterRefused as error:
+        except ContractError as error:
             raise RequestRefused(400, "BadRequestError", f"The lora adapter '{name}' is refused: {error}") from error
         finally:
             self._loading.discard(name)
-        self._loaded[name] = (student, wanted.lora_path, int(time.time()))
         _ADAPTERS.set(len(self._loaded))
 
-    async def _checked(self, wanted: Load) -> ServedStudent:
-        def read() -> tuple[ServedStudent, list[Probe]]:
-            adapter = read_adapter(
-                wanted.lora_path, self._root, wanted.lora_name, self.base.sha256, wanted.manifest_sha256
+    async def _checked(self, wanted: Load) -> ReadyStudent:
+        def read() -> tuple[StudentArtefact, LoadedStudent]:
+            artefact = read_artefact(
+                wanted.lora_path, self._root, name=wanted.lora_name, manifest_sha256=wanted.manifest_sha256
             )
-            return ServedStudent(self.base, adapter, self._batch), adapter.probes
+            return artefact, ladder.load(artefact, self.base)
 
-        student, trained = await asyncio.to_thread(read)
-        found = await self._run(student, [probe.text for probe in trained])
-        difference = largest_difference(trained, found)
+        artefact, student = await asyncio.to_thread(read)
+        found = await self._run(student, [probe.text for probe in artefact.probes])
+        trained = np.array([probe.probabilities for probe in artefact.probes])
+        difference = float(np.abs(found.probabilities - trained).max())
         if not difference <= PROBE_TOLERANCE:  # also when it is not a number
-            raise AdapterRefused(f"the probes differ from the trainer's by {difference:.6f}, allowed {PROBE_TOLERANCE}")
-        return student
+            raise ContractError(f"the probes differ from the trainer's by {difference:.6f}, allowed {PROBE_TOLERANCE}")
+        return ReadyStudent(student, artefact.manifest.labels, wanted.lora_path, int(time.time()))
 
     def unload(self, name: str) -> None:
         """Forget an adapter; requests that already wait for it are still answered.
@@ -148,10 +162,10 @@ class LoadedStudents:
             raise RequestRefused(400, "BadRequestError", "The base model has no classes; name an adapter.")
         if name not in self._loaded:
             raise RequestRefused(404, "NotFoundError", f"The model `{name}` does not exist.")
-        student = self._loaded[name][0]
-        return student.manifest.labels, await self._run(student, texts)
+        ready = self._loaded[name]
+        return ready.labels, await self._run(ready.student, texts)
 
-    async def _run(self, student: ServedStudent, texts: list[str]) -> Classified:
+    async def _run(self, student: LoadedStudent, texts: list[str]) -> Classified:
         try:
             return await asyncio.wrap_future(self.batcher.submit(student, texts))
         except Unavailable as error:
@@ -161,8 +175,8 @@ class LoadedStudents:
         """Return the base and the adapters as vLLM lists them: `root` is the path an adapter was loaded from."""
         base: dict[str, Any] = {"id": self.base.name, "root": str(self.base.folder), "parent": None, "created": 0}
         adapters: list[dict[str, Any]] = [
-            {"id": name, "root": path, "parent": self.base.name, "created": created}
-            for name, (_, path, created) in self._loaded.items()
+            {"id": name, "root": ready.path, "parent": self.base.name, "created": ready.created}
+            for name, ready in self._loaded.items()
         ]
         return [{"object": "model", "owned_by": "millrace", **model} for model in (base, *adapters)]
 
@@ -220,7 +234,7 @@ def classification(model: str, labels: list[str], found: Classified) -> dict[str
     """Return the answer of /classify in vLLM's shape."""
     rows = [
         {"index": index, "label": labels[row.index(max(row))], "probs": row, "num_classes": len(row)}
-        for index, row in enumerate(found.probabilities)
+        for index, row in enumerate(found.probabilities.tolist())
     ]
     tokens = sum(found.tokens)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens, "completion_tokens": 0, "prompt_tokens_details": None}

@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from deploy.trial.day_one.bounds import ShareFigure
 from deploy.trial.day_one.student import ClassFigure
 from deploy.trial.day_one.takeover import Takeover
-from deploy.trial.report.pictures import BASELINE, GRID, MOST_CLASSES, SOFT, TUNED, draw, short
+from deploy.trial.report.pictures import BASELINE, GRID, MOST_CLASSES, SOFT, STUDENT, draw, short
 
 
 def label_mix(mix: Mapping[str, ShareFigure]) -> str:
@@ -20,8 +20,8 @@ def label_mix(mix: Mapping[str, ShareFigure]) -> str:
     def paint(axes: Axes) -> None:
         most = max(figure.high for _, figure in shown)
         for place, (_, figure) in enumerate(shown):
-            axes.barh(place, figure.value, height=0.62, color=TUNED, alpha=0.35, linewidth=0)
-            axes.plot([figure.low, figure.high], [place, place], color=TUNED, linewidth=2, solid_capstyle="butt")
+            axes.barh(place, figure.value, height=0.62, color=STUDENT, alpha=0.35, linewidth=0)
+            axes.plot([figure.low, figure.high], [place, place], color=STUDENT, linewidth=2, solid_capstyle="butt")
             axes.text(figure.high + most * 0.02, place, f"{figure.value:.1%}", va="center", fontsize=8, color=SOFT)
         axes.set_xlim(0, most * 1.16)
         axes.set_xlabel("share of the answers, with 95 % intervals")
@@ -38,8 +38,8 @@ def trade(takeover: Takeover) -> str:
         at = [point.coverage for point in takeover.curve]
         low = [point.agreement.low for point in takeover.curve]
         high = [point.agreement.high for point in takeover.curve]
-        axes.fill_between(at, low, high, color=TUNED, alpha=0.18, linewidth=0)
-        axes.plot(at, [point.agreement.value for point in takeover.curve], color=TUNED, linewidth=2)
+        axes.fill_between(at, low, high, color=STUDENT, alpha=0.18, linewidth=0)
+        axes.plot(at, [point.agreement.value for point in takeover.curve], color=STUDENT, linewidth=2)
         axes.axhline(takeover.wished, color=BASELINE, linewidth=1.2, linestyle=(0, (4, 3)))
         lowest = min([takeover.wished, *(point.agreement.low for point in takeover.curve if point.coverage > 0.1)])
         axes.set_ylim(max(0.0, lowest - 0.05), 1.005)
@@ -60,9 +60,9 @@ def _chosen(axes: Axes, takeover: Takeover) -> None:
     if takeover.coverage is None or takeover.agreement is None:
         return
     x, y = takeover.coverage.value, takeover.agreement.value
-    axes.plot([takeover.coverage.low, takeover.coverage.high], [y, y], color=TUNED, linewidth=1.4)
-    axes.plot([x, x], [takeover.agreement.low, takeover.agreement.high], color=TUNED, linewidth=1.4)
-    axes.scatter([x], [y], s=44, color=TUNED, zorder=3)
+    axes.plot([takeover.coverage.low, takeover.coverage.high], [y, y], color=STUDENT, linewidth=1.4)
+    axes.plot([x, x], [takeover.agreement.low, takeover.agreement.high], color=STUDENT, linewidth=1.4)
+    axes.scatter([x], [y], s=44, color=STUDENT, zorder=3)
 
 
 def class_f1(classes: Sequence[ClassFigure]) -> str:
@@ -71,8 +71,8 @@ def class_f1(classes: Sequence[ClassFigure]) -> str:
 
     def paint(axes: Axes) -> None:
         for place, (_, f1) in enumerate(judged):
-            axes.plot([f1.low, f1.high], [place, place], color=TUNED, linewidth=1.8, alpha=0.65)
-        axes.scatter([f1.value for _, f1 in judged], range(len(judged)), s=26, color=TUNED, zorder=3)
+            axes.plot([f1.low, f1.high], [place, place], color=STUDENT, linewidth=1.8, alpha=0.65)
+        axes.scatter([f1.value for _, f1 in judged], range(len(judged)), s=26, color=STUDENT, zorder=3)
         axes.set_xlim(0, 1.02)
         axes.set_xlabel("F1, with 95 % intervals")
         _rows(axes, [f"{short(one.label)}  ({one.n})" for one, _ in judged])

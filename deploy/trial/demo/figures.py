@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 
@@ -27,12 +27,6 @@ from schemas.events import Metric, ModelPromotion
 from schemas.ids import record_id
 from schemas.manifest import SnapshotManifest
 from schemas.topics import CURATED, DEAD_LETTERS, LABELS, TRAFFIC
-
-NAMES: Final = {
-    "baseline": "TF-IDF, linear",
-    "base": "untuned encoder",
-    "tuned": "encoder, LoRA",
-}
 
 
 def summarise(
@@ -71,7 +65,7 @@ def summarise(
         pii=RedactedFound(planted=len(private), redacted=len(private - set(leaked))),
         dead_letters=PlantedFound(planted=poison, found=tally.records[DEAD_LETTERS.name]),
         window=WindowSummary(rows=sum(training.values()), classes=training),
-        students=_students(event, _accuracies(scene, predictions)),
+        students=_students(scene, event, predictions),
         gate=GateSummary(
             decision=event.decision.outcome.lower() if event else "none",
             reasons=[{"code": one.code, "text": one.text} for one in event.decision.reasons] if event else [],
@@ -112,37 +106,40 @@ def _found(scene: Scene, tally: TopicTally, kind: str) -> PlantedFound:
     return PlantedFound(planted=len(planted), found=sum(one in tally.duplicates for one in planted))
 
 
-def _accuracies(scene: Scene, predictions: pa.Table | None) -> dict[str, tuple[int, int]]:
-    """Return by role how many test rows have a known truth, and how many of those the student says."""
-    if predictions is None or not scene.truth:
-        return {}
-    rows: Sequence[dict[str, Any]] = predictions.to_pylist()
-    known = [(row, scene.truth[row["record_id"]]) for row in rows if row["record_id"] in scene.truth]
-    return {
-        role: (len(known), sum(row[role] == truth for row, truth in known))
-        for role in NAMES
-        if rows and role in rows[0]
-    }
-
-
-def _students(event: ModelPromotion | None, accuracies: Mapping[str, tuple[int, int]]) -> list[StudentSummary]:
+def _students(scene: Scene, event: ModelPromotion | None, predictions: pa.Table | None) -> list[StudentSummary]:
     if event is None or event.evaluation is None:
         return []
-    overall = {(one.role, one.name): one for one in event.evaluation.metrics if one.class_name is None}
+    evaluation = event.evaluation
+    found: dict[str, dict[str, Metric]] = {}
+    for metric in evaluation.metrics:
+        if metric.class_name is None:
+            found.setdefault(metric.role, {})[metric.name] = metric
     return [
-        _student(role, {name: one for (of, name), one in overall.items() if of == role}, accuracies.get(role))
-        for role in NAMES
-        if (role, "macro_f1") in overall
-    ]
+        StudentSummary(
+            name=one.name, role=one.role, nominee=one.role == evaluation.nominee,
+            baseline=one.role == evaluation.baseline, accuracy=_accuracy(scene, predictions, one.role),
+            **_figures(found[one.role]),
+        )
+        for one in evaluation.students
+    ]  # fmt: skip
 
 
-def _student(role: Any, found: Mapping[str, Metric], accuracy: tuple[int, int] | None) -> StudentSummary:
+def _figures(found: Mapping[str, Metric]) -> dict[str, Any]:
     f1, by_requests = found["macro_f1"], found.get("request_agreement")
-    return StudentSummary(
-        name=NAMES[role], role=role, n=f1.n, macro_f1=f1.value, macro_f1_low=f1.low, macro_f1_high=f1.high,
-        agreement=found["agreement"].value, accuracy=accuracy[1] / accuracy[0] if accuracy and accuracy[0] else None,
-        effective_n=f1.effective_n, request_agreement=None if by_requests is None else by_requests.value,
-    )  # fmt: skip
+    return {
+        "n": f1.n, "macro_f1": f1.value, "macro_f1_low": f1.low, "macro_f1_high": f1.high,
+        "effective_n": f1.effective_n, "agreement": found["agreement"].value,
+        "request_agreement": None if by_requests is None else by_requests.value,
+    }  # fmt: skip
+
+
+def _accuracy(scene: Scene, predictions: pa.Table | None, role: str) -> float | None:
+    """Return the share of a student's test rows with a known truth on which it says the truth."""
+    if predictions is None:
+        return None
+    said = zip(predictions["record_id"].to_pylist(), predictions[role].to_pylist(), strict=True)
+    right = [label == scene.truth[record] for record, label in said if record in scene.truth]
+    return sum(right) / len(right) if right else None
 
 
 def _teacher(spend: Mapping[str, Any]) -> TeacherSummary:

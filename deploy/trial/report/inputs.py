@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schemas.errors import BadInput
-
-Role = Literal["baseline", "base", "tuned"]
 
 
 class Part(BaseModel):
@@ -47,7 +45,9 @@ class StudentSummary(Part):
     """One student on the test rows: F1 and agreement against the teacher, accuracy against the truth."""
 
     name: str
-    role: Role
+    role: str
+    nominee: bool = False  # it is the one that the gate judged
+    baseline: bool = False  # it is the one that all are compared with
     n: int
     macro_f1: float
     macro_f1_low: float | None
@@ -126,6 +126,16 @@ class Summary(Part):
     teacher: TeacherSummary
     saving: LoopSaving
     triggers: list[TriggerSummary] = []
+
+    @property
+    def nominee(self) -> StudentSummary | None:
+        """The student that the gate judged; None: the loop came to none."""
+        return next((student for student in self.students if student.nominee), None)
+
+    @property
+    def baseline(self) -> StudentSummary | None:
+        """The student that all are compared with; None: the loop came to none."""
+        return next((student for student in self.students if student.baseline), None)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:

@@ -32,12 +32,11 @@ MOST_CONFUSED: Final = 16  # rows and columns of the confusion matrix
 
 # Placeholder -> what the page makes of it.
 INK, SOFT, GRID = "#010101", "#020202", "#030303"
-TUNED, BASELINE, BASE, PAPER = "#040404", "#050505", "#060606", "#070707"
+STUDENT, BASELINE, PAPER = "#040404", "#050505", "#060606"
 _PAINT: Final = {
-    INK: "var(--ink)", SOFT: "var(--soft)", GRID: "var(--grid)", TUNED: "var(--tuned)", BASELINE: "var(--baseline)",
-    BASE: "var(--base)", PAPER: "var(--card)",
+    INK: "var(--ink)", SOFT: "var(--soft)", GRID: "var(--grid)", STUDENT: "var(--student)", BASELINE: "var(--baseline)",
+    PAPER: "var(--card)",
 }  # fmt: skip
-_ROLES: Final = {"tuned": (TUNED, "o"), "baseline": (BASELINE, "D"), "base": (BASE, "s")}
 _TAKEN_BACK: Final = (RolloutState.ROLLING_BACK, RolloutState.ROLLED_BACK, RolloutState.REJECTED)
 _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
@@ -57,16 +56,25 @@ _STYLE: Final[dict[Any, Any]] = {
 }
 
 
-def f1_by_class(scores: Sequence[ClassScore]) -> str:
-    """Draw each class's F1 with its interval, the tuned student over the baseline; most test rows first."""
+def f1_by_class(scores: Sequence[ClassScore], nominee: str, baseline: str) -> str:
+    """Draw each class's F1 with its interval, the nominee's over the baseline's; most test rows first.
+
+    Args:
+        scores: of all students.
+        nominee: the role of the student that is judged.
+        baseline: the role of the one it is compared with.
+    """
     rows = {score.label: score.n for score in scores}
     labels = drawn(rows)
     with mpl.rc_context(_STYLE):
         figure, axes = _canvas(0.9 + 0.34 * len(labels))
-        shown = [role for role in ("tuned", "baseline") if any(score.role == role for score in scores)]
-        for role in shown:
-            shift = 0.16 if role == "baseline" else -0.16
-            _intervals(axes, [score for score in scores if score.role == role], labels, role, shift)
+        for role, colour, marker, shift in ((nominee, STUDENT, "o", -0.16), (baseline, BASELINE, "D", 0.16)):
+            own = [score for score in scores if score.role == role and score.label in labels]
+            places = [labels.index(score.label) + shift for score in own]
+            _intervals(axes, own, places, colour)
+            axes.scatter(
+                [score.value for score in own], places, s=26, color=colour, marker=marker, label=role, zorder=3
+            )
         axes.set_yticks(range(len(labels)), [f"{short(label)}  ({rows[label]})" for label in labels])
         axes.set_ylim(len(labels) - 0.4, -0.6)
         axes.set_xlim(0, 1.02)
@@ -74,17 +82,13 @@ def f1_by_class(scores: Sequence[ClassScore]) -> str:
         axes.grid(axis="x")
         axes.tick_params(length=0)
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, frameon=False, handletextpad=0.4)
-        return _svg(figure, f"F1 by class for {len(labels)} classes, tuned student and baseline, with intervals")
+        return _svg(figure, f"F1 by class for {len(labels)} classes, {nominee} and {baseline}, with intervals")
 
 
-def _intervals(axes: Axes, scores: Sequence[ClassScore], labels: Sequence[str], role: str, shift: float) -> None:
-    colour, marker = _ROLES[role]
-    found = [score for score in scores if score.label in labels]
-    places = [labels.index(score.label) + shift for score in found]
-    for score, place in zip(found, places, strict=True):
+def _intervals(axes: Axes, scores: Sequence[ClassScore], places: Sequence[float], colour: str) -> None:
+    for score, place in zip(scores, places, strict=True):
         if score.low is not None and score.high is not None:
             axes.plot([score.low, score.high], [place, place], color=colour, linewidth=1.6, alpha=0.65, zorder=2)
-    axes.scatter([score.value for score in found], places, s=26, color=colour, marker=marker, label=role, zorder=3)
 
 
 def confusion(truth: Sequence[str], said: Sequence[str]) -> str:
@@ -119,7 +123,7 @@ def _cells(axes: Axes, table: npt.NDArray[np.int_], totals: Sequence[int]) -> No
     for row in range(size):
         for column in range(size):
             count, share = int(table[row, column]), table[row, column] / totals[row]
-            colour = TUNED if row == column else BASELINE
+            colour = STUDENT if row == column else BASELINE
             # Alpha is the share of the row; what is never confused stays blank.
             axes.add_patch(Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, facecolor=colour,
                                                  alpha=float(share), linewidth=0))  # fmt: skip
@@ -140,11 +144,11 @@ def rollout(statuses: Sequence[RolloutStatus]) -> str:
     weights = [status.weight for status in statuses]
     with mpl.rc_context(_STYLE):
         figure, axes = _canvas(2.8)
-        axes.fill_between([*seconds, end], [*weights, weights[-1]], step="post", color=TUNED, alpha=0.18, linewidth=0)
-        axes.step([*seconds, end], [*weights, weights[-1]], where="post", color=TUNED, linewidth=2)
+        axes.fill_between([*seconds, end], [*weights, weights[-1]], step="post", color=STUDENT, alpha=0.18, linewidth=0)
+        axes.step([*seconds, end], [*weights, weights[-1]], where="post", color=STUDENT, linewidth=2)
         for status, second in zip(statuses, seconds, strict=True):
             bad = status.state in _TAKEN_BACK
-            axes.scatter([second], [status.weight], s=26, zorder=3, color=BASELINE if bad else TUNED,
+            axes.scatter([second], [status.weight], s=26, zorder=3, color=BASELINE if bad else STUDENT,
                          marker="X" if bad else "o")  # fmt: skip
         _phases(axes, statuses, seconds, end)
         axes.set_ylim(-0.04, 1.5)
@@ -185,7 +189,7 @@ def window(classes: Mapping[str, int]) -> str:
     with mpl.rc_context(_STYLE):
         figure, axes = _canvas(0.55 + 0.26 * len(labels))
         values = [classes[label] for label in labels]
-        axes.barh(range(len(labels)), values, height=0.62, color=TUNED, alpha=0.75)
+        axes.barh(range(len(labels)), values, height=0.62, color=STUDENT, alpha=0.75)
         for place, value in enumerate(values):
             axes.text(value + max(values) * 0.015, place, f"{value:,}", va="center", fontsize=8, color=SOFT)
         axes.set_yticks(range(len(labels)), [short(label) for label in labels])
@@ -221,7 +225,7 @@ def class_mix(times: Sequence[datetime], labels: Sequence[str], weights: Sequenc
             own = np.array([weight if one == label else 0.0 for one, weight in zip(labels, weights, strict=True)])
             share = np.bincount(place, weights=own, minlength=bins) / np.maximum(whole, 1e-9)
             height = 0.8 * share / max(float(share.max()), 1e-9)  # each strip by itself: a rare class is seen to move
-            axes.bar(range(bins), height, 0.92, bottom=row + 0.4 - height, color=TUNED, alpha=0.75, linewidth=0)
+            axes.bar(range(bins), height, 0.92, bottom=row + 0.4 - height, color=STUDENT, alpha=0.75, linewidth=0)
             seen = share[whole > 0]
             axes.text(
                 bins - 0.2,

@@ -16,7 +16,8 @@ from schemas.errors import BadInput
 from schemas.events import RolloutStatus
 from schemas.records import Split
 
-TEACHER_COLUMN: Final = "teacher"  # of predictions.parquet; the students' columns are named by role
+TEACHER_COLUMN: Final = "teacher"  # of predictions.parquet
+STUDENT_COLUMN: Final = "student"  # of predictions.parquet: what the nominee says
 _PROMOTED: Final = "PROMOTED"
 
 
@@ -98,10 +99,13 @@ def _pictures(
 ) -> dict[str, Markup]:
     """Return the pictures there are data for, by name."""
     drawn: dict[str, str] = {}
-    if any(score.role == "tuned" for score in scores):
-        drawn["f1"] = pictures.f1_by_class(scores)
+    nominee, baseline = summary.nominee, summary.baseline
+    if nominee and baseline and any(score.role == nominee.role for score in scores):
+        drawn["f1"] = pictures.f1_by_class(scores, nominee.role, baseline.role)
     if predictions is not None and predictions.num_rows:
-        drawn["confusion"] = pictures.confusion(_column(predictions, TEACHER_COLUMN), _column(predictions, "tuned"))
+        drawn["confusion"] = pictures.confusion(
+            _column(predictions, TEACHER_COLUMN), _column(predictions, STUDENT_COLUMN)
+        )
     if statuses:
         drawn["rollout"] = pictures.rollout(statuses)
     if any(summary.window.classes.values()):

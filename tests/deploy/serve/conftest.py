@@ -14,13 +14,15 @@ import pytest_asyncio
 import torch
 from aiohttp.test_utils import TestClient, TestServer
 from peft import LoraConfig, get_peft_model
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import trainers as tokenizer_trainers
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast
 
 from deploy.edge.stores.base_models import base_digest
-from deploy.serve.students.encoder import Base
 from deploy.serve.students.routes import LoadedStudents, application
-from schemas.manifest import MANIFEST, AdapterManifest, FileDigest, canonical
+from schemas.manifest import MANIFEST, FileDigest, StudentManifest, canonical
+from trainers.students.ladder import load_base
+from trainers.students.protocol import FrozenBase
 
 WORDS = [
     "acme",
@@ -54,7 +56,7 @@ class Adapter:
     labels: list[str]
     model: Any
     tokenizer: Any
-    manifest: AdapterManifest
+    manifest: StudentManifest
 
     def reference(self, texts: Sequence[str]) -> list[list[float]]:
         """Class probabilities straight from transformers and peft, one text at a time."""
@@ -81,7 +83,7 @@ def make_base(folder: Path, seed: int) -> Path:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(WORDS, trainers.WordPieceTrainer(vocab_size=200, special_tokens=special))
+    tokenizer.train_from_iterator(WORDS, tokenizer_trainers.WordPieceTrainer(vocab_size=200, special_tokens=special))
     ids = [("[CLS]", tokenizer.token_to_id("[CLS]")), ("[SEP]", tokenizer.token_to_id("[SEP]"))]
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ids)
     fast: Any = PreTrainedTokenizerFast
@@ -116,17 +118,20 @@ def make_adapter(base: Path, root: Path, labels: list[str], seed: int, temperatu
     path = root / f"news-e1-{seed:012x}"
     peft_model.save_pretrained(str(path))
     (path / "README.md").unlink(missing_ok=True)
-    manifest = AdapterManifest(
+    manifest = StudentManifest(
         model_version=path.name, workload="news", labels=labels, form="sequence-classification", base_model="tiny",
-        base_sha256=base_digest(base), pooling="mean", max_tokens=32, temperature=temperature, rank=16, alpha=32.0,
-        target_modules=targets, modules_to_save=["classifier"], files=[], snapshot_sha256="00", seed=seed,
+        base_sha256=base_digest(base), files=[], snapshot_sha256="00", seed=seed,
+        part={
+            "pooling": "mean", "max_tokens": 32, "temperature": temperature, "rank": 16, "alpha": 32.0,
+            "target_modules": targets, "modules_to_save": ["classifier"],
+        },
     )  # fmt: skip
     probes = [{"text": text, "probabilities": _probabilities(peft_model, tokenizer, text, manifest)} for text in TEXTS]
     (path / "probes.json").write_bytes(canonical({"probes": probes}))
     return Adapter(path.name, path, labels, peft_model, tokenizer, write_manifest(path, manifest))
 
 
-def write_manifest(path: Path, manifest: AdapterManifest) -> AdapterManifest:
+def write_manifest(path: Path, manifest: StudentManifest) -> StudentManifest:
     """Write the manifest anew, over the files as they are now."""
     files = [
         FileDigest(path=file.name, sha256=sha256(file.read_bytes()).hexdigest(), bytes=file.stat().st_size)
@@ -142,23 +147,23 @@ def edit_json(file: Path, **values: Any) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
-def _probabilities(model: Any, tokenizer: Any, text: str, manifest: AdapterManifest) -> list[float]:
+def _probabilities(model: Any, tokenizer: Any, text: str, manifest: StudentManifest) -> list[float]:
     inner = model.get_base_model()
     with torch.inference_mode():
-        batch = tokenizer([text], truncation=True, max_length=manifest.max_tokens, return_tensors="pt")
+        batch = tokenizer([text], truncation=True, max_length=manifest.part["max_tokens"], return_tensors="pt")
         states = inner.bert(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
         logits = inner.classifier(torch.tanh(inner.bert.pooler.dense(states[0].mean(0))))
-        found: list[float] = torch.softmax(logits / manifest.temperature, -1).tolist()
+        found: list[float] = torch.softmax(logits / manifest.part["temperature"], -1).tolist()
     return found
 
 
 @pytest.fixture(scope="session")
-def base(base_folder: Path) -> Base:
-    return Base(str(base_folder))
+def base(base_folder: Path) -> FrozenBase:
+    return load_base(str(base_folder))
 
 
 @pytest_asyncio.fixture
-async def server(base: Base, tmp_path: Path) -> AsyncIterator[TestClient[Any, Any]]:
+async def server(base: FrozenBase, tmp_path: Path) -> AsyncIterator[TestClient[Any, Any]]:
     """A student server whose root is `root` below the test's folder."""
     root = tmp_path / "root"
     root.mkdir()

@@ -19,7 +19,7 @@ from deploy.edge.topics.framing import Framing
 from deploy.edge.topics.reading import read_partition
 from schemas.codec import decode, encode
 from schemas.events import ModelState, ServedModel
-from schemas.manifest import MANIFEST, AdapterManifest
+from schemas.manifest import MANIFEST, StudentManifest
 from schemas.principals import Principal
 from schemas.records import LabelKind, LabelRecord, Provenance, Record
 from schemas.topics import GOLD, LABELS, MODEL_STATE, Topic
@@ -115,10 +115,9 @@ def test_erase__leaves_window_and_rebuild_and_tells_what_rests(place: Settings, 
 
 
 def trained(place: Settings, snapshot_sha256: str) -> str:
-    manifest = AdapterManifest(
+    manifest = StudentManifest(
         model_version="news-e1-0123", workload=NAME, labels=["other"], form="sequence-classification", base_model="b",
-        base_sha256="", pooling="mean", max_tokens=64, temperature=1.0, rank=4, alpha=8.0, target_modules=[],
-        modules_to_save=[], files=[], snapshot_sha256=snapshot_sha256, seed=1,
+        base_sha256="", files=[], snapshot_sha256=snapshot_sha256, seed=1,
     )  # fmt: skip
     folder = place.artefacts_dir / "adapters" / NAME / manifest.model_version
     folder.mkdir(parents=True)

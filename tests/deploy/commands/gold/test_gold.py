@@ -68,7 +68,7 @@ def test_gold__goes_in_and_judges_teacher_and_student(place, tmp_path):
         added = gold(place, "add", file_of(tmp_path, 100), "--annotator", "ann")
     predictions = tmp_path / "predictions.parquet"
     ids = [f"record-{number}" for number in range(300)]
-    parquet.write_table(pa.table({"record_id": ids, "tuned": ["mergers"] * 300}), predictions)
+    parquet.write_table(pa.table({"record_id": ids, "student": ["mergers"] * 300}), predictions)
     shown = gold(place, "report", "news", "--predictions", predictions, "--json")
     found = json.loads(shown.stdout)
     figures = {one["name"]: one for one in found["figures"]}

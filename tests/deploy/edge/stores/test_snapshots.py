@@ -12,7 +12,7 @@ import pytest
 from deploy.edge.process.settings import Settings
 from deploy.edge.stores.snapshots import HoldingSnapshot, holding, trained_on
 from schemas.errors import ContractError
-from schemas.manifest import AdapterManifest
+from schemas.manifest import StudentManifest
 
 HELD = HoldingSnapshot("news", "0001-a", "id", "TEST", sha256(b"{}").hexdigest())
 
@@ -66,9 +66,8 @@ def test_snapshots__that_are_not_here__are_said_to_be_so(tmp_path: Path) -> None
 
 
 def model(root: Path, version: str, snapshot_sha256: str) -> Path:
-    manifest = AdapterManifest(
-        model_version=version, workload="news", labels=["a"], form="f", base_model="b", base_sha256="", pooling="mean",
-        max_tokens=1, temperature=1.0, rank=1, alpha=1.0, target_modules=[], modules_to_save=[], files=[],
+    manifest = StudentManifest(
+        model_version=version, workload="news", labels=["a"], form="f", base_model="b", base_sha256="", files=[],
         snapshot_sha256=snapshot_sha256, seed=1,
     )  # fmt: skip
     file = root / "adapters" / "news" / version / "manifest.json"

@@ -26,7 +26,7 @@ from deploy.serve.router.capture import Delivered
 from deploy.serve.router.process import Router
 from deploy.serve.router.settings import RouterSettings
 from schemas.events import ModelState, RolloutState, ServedModel
-from schemas.manifest import AdapterManifest, FileDigest
+from schemas.manifest import FileDigest, StudentManifest
 from schemas.records import Outcome, Record, TrafficRecord
 from schemas.topics import Topic
 from schemas.workload import Workload
@@ -224,10 +224,9 @@ def adapter(artefacts: Path, version: str = "news-1") -> ServedModel:
     contents = {"probes.json": json.dumps(probes).encode(), "adapter_model.safetensors": b"weights"}
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-    manifest = AdapterManifest(
+    manifest = StudentManifest(
         model_version=version, workload="news", labels=LABELS, form="sequence-classification", base_model="base",
-        base_sha256="b", pooling="mean", max_tokens=64, temperature=1.0, rank=16, alpha=16, target_modules=["query"],
-        modules_to_save=["classifier"], snapshot_sha256="s", seed=1,
+        base_sha256="b", snapshot_sha256="s", seed=1,
         files=[FileDigest(path=name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
                for name, data in contents.items()],
     )  # fmt: skip

@@ -6,13 +6,14 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.serve.students.batching import Batcher, QueuedTexts, take_batch
-from deploy.serve.students.encoder import Classified
 from schemas.errors import Unavailable
+from trainers.students.protocol import Classified
 
 
 class Gated:
@@ -28,7 +29,7 @@ class Gated:
         self.batches.append(list(texts))
         if "fail" in texts:
             raise RuntimeError("planted")
-        return Classified([[float(len(text))] for text in texts], [len(text) for text in texts])
+        return Classified(np.array([[float(len(text))] for text in texts]), [len(text) for text in texts])
 
 
 @given(
@@ -61,7 +62,7 @@ def test_batcher__what_gathers_during_a_batch_becomes_the_next() -> None:
     rest = [batcher.submit(student, ["b" * n]) for n in range(1, 21)]
     student.gate.set()
 
-    assert first.result(10).probabilities == [[1.0]]
+    assert first.result(10).probabilities.tolist() == [[1.0]]
     assert [future.result(10).probabilities[0][0] for future in rest] == [float(n) for n in range(1, 21)]
     assert [len(batch) for batch in student.batches] == [1, 20]
     batcher.close()

@@ -12,6 +12,7 @@ from deploy.trial.demo.observe import TopicTally
 from schemas.events import (
     BaseModel,
     Decision,
+    EvaluatedStudent,
     Evaluation,
     Metric,
     ModelPromotion,
@@ -34,6 +35,7 @@ EVENT = ModelPromotion(
     evaluation=Evaluation(
         eval_set_id="s", eval_sha256="", n=2,
         metrics=[Metric(name=one, role="tuned", value=0.9, low=0.8, high=1.0, n=2) for one in FIGURES],
+        students=[EvaluatedStudent(role="tuned", name="encoder")],
     ),
 )  # fmt: skip
 
@@ -53,9 +55,7 @@ def test_summary__counts_planted_against_seen(tmp_path: Path) -> None:
     tally.records.update({TRAFFIC.name: 600, DEAD_LETTERS.name: 2})
     tally.unasked.update({EVENT.model_version: 7, "practice-teacher": 5})
     (first, truth), *_ = played.truth.items()
-    predictions = pa.table(
-        {"record_id": [first, "unknown"], "baseline": ["x", "x"], "base": ["x", "x"], "tuned": [truth, "x"]}
-    )
+    predictions = pa.table({"record_id": [first, "unknown"], "tuned": [truth, "x"]})
 
     summary = figures.summarise(
         played, tally, seconds=1.0, residual=0, leaked={private[0]: {"labels"}}, manifest=MANIFEST,
@@ -65,7 +65,8 @@ def test_summary__counts_planted_against_seen(tmp_path: Path) -> None:
     assert (summary.duplicates.planted, summary.duplicates.found) == (len(repeated), len(repeated) - 1)
     assert (summary.pii.planted, summary.pii.redacted) == (len(private), len(private) - 1)
     assert summary.window.rows == 2
-    assert [(one.role, one.accuracy) for one in summary.students] == [("tuned", 1.0)]
+    assert [(one.role, one.name, one.accuracy) for one in summary.students] == [("tuned", "encoder", 1.0)]
+    assert (summary.nominee, summary.baseline) == (summary.students[0], None)
     assert summary.saving.teacher_tokens_avoided == 700
     assert (summary.teacher.calls, summary.teacher.cache_hits, summary.teacher.tokens) == (10, 3, 1_000)
     assert (summary.teacher.money, summary.teacher.currency) == (0.25, "EUR")

@@ -45,9 +45,11 @@ def summary(**changes: Any) -> Summary:
 
 
 def student(name: str, role: str, f1: float, agreement: float, accuracy: float) -> dict[str, Any]:
-    return {"name": name, "role": role, "n": 812, "macro_f1": f1, "macro_f1_low": f1 - 0.03,
-            "macro_f1_high": f1 + 0.028, "agreement": agreement, "accuracy": accuracy,
-            "effective_n": 640.4, "request_agreement": agreement - 0.2}  # fmt: skip
+    return {
+        "name": name, "role": role, "nominee": role == "tuned", "baseline": role == "baseline", "n": 812,
+        "macro_f1": f1, "macro_f1_low": f1 - 0.03, "macro_f1_high": f1 + 0.028, "agreement": agreement,
+        "accuracy": accuracy, "effective_n": 640.4, "request_agreement": agreement - 0.2,
+    }  # fmt: skip
 
 
 def evidence(classes: dict[str, int] | None = None) -> dict[str, Any]:
@@ -70,8 +72,8 @@ def predictions(classes: dict[str, int] | None = None) -> pa.Table:
     chance = random.Random(7)
     labels = list(classes or CLASSES)
     teacher = chance.choices(labels, weights=list((classes or CLASSES).values()), k=812)
-    tuned = [label if chance.random() < 0.88 else chance.choice(labels) for label in teacher]
-    return pa.table({"record_id": [str(n) for n in range(812)], "teacher": teacher, "tuned": tuned})
+    student = [label if chance.random() < 0.88 else chance.choice(labels) for label in teacher]
+    return pa.table({"record_id": [str(n) for n in range(812)], "teacher": teacher, "student": student})
 
 
 def statuses(*ends: RolloutState) -> list[RolloutStatus]:

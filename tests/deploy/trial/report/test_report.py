@@ -153,9 +153,9 @@ def test_summary__mistake_is_named() -> None:
 
 
 def test_predictions__without_a_student(tmp_path: Path) -> None:
-    """Predictions without the tuned student's column are refused by name."""
-    with pytest.raises(BadInput, match="tuned"):
-        page(tmp_path, predictions=loop.predictions().drop_columns(["tuned"]))
+    """Predictions without the student's column are refused by name."""
+    with pytest.raises(BadInput, match="student"):
+        page(tmp_path, predictions=loop.predictions().drop_columns(["student"]))
 
 
 def test_stage_flow__residual() -> None:
