@@ -60,7 +60,7 @@ def test_simulate__to_kafka(topics: Settings, tmp_path: Path, monkeypatch: pytes
 def test_simulate__without_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     """No broker: one line that says so and what to do, exit code 2."""
     monkeypatch.setattr("deploy.trial.simulate.sink.CONNECT_SECONDS", 0.5)
-    result = CliRunner().invoke(main, ["simulate", "--records", "5", "--bootstrap-servers", "127.0.0.1:21199"])
+    result = CliRunner().invoke(main, ["simulate", "--records", "5", "--bootstrap-servers", "127.0.0.1:1"])
 
     assert result.exit_code == 2
     assert "millrace kafka start" in result.output
