@@ -6,10 +6,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check format faults bench clean
+# The tests' processes; each that meets a test on Kafka starts a broker of its own (330 MB).
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
+PYTEST_FAULTS := $(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk=1 --durations=10 -m faults
+
+.PHONY: help setup demo quick test check format faults faults-all bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv with everything, from the hash-locked list
 
@@ -25,8 +30,11 @@ demo: $(STAMP) ## play financial text through the whole loop; DATA=file.csv [TEX
 	@$(BIN)/python -m deploy.trial.demo $(if $(DATA),--data '$(DATA)') $(if $(TEXT),--text '$(TEXT)') $(if $(LABEL),--label '$(LABEL)') \
 	  $(if $(TEACHER),--teacher '$(TEACHER)') $(if $(CHAOS),--chaos) $(if $(SEED),--seed '$(SEED)')
 
-test: $(STAMP) ## the suite, on a real broker and with the whole loop (under 15 minutes on 2 cores)
-	$(BIN)/python -m pytest -m 'not faults'
+quick: $(STAMP) ## the tests that need neither a broker nor much time (under 90 seconds on 2 cores)
+	$(PYTEST) -m 'not broker and not slow and not faults'
+
+test: $(STAMP) ## the suite, on real brokers and with the whole loop (under 10 minutes on 2 cores)
+	$(PYTEST) -m 'not faults'
 
 check: $(STAMP) ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
@@ -38,8 +46,11 @@ format: $(STAMP) ## put the code into the form that check wants
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-faults: $(STAMP) ## kill real processes while work is in flight
-	$(BIN)/python -m pytest -m faults
+faults: $(STAMP) ## kill real processes while work is in flight: one form of each fault, by a seed; SEED=number
+	$(PYTEST_FAULTS) --one-form $(or $(SEED),$$(date +%s))
+
+faults-all: $(STAMP) ## every form of every fault, as before a release
+	$(PYTEST_FAULTS)
 
 bench: $(STAMP) ## print the figures of docs/figures.md (about an hour); DATA=file.csv compares students on your own labelled text too
 	$(BIN)/python -m benchmarks.guardrail_simulation

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from deploy.edge.process.settings import Settings
@@ -13,6 +15,21 @@ from deploy.infra.kafka.embedded import EmbeddedKafka
 from deploy.infra.kafka.settings import KafkaSettings
 from deploy.infra.kafka.topics import apply, delete
 from schemas.errors import Unavailable
+
+pytest_plugins = ["tests.sampling"]
+hypothesis.settings.register_profile("millrace", deadline=None)  # on a loaded machine an example may take any time
+hypothesis.settings.load_profile("millrace")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where workers share the tests, begin with the longest files, so that none is left for the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=_length)
+
+
+def _length(item: pytest.Item) -> int:
+    marks = ("flow", "broker", "slow")
+    return next((place for place, mark in enumerate(marks) if item.get_closest_marker(mark)), len(marks))
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +46,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     try:
         yield kafka
     finally:
+        gc.collect()  # clients in cycles would go on reporting the broker's absence while other workers are at work
         kafka.stop()
 
 
