@@ -1,4 +1,4 @@
-"""Writes records to our topics for commands that people call: all of them in one Kafka transaction, or none."""
+"""Writes records to our topics for commands that people call: several in one Kafka transaction, or one alone."""
 
 from __future__ import annotations
 
@@ -69,6 +69,27 @@ def transaction(settings: Settings, writer: Principal, fencing: Principal | None
         raise Unavailable(
             f"no answer from {settings.bootstrap_servers}, nothing was written: {error}; run the command again"
         ) from error
+
+
+def write_one(settings: Settings, writer: Principal, topic: Topic, partition: int, key: bytes, value: bytes) -> None:
+    """Write one record and wait for its acknowledgement; who writes at the same time is not disturbed.
+
+    Raises:
+        ContractError: the catalogue does not give the topic to the writer.
+        Unavailable: the cluster has not acknowledged it.
+    """
+    client = command_clients.producer(settings, delivery_timeout_ms=int(_SECONDS * 1000))
+    refused: list[str] = []
+
+    def delivered(error: Any, _: Any) -> None:
+        if error is not None:
+            refused.append(error.str())
+
+    name = TopicNames(settings, writer, TopicAccess.WRITE)[topic]
+    client.produce(name, value, key, partition, on_delivery=delivered)
+    if client.flush(_SECONDS) or refused:
+        why = refused[0] if refused else "no answer"
+        raise Unavailable(f"the cluster has not acknowledged it: {why}; run the command again")
 
 
 def transactional_id(settings: Settings, writer: Principal) -> str:
