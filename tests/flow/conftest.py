@@ -16,7 +16,6 @@ from tokenizers.trainers import WordLevelTrainer
 from deploy.infra.kafka.embedded import EmbeddedKafka
 from deploy.trial.demo import scene
 from deploy.trial.demo.play import Playground, running
-from deploy.trial.demo.ports import free_ports
 from deploy.trial.simulate.traffic import TrafficPlan, traffic
 from schemas.workload import Workload
 from tests.tiny_bert import SPECIAL, save_tiny_bert
@@ -60,10 +59,12 @@ def play(broker: EmbeddedKafka, tiny_newswire_base: Path, tmp_path: Path, monkey
 
     @contextmanager
     def started() -> Iterator[Playground]:
-        ports, home = free_ports(), tmp_path / "play"
-        url = f"http://127.0.0.1:{ports['teacher_port']}/v1"
-        played = scene.newswire(home, url, source, seed=7, records=RECORDS)
-        with running(played, home, ports, time.monotonic()) as stage:
+        home = tmp_path / "play"
+
+        def scene_at(teacher_url: str) -> scene.Scene:
+            return scene.newswire(home, teacher_url, source, seed=7, records=RECORDS)
+
+        with running(scene_at, home, time.monotonic()) as stage:
             yield stage
 
     return started

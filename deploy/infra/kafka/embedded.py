@@ -28,6 +28,7 @@ import psutil
 from deploy.edge.topics.command_clients import broker_answers
 from deploy.infra.kafka import jars
 from deploy.infra.kafka.settings import KafkaSettings
+from deploy.infra.ports import PortInUse, on_free_ports
 from schemas.errors import MillraceError, SettingsError, Unavailable
 
 HOST: Final = "127.0.0.1"
@@ -66,7 +67,7 @@ class EmbeddedKafka:
 
         Args:
             home: where it keeps its data and log.
-            port: where it listens, with the controller on the port above; None takes two free ports at each start.
+            port: where it listens, with the controller on the port above; None: `start` tries ports until two are free.
             jars_dir: where the pinned jars are kept; None is the user's cache.
             maven_url: the repository they come from; None is the library's default.
         """
@@ -108,9 +109,26 @@ class EmbeddedKafka:
         """Start the broker as a process of its own, which outlives this one, and wait until it answers.
 
         Raises:
-            AlreadyRunning, SettingsError (port in use), Unavailable, ContractError (jars), NoSpace: it cannot.
+            AlreadyRunning, PortInUse, Unavailable, ContractError (jars), NoSpace: it cannot.
         """
-        command, lock, port = self._prepare()
+        return on_free_ports(1, self._start) if self._port is None else self._start(self._port)
+
+    def become(self) -> None:
+        """Become the broker: this process is replaced by it, so that a supervisor's signals reach it as they are.
+
+        Raises:
+            ValueError: its port was left open; once it is the broker, nobody is left to try another.
+            And as `start` does.
+        """
+        if self._port is None:
+            raise ValueError("a broker in the foreground is told its port")
+        command, lock = self._prepare(self._port)
+        os.set_inheritable(lock.fileno(), True)
+        self._record(os.getpid(), self._port)
+        os.execv(command[0], command)  # noqa: S606
+
+    def _start(self, port: int) -> Running:
+        command, lock = self._prepare(port)
         with lock, (self.home / "broker.out").open("wb") as out:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
@@ -124,17 +142,6 @@ class EmbeddedKafka:
             process.wait()
             raise
         return running
-
-    def become(self) -> None:
-        """Become the broker: this process is replaced by it, so that a supervisor's signals reach it as they are.
-
-        Raises:
-            As `start` does.
-        """
-        command, lock, port = self._prepare()
-        os.set_inheritable(lock.fileno(), True)
-        self._record(os.getpid(), port)
-        os.execv(command[0], command)  # noqa: S606
 
     def stop(self) -> bool:
         """Stop the broker that runs in this home, by force if it takes too long; tell whether there was one."""
@@ -154,29 +161,30 @@ class EmbeddedKafka:
     def _wait(self, process: subprocess.Popen[bytes], running: Running) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not broker_answers({"bootstrap.servers": running.bootstrap_servers}, 1.0):
-            if process.poll() is not None or time.monotonic() > deadline:
+            ended = process.poll() is not None
+            if ended:
+                _check_ports(running.port)  # somebody may have taken one since it was checked
+            if ended or time.monotonic() > deadline:
                 log = self.home / "broker.log"
                 raise Unavailable(f"the broker did not start; {log} ends: {self._last_words()}")
 
-    def _prepare(self) -> tuple[list[str], LockFile, int]:
-        """See that everything is there, and return the command, the held lock and the port."""
+    def _prepare(self, port: int) -> tuple[list[str], LockFile]:
+        """See that everything is there, and return the command and the held lock."""
         jars.check_space(self.home, SPACE_BYTES)
         lock = self._lock()
         try:
             classpath = jars.ensure(jars.of_broker(), self._jars_dir, self._maven_url)
-            port, controller = (self._port, self._port + 1) if self._port else _free_ports()
-            for number in (port, controller):
-                _check_port(number)
+            _check_ports(port)
             java = [str(_java()), "-cp", ":".join(map(str, classpath))]
-            self._format(java, port, controller)
-            self._write_properties("server.properties", "data", port, controller)
+            self._format(java, port)
+            self._write_properties("server.properties", "data", port)
         except BaseException:
             lock.close()
             raise
         log4j = resources.files("deploy.infra.kafka").joinpath("log4j2.properties")
         log = (f"-Dlog4j2.configurationFile={log4j}", f"-Dmillrace.home={self.home}")
         properties = self.home / "server.properties"
-        return [java[0], *_JVM, *log, *java[1:], _MAIN, str(properties)], lock, port
+        return [java[0], *_JVM, *log, *java[1:], _MAIN, str(properties)], lock
 
     def _lock(self) -> LockFile:
         lock = LockFile(self.home / "broker.lock")
@@ -187,12 +195,12 @@ class EmbeddedKafka:
             raise AlreadyRunning(f"a broker runs in {self.home} already ({who}); `millrace kafka stop` stops it")
         return lock
 
-    def _format(self, java: list[str], port: int, controller: int) -> None:
+    def _format(self, java: list[str], port: int) -> None:
         """Format the storage once, under another name until it is whole."""
         if (self.home / "data").exists():
             return
         half = self.home / "data.new"
-        properties = self._write_properties("format.properties", half.name, port, controller)
+        properties = self._write_properties("format.properties", half.name, port)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # With an equals sign: one id in 64 starts with a dash and would be read as an option.
         arguments = [f"--cluster-id={cluster}", f"--config={properties}", "--ignore-formatted"]
@@ -205,9 +213,9 @@ class EmbeddedKafka:
             )
         half.rename(self.home / "data")
 
-    def _write_properties(self, name: str, data: str, port: int, controller: int) -> Path:
+    def _write_properties(self, name: str, data: str, port: int) -> Path:
         template = Template(resources.files("deploy.infra.kafka").joinpath("server.properties").read_text())
-        values = {"port": port, "controller_port": controller, "data": self.home / data}
+        values = {"port": port, "controller_port": port + 1, "data": self.home / data}
         path = self.home / name
         path.write_text(template.safe_substitute(values))
         return path
@@ -267,23 +275,17 @@ def _java() -> Path:
     return Path(JAVA)
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        one.bind((HOST, 0))
-        two.bind((HOST, 0))
-        return one.getsockname()[1], two.getsockname()[1]
-
-
-def _check_port(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise SettingsError(
-                "port", port, f"{error.strerror}; stop what uses it, or choose another with --port or "
-                "MILLRACE_BOOTSTRAP_SERVERS (the port above is the controller's)"
-            ) from error  # fmt: skip
+def _check_ports(port: int) -> None:
+    for number in (port, port + 1):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, number))
+            except OSError as error:
+                raise PortInUse(
+                    "port", number, f"{error.strerror}; stop what uses it, or choose another with --port or "
+                    "MILLRACE_BOOTSTRAP_SERVERS (the port above is the controller's)"
+                ) from error  # fmt: skip
 
 
 def broker_of(settings: KafkaSettings, home: Path | None, port: int | None) -> EmbeddedKafka:

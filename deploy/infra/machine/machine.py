@@ -22,6 +22,7 @@ from deploy.infra.machine import ready, traces, view
 from deploy.infra.machine.daemon import Daemon, ProcessState, configuration, log_path, spawn
 from deploy.infra.machine.programs import BROKER, MISTAKE, Program, programs, taken
 from deploy.infra.machine.settings import MachineSettings
+from deploy.infra.ports import PortInUse
 from schemas.errors import MillraceError, SettingsError, Unavailable
 
 UP_SECONDS: Final = 240.0  # the first start may fetch the broker's jars
@@ -70,7 +71,8 @@ class Machine:
         """Start what does not run yet, each process once what it needs is there. Running already: changes nothing.
 
         Raises:
-            SettingsError: a port is in use, an earlier machine is left, or one runs here with other settings.
+            SettingsError: an earlier machine is left, or one runs here with other settings.
+            PortInUse: another program listens on a port.
             NotStarted: the broker or the topics did not come up; everything is stopped again.
         """
         with self._alone():
@@ -92,6 +94,7 @@ class Machine:
 
         Raises:
             NotStarted: one of them ended for good or is not ready in time; everything is stopped again.
+            PortInUse: it ended because another program listens on its port now; everything is stopped again.
         """
         waited = {program.name: program for program in self.programs if not program.once and program.name != BROKER}
         began = time.monotonic()
@@ -183,8 +186,7 @@ class Machine:
         for variable, port in taken(self.programs):
             if first.setdefault(port, variable) != variable:
                 raise SettingsError(variable, port, f"is also the port of {first[port]}; set another one")
-            if who := traces.holder(port):
-                raise SettingsError(variable, port, f"the port is in use by {who}; stop it or set another port")
+        _check_ports(self.programs)
         (self.home / "logs").mkdir(exist_ok=True, mode=0o700)
         for program in self.programs:
             _set_aside(log_path(self.home, program.name))
@@ -258,7 +260,14 @@ class Machine:
     def _fail(self, name: str, what: str) -> None:
         lines = self.last_lines(name)
         self.stop()
+        _check_ports([program for program in self.programs if program.name == name])
         raise NotStarted(name, what, lines, f"the whole log: {log_path(self.home, name)}; mend it and start again")
+
+
+def _check_ports(found: Sequence[Program]) -> None:
+    for variable, port in taken(found):
+        if who := traces.holder(port):
+            raise PortInUse(variable, port, f"the port is in use by {who}; stop it or set another port")
 
 
 def _written(home: Path) -> dict[str, Any] | None:

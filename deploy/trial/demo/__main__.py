@@ -25,8 +25,7 @@ from deploy.infra.machine.machine import Machine
 from deploy.infra.machine.settings import MachineSettings
 from deploy.trial.demo import figures, scene
 from deploy.trial.demo.chaos import Chaos
-from deploy.trial.demo.play import DemoFailed, finish, phase_one, phase_two, running, training
-from deploy.trial.demo.ports import free_ports
+from deploy.trial.demo.play import DemoFailed, SceneAt, finish, phase_one, phase_two, running, training
 from deploy.trial.demo.scene import Scene
 from deploy.trial.demo.show import last_page
 
@@ -50,21 +49,20 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the machine is stopped on the way out
     for name in [name for name in os.environ if name.startswith("MILLRACE_")]:
         del os.environ[name]  # a play must not reach the cluster that this shell works with
-    ports = free_ports()
     home = HOME.absolute()
-    teacher_url = f"http://127.0.0.1:{ports['teacher_port']}/v1"
     rows = scene.labelled_rows(data, text, label) if data else []
     _clear(home)
-    if data is None:
-        source = scene.newswire_file()
-        played = scene.newswire(home, teacher_url, source, seed=seed, records=records)
-    else:
-        played = scene.own_text(home, teacher_url, rows, scene.name_of(data), fitted=teacher == "fitted", seed=seed)
-    _play(played, home, ports, began, chaos=chaos)
+
+    def scene_at(teacher_url: str) -> Scene:
+        if data is None:
+            return scene.newswire(home, teacher_url, scene.newswire_file(), seed=seed, records=records)
+        return scene.own_text(home, teacher_url, rows, scene.name_of(data), fitted=teacher == "fitted", seed=seed)
+
+    _play(scene_at, home, began, chaos=chaos)
 
 
-def _play(played: Scene, home: Path, ports: dict[str, int], began: float, *, chaos: bool) -> None:
-    with running(played, home, ports, began) as stage:
+def _play(scene_at: SceneAt, home: Path, began: float, *, chaos: bool) -> None:
+    with running(scene_at, home, began) as stage:
         killer = Chaos(stage.machine, stage.observer)
         if chaos:
             killer.start()

@@ -24,6 +24,7 @@ from deploy.edge.process.settings import Settings
 from deploy.infra.machine.machine import Machine
 from deploy.infra.machine.programs import programs
 from deploy.infra.machine.settings import MachineSettings
+from deploy.infra.ports import on_free_ports
 from deploy.trial.demo import figures, search
 from deploy.trial.demo.ask import ask_once, ask_until
 from deploy.trial.demo.observe import Observer, TopicTally
@@ -41,6 +42,9 @@ TRAINING_SECONDS: Final = 900.0
 ROLLOUT_SECONDS: Final = 420.0
 VERIFY_SECONDS: Final = 60
 STAND_IN: Final = "The teacher was the practice teacher: a stand-in, not a language model."
+_PORTS: Final = (
+    "broker_port", "router_port", "admin_port", "teacher_port", "student_port", "worker_port", "dispatcher_port",
+)  # fmt: skip
 _OVER: Final = frozenset({RolloutState.PROMOTED, RolloutState.ROLLED_BACK, RolloutState.HOLD, RolloutState.REJECTED})
 
 
@@ -61,30 +65,52 @@ class Playground:
     show: Show
 
 
+SceneAt = Callable[[str], Scene]  # sets the scene around the teacher's URL
+
+
 @contextmanager
-def running(played: Scene, home: Path, ports: dict[str, int], began: float) -> Iterator[Playground]:
-    """Start every real process (2), and stop them all at the end.
+def running(scene_at: SceneAt, home: Path, began: float) -> Iterator[Playground]:
+    """Start every real process (2) on ports that are free, and stop them all at the end.
 
     Raises:
         MillraceError: a process did not come up.
     """
+
+    def start(*ports: int) -> Playground:
+        return _start(scene_at, home, dict(zip(_PORTS, ports, strict=True)), began)
+
+    stage = on_free_ports(len(_PORTS), start)
+    try:
+        yield stage
+    finally:
+        _stop(stage)
+
+
+def _start(scene_at: SceneAt, home: Path, ports: dict[str, int], began: float) -> Playground:
+    played = scene_at(f"http://127.0.0.1:{ports['teacher_port']}/v1")
     own = MachineSettings.load(
         **ports, workloads_dir=home / "workloads", state_dir=home / "state", artefacts_dir=home / "artefacts"
     )
     machine = Machine(home, own, found=programs(own, played.teacher, home))
     settings = own.model_copy(update={"bootstrap_servers": own.brokers})
     observer = Observer(settings)
-    with Show(observer, began) as show:
-        try:
-            show.say(f"starting every process; playing {played.title}")
-            machine.start()
-            observer.start()
-            machine.wait_ready()
-            router = f"http://127.0.0.1:{own.router_port}/v1"
-            yield Playground(home, played, machine, settings, router, observer, show)
-        finally:
-            observer.stop()
-            machine.stop()
+    show = Show(observer, began).open()
+    stage = Playground(home, played, machine, settings, f"http://127.0.0.1:{own.router_port}/v1", observer, show)
+    try:
+        show.say(f"starting every process; playing {played.title}")
+        machine.start()
+        observer.start()
+        machine.wait_ready()
+    except BaseException:
+        _stop(stage)
+        raise
+    return stage
+
+
+def _stop(stage: Playground) -> None:
+    stage.observer.stop()
+    stage.machine.stop()
+    stage.show.close()
 
 
 def phase_one(stage: Playground) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import Final, Self
 
 from rich.console import Console, RenderableType
@@ -29,15 +28,11 @@ class Show:
             auto_refresh=self.console.is_terminal,
         )  # fmt: skip
 
-    def __enter__(self) -> Self:
+    def open(self) -> Self:
+        """Begin the display."""
         if self.console.is_terminal:
             self._live.start()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> Console:
         """End the display and return the console for what is left to say."""
