@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from deploy.commands.verify.report import verify
 from deploy.edge.process.settings import Settings
-from deploy.infra.kafka.embedded import HOST, EmbeddedKafka
+from deploy.infra.kafka.embedded import EmbeddedKafka
 from deploy.infra.kafka.topics import apply
 from tests.faults.accounts import assert_nothing_lost_or_doubled, curated, ended
 from tests.faults.conftest import Tell
@@ -34,9 +33,13 @@ STALL_SECONDS: Final = "30"
 def own_broker(broker: EmbeddedKafka, tmp_path: Path) -> Iterator[EmbeddedKafka]:
     """A broker that may be killed; it comes back on the port and with the data it had."""
     del broker  # skips where no broker can be had
-    jars = os.environ.get("MILLRACE_JARS_DIR")
-    with EmbeddedKafka(tmp_path / "kafka", _two_free_ports(), jars_dir=Path(jars) if jars else None) as kafka:
+    home, jars = tmp_path / "kafka", os.environ.get("MILLRACE_JARS_DIR")
+    jars_dir = Path(jars) if jars else None
+    kafka = EmbeddedKafka(home, EmbeddedKafka(home, jars_dir=jars_dir).start().port, jars_dir=jars_dir)
+    try:
         yield kafka
+    finally:
+        kafka.stop()
 
 
 @pytest.mark.parametrize("down_seconds", [0, 60])
@@ -78,16 +81,3 @@ def test_broker__killed_while_traffic_flows__comes_back(
     tell(f"down for {down_seconds} s and a start; the worker {'ran' if alive else 'had ended'} at its end, {survived}")
 
     assert_nothing_lost_or_doubled(settings, len(traffic.sent), tell)
-
-
-def _two_free_ports() -> int:
-    """Return a port that is free together with the one above it."""
-    while True:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind((HOST, 0))
-            port: int = one.getsockname()[1]
-            try:
-                two.bind((HOST, port + 1))
-            except OSError:
-                continue
-            return port

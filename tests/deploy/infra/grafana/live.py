@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 import urllib.parse
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from deploy.infra.grafana.board import board, queries
 from deploy.infra.machine.machine import Machine
+from deploy.infra.ports import PortInUse, on_free_ports
 
 _SCRAPES_SECONDS: Final = 12.0  # at one scrape a second, for rates over several of them
 _UP_SECONDS: Final = 30.0
@@ -39,23 +39,35 @@ def _configuration(machine: Machine) -> dict[str, Any]:
 
 @contextmanager
 def _prometheus(machine: Machine, folder: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    file = folder / "prometheus.json"
-    file.write_text(json.dumps(_configuration(machine)))
-    command = ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={folder / 'tsdb'}",
+    (folder / "prometheus.json").write_text(json.dumps(_configuration(machine)))
+    process, url = on_free_ports(1, lambda port: _start(folder, port))
+    try:
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _start(folder: Path, port: int) -> tuple[subprocess.Popen[bytes], str]:
+    command = ["prometheus", f"--config.file={folder / 'prometheus.json'}", f"--storage.tsdb.path={folder / 'tsdb'}",
                f"--web.listen-address=127.0.0.1:{port}"]  # fmt: skip
-    with (folder / "prometheus.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            _wait(f"http://127.0.0.1:{port}/-/ready")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
+    said, url = folder / f"prometheus-{port}.log", f"http://127.0.0.1:{port}"
+    with said.open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        _wait(process, f"{url}/-/ready")
+    except BaseException:
+        process.kill()
+        process.wait()
+        if "address already in use" in said.read_text():
+            raise PortInUse("port", port, "choose another") from None
+        raise
+    return process, url
 
 
-def _wait(url: str) -> None:
+def _wait(process: subprocess.Popen[bytes], url: str) -> None:
     deadline = time.monotonic() + _UP_SECONDS
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback
                 return

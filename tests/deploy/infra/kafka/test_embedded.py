@@ -5,10 +5,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -16,9 +19,10 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from deploy.edge.topics.command_clients import broker_answers
-from deploy.infra.kafka import jars
+from deploy.infra.kafka import embedded, jars
 from deploy.infra.kafka.embedded import AlreadyRunning, EmbeddedKafka, default_jars_dir
-from schemas.errors import ContractError, SettingsError, Unavailable
+from deploy.infra.ports import PortInUse, on_free_ports
+from schemas.errors import ContractError, Unavailable
 
 pytestmark = pytest.mark.broker
 
@@ -70,24 +74,8 @@ def test_broker__listens_on_loopback_only(broker):
 
 def test_foreground__is_the_broker_and_obeys_sigterm(home):
     """In the foreground the process is the broker: a supervisor's SIGTERM stops it, and its data is released."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "deploy.infra.kafka",
-        "kafka",
-        "start",
-        "--foreground",
-        "--home",
-        str(home),
-        "--port",
-        str(port),
-    ]
-    process = subprocess.Popen(command)
+    process = on_free_ports(1, lambda port: in_the_foreground(home, port))
     try:
-        until(lambda: broker_answers({"bootstrap.servers": f"127.0.0.1:{port}"}, 1.0))
         assert pid_of(EmbeddedKafka(home)) == process.pid
         assert run("status", "--home", str(home)).returncode == 0
         process.terminate()
@@ -97,6 +85,36 @@ def test_foreground__is_the_broker_and_obeys_sigterm(home):
         process.wait()
 
     assert run("status", "--home", str(home)).returncode == 1
+
+
+def in_the_foreground(home: Path, port: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "deploy.infra.kafka", "kafka", "start", "--foreground"]
+    process = subprocess.Popen([*command, "--home", str(home), "--port", str(port)])
+    until(lambda: process.poll() is not None or broker_answers({"bootstrap.servers": f"127.0.0.1:{port}"}, 1.0))
+    if process.poll() is not None:
+        embedded._check_ports(port)  # taken while it started: the next one
+    assert process.poll() is None
+    return process
+
+
+@pytest.mark.parametrize("above", [0, 1], ids=["broker", "controller"])
+def test_start__port_taken_at_that_moment(home, monkeypatch, above):
+    """Where no port is asked for, one that is taken after it was looked at (the controller's, too) leads to another."""
+    with contextlib.ExitStack() as taken:
+        look = embedded._check_ports
+        looked_at: list[int] = []
+
+        def look_and_take(port: int) -> None:
+            look(port)
+            if not looked_at:
+                taken.enter_context(socket.create_server(("127.0.0.1", port + above)))
+            looked_at.append(port)
+
+        monkeypatch.setattr(embedded, "_check_ports", look_and_take)
+        running = EmbeddedKafka(home).start()
+
+    assert running.port not in {looked_at[0], looked_at[0] + 1}
+    assert EmbeddedKafka(home).running() == running
 
 
 def test_start__already_running(broker):
@@ -115,7 +133,7 @@ def test_start__port_taken(home):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(SettingsError, match=f"port = {port}: Address already in use; .*--port"):
+        with pytest.raises(PortInUse, match=f"port = {port}: Address already in use; .*--port"):
             EmbeddedKafka(home, port).start()
 
     assert EmbeddedKafka(home).running() is None
@@ -175,22 +193,15 @@ def mirror(folder: Path, jar: jars.Jar) -> Iterator[str]:
     place = folder / jar.group.replace(".", "/") / jar.name / jar.version
     place.mkdir(parents=True)
     shutil.copy(default_jars_dir() / jar.file, place)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(folder)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
-    def up() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    try:
-        until(up)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 def test_disk__too_small(tmp_path):

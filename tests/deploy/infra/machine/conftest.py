@@ -1,8 +1,7 @@
-"""Machines of stand-in programs, on free ports, stopped at the end of each test."""
+"""Machines of stand-in programs, on ports that are free, stopped at the end of each test."""
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,21 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from deploy.infra.machine.machine import Machine
+from deploy.infra.machine.machine import Machine, Told
 from deploy.infra.machine.programs import Program
 from deploy.infra.machine.settings import MachineSettings
+from deploy.infra.ports import TRIES, PortInUse, propose
 
 STAND_IN = Path(__file__).parent / "stand_in.py"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def stand_in(name: str, *options: str) -> Program:
-    port = free_port()
+    (port,) = propose(1)
     command = (sys.executable, str(STAND_IN), str(port), *options)
     return Program(
         name=name,
@@ -32,6 +26,24 @@ def stand_in(name: str, *options: str) -> Program:
         ports={f"MILLRACE_{name.upper()}_PORT": port},
         ready=f"http://127.0.0.1:{port}/readyz",
     )
+
+
+class PatientMachine(Machine):
+    """A machine of stand-ins that takes other ports while one is in use."""
+
+    def start(self, told: Told = lambda *_: None) -> None:
+        for _ in range(TRIES - 1):
+            try:
+                return super().start(told)
+            except PortInUse:
+                self.programs = [elsewhere(program) for program in self.programs]
+        return super().start(told)
+
+
+def elsewhere(program: Program) -> Program:
+    if not program.ports:
+        return program
+    return stand_in(program.name, *program.command[3:])
 
 
 Make = Callable[..., Machine]
@@ -43,7 +55,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
     with ExitStack() as stack:
 
         def machine(*programs: Program, home: str = "m", **values: str) -> Machine:
-            made = Machine(tmp_path / home, MachineSettings.load_to_stay(**values), found=programs)
+            made = PatientMachine(tmp_path / home, MachineSettings.load_to_stay(**values), found=programs)
             stack.callback(made.stop)
             return made
 

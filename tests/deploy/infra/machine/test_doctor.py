@@ -11,7 +11,7 @@ from deploy.infra.machine import doctor
 from deploy.infra.machine.__main__ import main
 from deploy.infra.machine.init import write
 
-NOBODY = "127.0.0.1:21849"  # no broker is there
+NOBODY = "127.0.0.1:1"  # no broker is there
 
 
 @pytest.fixture(autouse=True)

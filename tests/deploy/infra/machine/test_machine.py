@@ -8,7 +8,9 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +20,8 @@ import pytest
 
 from deploy.infra.machine import traces
 from deploy.infra.machine.machine import Machine, NotStarted
-from deploy.infra.machine.programs import Program
+from deploy.infra.machine.programs import MachineSettings, Program
+from deploy.infra.ports import PortInUse
 from schemas.errors import SettingsError
 from tests.deploy.infra.machine.conftest import Make, stand_in
 
@@ -128,18 +131,44 @@ def test_machine__process_that_never_gets_ready(make: Make) -> None:
         machine.wait_ready(timeout_seconds=4)
 
 
-def test_machine__port_in_use(make: Make) -> None:
+@contextmanager
+def taken(program: Program) -> Iterator[tuple[Program, int]]:
+    """Listen on a port, and yield the program as it would be if it were told that one."""
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        command = tuple(str(port) if word == str(program.port) else word for word in program.command)
+        yield replace(program, command=command, ports=dict.fromkeys(program.ports, port)), port
+
+
+def test_machine__port_in_use(tmp_path: Path) -> None:
     """A port that somebody holds is told by variable and holder before anything is started."""
-    program = stand_in("one")
-    machine = make(program)
-    with (
-        socket.create_server(("127.0.0.1", program.port or 0)),
-        pytest.raises(
-            SettingsError, match=f"MILLRACE_ONE_PORT = {program.port}: the port is in use by .*{os.getpid()}"
-        ),
-    ):
-        machine.start()
+    with taken(stand_in("one")) as (program, port):
+        machine = Machine(tmp_path / "m", MachineSettings.load(), found=[program])
+        with pytest.raises(PortInUse, match=f"MILLRACE_ONE_PORT = {port}: the port is in use by .*{os.getpid()}"):
+            machine.start()
     assert not (machine.home / "supervisord.log").exists()
+
+
+def test_machine__port_taken_after_it_was_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port taken while the processes start is told by variable and holder, and everything is stopped."""
+    with taken(stand_in("one")) as (program, port):
+        machine = Machine(tmp_path / "m", MachineSettings.load(), found=[program])
+        with monkeypatch.context() as while_it_was_free:
+            while_it_was_free.setattr(traces, "holder", lambda _: None)
+            machine.start()
+        with pytest.raises(PortInUse, match=f"MILLRACE_ONE_PORT = {port}: the port is in use by .*{os.getpid()}"):
+            machine.wait_ready(timeout_seconds=30)
+    assert traces.marked(machine.home) == []
+
+
+def test_stand_ins__take_other_ports_while_one_is_in_use(make: Make) -> None:
+    """The machines of these tests start although somebody else listens on their port."""
+    with taken(stand_in("one")) as (program, port):
+        machine = make(program)
+        machine.start()
+        machine.wait_ready(timeout_seconds=30)
+
+    assert machine.programs[0].port != port
 
 
 def test_machine__stop_ends_jobs_that_left_their_session(make: Make, tmp_path: Path) -> None:

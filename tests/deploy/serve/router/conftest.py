@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ import pytest
 from aiohttp import web
 
 from deploy.edge.process import guarded_http
+from deploy.infra.ports import TRIES, propose
 from deploy.serve.router.capture import Delivered
 from deploy.serve.router.process import Router
 from deploy.serve.router.settings import RouterSettings
@@ -35,15 +35,6 @@ LABELS = ["up", "down", "flat"]
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
 PRIVACY_KEY = "a key of the deployment"
 ROLLOUT = "0123456789abcdef0123456789abcdef"
-
-
-def free_port() -> int:
-    """Return a port of this part's range that nobody listens on."""
-    for port in range(21620, 21690):
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise RuntimeError("no free port")
 
 
 async def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
@@ -237,12 +228,26 @@ def adapter(artefacts: Path, version: str = "news-1") -> ServedModel:
     )
 
 
-async def listen(app: web.Application, port: int) -> web.AppRunner:
-    """Serve an application on loopback."""
+async def listen(app: web.Application, port: int = 0) -> web.AppRunner:
+    """Serve an application on loopback; port 0 is one that the system gives."""
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
     return runner
+
+
+def port_of(runner: web.AppRunner) -> int:
+    """Return where an application is served."""
+    port: int = runner.addresses[0][1]
+    return port
+
+
+async def listen_where_nobody_comes(app: web.Application) -> web.AppRunner:
+    """Serve on a port that the system gives to nobody, so that a server that was away finds it free again."""
+    for port in propose(TRIES):
+        with contextlib.suppress(OSError):
+            return await listen(app, port)
+    raise OSError(f"{TRIES} ports are in use")
 
 
 def student_app(server: StudentServer) -> web.Application:
@@ -271,10 +276,10 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with contextlib.AsyncExitStack() as stack:
         app = web.Application()
         app.add_routes([web.post("/v1/chat/completions", teacher.chat), web.post("/v1/embeddings", teacher.embeddings)])
-        teacher_port = free_port()
-        stack.push_async_callback((await listen(app, teacher_port)).cleanup)
-        student_port = free_port()
-        running = [await listen(student_app(students), student_port)]
+        taught = await listen(app)
+        stack.push_async_callback(taught.cleanup)
+        running = [await listen_where_nobody_comes(student_app(students))]
+        student_port = port_of(running[0])
 
         async def stop_students() -> None:
             await running.pop().cleanup()
@@ -295,7 +300,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         rollout = {"paired_share": 1.0, "student_timeout_seconds": 0.5}
         privacy = {"token_key_env": "MILLRACE_TEST_PRIVACY_KEY"}
         stack.enter_context(pytest.MonkeyPatch.context()).setenv("MILLRACE_TEST_PRIVACY_KEY", PRIVACY_KEY)
-        workloads = {"news": workload(teacher_port, rollout=rollout, audit={"share": 0.5}, privacy=privacy)}
+        workloads = {"news": workload(port_of(taught), rollout=rollout, audit={"share": 0.5}, privacy=privacy)}
         session = await stack.enter_async_context(
             guarded_http.session(settings.allowed_hosts, connections=0, timeout_seconds=10)
         )
@@ -303,14 +308,14 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         stack.callback(router.lines.close)
         for task in (asyncio.create_task(router.students.keep_loaded()), asyncio.create_task(router.upkeep())):
             stack.callback(task.cancel)
-        public, admin = free_port(), 0
-        stack.push_async_callback((await listen(router.public.application(settings.body_bytes), public)).cleanup)
-        admin = free_port()
-        stack.push_async_callback((await listen(router.admin.application(lambda: None), admin)).cleanup)
+        public = await listen(router.public.application(settings.body_bytes))
+        stack.push_async_callback(public.cleanup)
+        admin = await listen(router.admin.application(lambda: None))
+        stack.push_async_callback(admin.cleanup)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         yield House(
-            router, teacher, students, kept, f"http://127.0.0.1:{public}", f"http://127.0.0.1:{admin}", http, settings,
-            restart_students, stop_students,
+            router, teacher, students, kept, f"http://127.0.0.1:{port_of(public)}",
+            f"http://127.0.0.1:{port_of(admin)}", http, settings, restart_students, stop_students,
         )  # fmt: skip
 
 

@@ -22,10 +22,12 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from deploy.commands.rollout.control import status_of
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import librdkafka, producer, topic_name
+from deploy.infra.ports import TRIES, propose
 from deploy.serve.router import answer
 from deploy.serve.router.process import serve
 from deploy.serve.router.settings import RouterSettings
 from schemas.codec import decode, encode
+from schemas.errors import SettingsError
 from schemas.events import (
     Artifact,
     BaseModel,
@@ -43,8 +45,8 @@ from tests.deploy.serve.router.conftest import (
     ScriptedTeacher,
     StudentServer,
     adapter,
-    free_port,
     listen,
+    port_of,
     student_app,
 )
 
@@ -122,33 +124,53 @@ async def town(topics: Settings) -> AsyncIterator[Town]:
         app.add_routes([web.post("/v1/chat/completions", teacher.chat)])
         ports = []
         for server in (app, student_app(students)):
-            ports.append(free_port())
-            stack.push_async_callback((await listen(server, ports[-1])).cleanup)
+            runner = await listen(server)
+            stack.push_async_callback(runner.cleanup)
+            ports.append(port_of(runner))
         (topics.workloads_dir / "news.toml").write_text(WORKLOAD.format(port=ports[0]))
-        settings = RouterSettings(
-            **topics.model_dump(), student_urls=[f"http://127.0.0.1:{ports[1]}"], router_port=free_port(),
-            admin_port=free_port() + 1,
-        )  # fmt: skip
-        stop = asyncio.Event()
-        serving = asyncio.create_task(serve(settings, settings.workloads(), stop))
         http = await stack.enter_async_context(aiohttp.ClientSession())
+        stop = asyncio.Event()
+        settings, serving = await routing(topics, f"http://127.0.0.1:{ports[1]}", http, stop)
         environment = os.environ | {
             "MILLRACE_BOOTSTRAP_SERVERS": topics.bootstrap_servers, "MILLRACE_TOPIC_PREFIX": topics.topic_prefix,
             "MILLRACE_WORKLOADS_DIR": str(topics.workloads_dir), "MILLRACE_STATE_DIR": str(topics.state_dir),
             "MILLRACE_SESSION_TIMEOUT_SECONDS": "6",
             "MILLRACE_ROUTER_ADMIN_URLS": f'["http://127.0.0.1:{settings.admin_port}"]',
         }  # fmt: skip
-        made = Town(settings, teacher, students, http, environment, f"http://127.0.0.1:{settings.router_port}")
-        async with asyncio.timeout(60):
-            while True:
-                with contextlib.suppress(aiohttp.ClientError):
-                    await made.line()
-                    break
-                assert not serving.done(), serving.exception()
-                await asyncio.sleep(0.05)
-        yield made
+        yield Town(settings, teacher, students, http, environment, f"http://127.0.0.1:{settings.router_port}")
         stop.set()
         await asyncio.wait_for(serving, 30)
+
+
+async def routing(
+    topics: Settings, students_url: str, http: aiohttp.ClientSession, stop: asyncio.Event
+) -> tuple[RouterSettings, asyncio.Task[None]]:
+    """Run a router, on other ports while one is in use; return it once it answers."""
+    for number in range(1, TRIES + 1):
+        public, admin = propose(2)
+        settings = RouterSettings(
+            **topics.model_dump(), student_urls=[students_url], router_port=public, admin_port=admin
+        )
+        serving = asyncio.create_task(serve(settings, settings.workloads(), stop))
+        try:
+            await answering(f"http://127.0.0.1:{admin}/rollouts", http, serving)
+        except SettingsError as error:
+            if "already in use" not in str(error) or number == TRIES:
+                raise
+        else:
+            return settings, serving
+    raise AssertionError("the last try returns or raises")
+
+
+async def answering(url: str, http: aiohttp.ClientSession, serving: asyncio.Task[None]) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            if serving.done():
+                serving.result()
+            with contextlib.suppress(aiohttp.ClientError):
+                async with http.get(url):
+                    return
+            await asyncio.sleep(0.05)
 
 
 def nominate(settings: RouterSettings, number: int = 1) -> None:
