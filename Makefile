@@ -6,7 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check format faults bench clean
+# The tests' processes; each that meets a test on Kafka starts a broker of its own (330 MB).
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
+
+.PHONY: help setup demo quick test check format faults bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -25,8 +29,11 @@ demo: $(STAMP) ## play financial text through the whole loop; DATA=file.csv [TEX
 	@$(BIN)/python -m deploy.trial.demo $(if $(DATA),--data '$(DATA)') $(if $(TEXT),--text '$(TEXT)') $(if $(LABEL),--label '$(LABEL)') \
 	  $(if $(TEACHER),--teacher '$(TEACHER)') $(if $(CHAOS),--chaos) $(if $(SEED),--seed '$(SEED)')
 
-test: $(STAMP) ## the suite, on a real broker and with the whole loop (under 15 minutes on 2 cores)
-	$(BIN)/python -m pytest -m 'not faults'
+quick: $(STAMP) ## the tests that need neither a broker nor much time (under 90 seconds on 2 cores)
+	$(PYTEST) -m 'not broker and not slow and not faults'
+
+test: $(STAMP) ## the suite, on real brokers and with the whole loop (under 10 minutes on 2 cores)
+	$(PYTEST) -m 'not faults'
 
 check: $(STAMP) ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

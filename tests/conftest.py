@@ -15,6 +15,17 @@ from deploy.infra.kafka.topics import apply, delete
 from schemas.errors import Unavailable
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where workers share the tests, begin with the longest files, so that none is left for the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=_length)
+
+
+def _length(item: pytest.Item) -> int:
+    marks = ("flow", "broker", "slow")
+    return next((place for place, mark in enumerate(marks) if item.get_closest_marker(mark)), len(marks))
+
+
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     """A running one-node Kafka; `.bootstrap_servers` is its address."""

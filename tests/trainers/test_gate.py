@@ -118,6 +118,7 @@ def _promoted(gain: float, repeats: int = 100, n: int = 600) -> float:
     return count / repeats
 
 
+@pytest.mark.slow
 def test_gate__simulated_false_alarms_and_power() -> None:
     """600 rows, 100 simulations of 200 draws: an equal challenger passes superiority in at most 7 %.
 

@@ -77,6 +77,7 @@ def wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
             return
 
 
+@pytest.mark.slow
 def test_serve__real_weights_answer_as_peft_does_and_sigterm_ends_it(tmp_path: Path) -> None:
     """`millrace serve` on MiniLM loads an adapter and equals transformers + peft."""
     try:

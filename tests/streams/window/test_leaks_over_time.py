@@ -18,6 +18,8 @@ from streams.window.selection import select, training_limits
 from streams.window.store import Store
 from tests.streams.doubles import PARTITION, label, workload
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("earnings", "mergers", "other")
 HORIZON = 20  # clusters: a story comes back long after it was forgotten
 STORIES = 150

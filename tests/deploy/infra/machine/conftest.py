@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.infra.machine.machine import Machine, Told
+from deploy.infra.machine.machine import Machine, ReadyCallback
 from deploy.infra.machine.programs import Program
 from deploy.infra.machine.settings import MachineSettings
+from deploy.infra.ports import TRIES, PortInUse, propose
 from deploy.infra.ports import TRIES, PortInUse, propose
 
 STAND_IN = Path(__file__).parent / "stand_in.py"
@@ -31,7 +32,7 @@ def stand_in(name: str, *options: str) -> Program:
 class PatientMachine(Machine):
     """A machine of stand-ins that takes other ports while one is in use."""
 
-    def start(self, told: Told = lambda *_: None) -> None:
+    def start(self, told: ReadyCallback = lambda *_: None) -> None:
         for _ in range(TRIES - 1):
             try:
                 return super().start(told)

@@ -25,6 +25,8 @@ from deploy.infra.ports import PortInUse
 from schemas.errors import SettingsError
 from tests.deploy.infra.machine.conftest import Make, stand_in
 
+pytestmark = pytest.mark.slow
+
 
 def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds

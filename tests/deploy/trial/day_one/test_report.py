@@ -32,6 +32,8 @@ from tests.deploy.trial.day_one.logs import (
 )
 from tests.deploy.trial.report.test_report import Balanced
 
+pytestmark = pytest.mark.slow
+
 TOML = 'name = "desk"\nlabels = ["rates", "banks", "metals"]\n[teacher]\nmay_train = true\n[gate]\nclass_rows = 20\n'
 
 

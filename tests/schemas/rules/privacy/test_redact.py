@@ -187,6 +187,7 @@ def test_normalise__twice__changes_nothing_more(text: str) -> None:
     assert normalise("e\u200b\u0301") == "é"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     [
