@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from deploy.edge.process.settings import Settings
 from deploy.infra.kafka.embedded import EmbeddedKafka
 from deploy.infra.kafka.settings import KafkaSettings
 from deploy.infra.kafka.topics import apply, delete
 from schemas.errors import Unavailable
+
+settings.register_profile("millrace", deadline=None)  # on a loaded machine an example may take any time
+settings.load_profile("millrace")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -22,9 +22,9 @@ log = logging.getLogger("millrace.worker.liveness")
 class StageProgress:
     """When one stage last got anywhere."""
 
-    def __init__(self, stage: str, stall_seconds: float) -> None:
-        self.stage, self._limit = stage, stall_seconds
-        self._last = time.monotonic()
+    def __init__(self, stage: str, stall_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.stage, self._limit, self._clock = stage, stall_seconds, clock
+        self._last = clock()
         self._lag = 0
         self._busy = False
         self._read: Callable[[], int] | None = None
@@ -32,13 +32,13 @@ class StageProgress:
 
     def made(self) -> None:
         """A batch was settled or a partition rebuilt."""
-        self._last, self._busy, self._read = time.monotonic(), False, None
+        self._last, self._busy, self._read = self._clock(), False, None
 
     def idle(self) -> None:
         """Nothing came: progress only where there is nothing to come."""
         self._busy = False
         if self._lag == 0:
-            self._last = time.monotonic()
+            self._last = self._clock()
 
     def working(self) -> None:
         """A batch is in work: the clock runs."""
@@ -46,12 +46,12 @@ class StageProgress:
 
     def waiting(self) -> None:
         """Something outside does not answer: this is no stall."""
-        self._last, self._busy = time.monotonic(), False
+        self._last, self._busy = self._clock(), False
 
     def rebuilding(self, read: Callable[[], int]) -> None:
         """A partition is being rebuilt: reading on is progress."""
         self._read, self._seen, self._busy = read, -1, True
-        self._last = time.monotonic()
+        self._last = self._clock()
 
     def lag(self, records: int) -> None:
         """Take the number of records that wait in our partitions."""
@@ -60,8 +60,8 @@ class StageProgress:
     def stalled(self) -> str | None:
         """Return what makes no progress, or None."""
         if self._read is not None and (read := self._read()) != self._seen:
-            self._seen, self._last = read, time.monotonic()
-        still = time.monotonic() - self._last
+            self._seen, self._last = read, self._clock()
+        still = self._clock() - self._last
         if still < self._limit or not (self._busy or self._lag):
             return None
         return f"{self.stage}: no progress for {still:.0f} s with {self._lag} records waiting"

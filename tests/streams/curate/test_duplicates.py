@@ -27,7 +27,7 @@ texts = st.builds(
 records = st.lists(
     st.tuples(st.integers(0, 30).map(str), texts, st.sampled_from((None, "up", "down")), st.booleans()), max_size=50
 )
-FEW = settings(max_examples=150, deadline=None)
+FEW = settings(max_examples=150)
 
 
 class Run:

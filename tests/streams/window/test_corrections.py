@@ -202,7 +202,7 @@ def histories(draw: st.DrawFn) -> list[LabelRecord]:
     return records
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(histories(), st.data())
 def test_window__is_the_same_however_batches_kills_and_deletions_fell(
     store: Store, records: list[LabelRecord], data: st.DataObject

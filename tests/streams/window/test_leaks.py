@@ -16,7 +16,7 @@ from streams.window.leaks import near_evaluation
 WORDS = st.lists(st.sampled_from("abcdefgh"), max_size=12).map(" ".join)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(WORDS, max_size=12), st.lists(WORDS, max_size=12), st.sampled_from([0.3, 0.5, 0.7, 0.9, 1.0]))
 @example(["a b c d"], ["a b c d"], 1.0)
 @example([""], [""], 0.7)

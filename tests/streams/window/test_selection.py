@@ -188,7 +188,7 @@ def test_soft_label__in_the_order_of_the_labels(store: Store) -> None:
     assert row.class_probabilities == [0.1, 0.2, 0.7]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     rows=st.lists(
         st.tuples(
@@ -261,7 +261,7 @@ def test_source__fills_no_more_than_its_share_of_a_class(store: Store) -> None:
     assert (sum(number < 40 for number in found), sum(number >= 40 for number in found)) == (2, 2)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     rows=st.lists(
         st.tuples(st.integers(0, 15), st.sampled_from(LABELS), st.sampled_from(Split), st.sampled_from("xyz")),

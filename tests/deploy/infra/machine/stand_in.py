@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from deploy.edge.process.probes import serve_probes
+from schemas.errors import SettingsError
 
 
 def start_job(note: Path) -> None:
@@ -39,4 +40,8 @@ if __name__ == "__main__":
         sys.exit(2)
     if "--child" in options:
         start_job(Path(options[options.index("--child") + 1]))
-    asyncio.run(main(int(sys.argv[1]), "still loading" if "--not-ready" in options else None))
+    try:
+        asyncio.run(main(int(sys.argv[1]), "still loading" if "--not-ready" in options else None))
+    except SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

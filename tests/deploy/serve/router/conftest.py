@@ -297,7 +297,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
             student_urls=[f"http://127.0.0.1:{student_port}"], state_dir=tmp_path / "state",
             artefacts_dir=tmp_path / "artefacts", side_calls=8,
         )  # fmt: skip
-        rollout = {"paired_share": 1.0, "student_timeout_seconds": 0.5}
+        rollout = {"paired_share": 1.0, "student_timeout_seconds": 2.0}
         privacy = {"token_key_env": "MILLRACE_TEST_PRIVACY_KEY"}
         stack.enter_context(pytest.MonkeyPatch.context()).setenv("MILLRACE_TEST_PRIVACY_KEY", PRIVACY_KEY)
         workloads = {"news": workload(port_of(taught), rollout=rollout, audit={"share": 0.5}, privacy=privacy)}

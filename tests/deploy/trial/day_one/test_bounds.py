@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from deploy.trial.day_one.bounds import cluster_effective_n, lower, share, share_of
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 400), st.data())
 def test_share__of_rows_that_are_no_duplicates__is_exact(n: int, data: st.DataObject) -> None:
     """Where every row is its own cluster, the interval is that of Clopper and Pearson, as scipy has it."""
@@ -23,7 +23,7 @@ def test_share__of_rows_that_are_no_duplicates__is_exact(n: int, data: st.DataOb
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=50))
 def test_effective_n__lies_between_one_and_the_clusters(sizes: list[int]) -> None:
     """Rows are worth their clusters where these are of one size, and less the more one of them outweighs the others."""
@@ -44,7 +44,7 @@ def test_share__of_repeats__is_no_surer_than_of_their_clusters() -> None:
     assert ten_times.n == 200
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.just(0.0) | st.floats(1e-6, 1), st.floats(1, 1_000), st.floats(0.01, 0.5))
 def test_lower__never_lies_above_the_share(value: float, effective: float, alpha: float) -> None:
     """The bound is below the share, and nothing right gives the bound 0."""

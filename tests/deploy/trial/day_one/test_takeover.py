@@ -46,7 +46,7 @@ def test_takeover__keeps_its_promise__as_often_as_it_says() -> None:
     assert missed / 200 <= ALPHA + 3 * (ALPHA * (1 - ALPHA) / 200) ** 0.5
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.floats(0.6, 0.99))
 def test_choose__holds_its_bound_on_the_rows_it_chose_by(seed: int, wished: float) -> None:
     """The lower bound of the chosen threshold is at least what was wished, recomputed from the rows."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.rules.statistics.intervals import ClusterBootstrap
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 1), st.floats(0.1, 10)), min_size=1, max_size=60))
 def test_interval__holds_the_weighted_mean_and_repeats_by_seed(rows: list[tuple[int, float, float]]) -> None:
     """The point is the weighted mean, the bounds stay within the values, and a seed fixes them."""
