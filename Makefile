@@ -10,10 +10,12 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
 
-.PHONY: help setup demo quick test check format faults bench clean
+PYTEST_FAULTS := $(BIN)/python -m pytest -n $(WORKERS) --durations=10 -m faults
+
+.PHONY: help setup demo quick test check format faults faults-all bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv with everything, from the hash-locked list
 
@@ -41,12 +43,11 @@ check: $(STAMP) ## format, lint, types, import rules
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-format: $(STAMP) ## put the code into the form that check wants
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+faults: $(STAMP) ## kill real processes while work is in flight: one form of each fault, by a seed; SEED=number
+	$(PYTEST_FAULTS) --one-form $(or $(SEED),$$(date +%s))
 
-faults: $(STAMP) ## kill real processes while work is in flight
-	$(BIN)/python -m pytest -m faults
+faults-all: $(STAMP) ## every form of every fault, as before a release
+	$(PYTEST_FAULTS)
 
 bench: $(STAMP) ## print the figures of docs/figures.md (about an hour); DATA=file.csv compares students on your own labelled text too
 	$(BIN)/python -m benchmarks.guardrail_simulation

@@ -15,6 +15,7 @@ from deploy.infra.kafka.settings import KafkaSettings
 from deploy.infra.kafka.topics import apply, delete
 from schemas.errors import Unavailable
 
+pytest_plugins = ["tests.sampling"]
 settings.register_profile("millrace", deadline=None)  # on a loaded machine an example may take any time
 settings.load_profile("millrace")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -10,12 +11,12 @@ Tell = Callable[[str], None]
 
 
 @pytest.fixture
-def tell(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Tell:
-    """Print a fault's proof and its accounting table whether or not the test passes, under the test's name."""
+def tell(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Iterator[Tell]:
+    """Print a fault's proof and its accounting table whether or not the test passes, under the test's name.
 
-    def say(text: str) -> None:
-        with capsys.disabled():
-            print(text)
-
-    say(f"\n\n== {request.node.name}")
-    return say
+    All at once and to standard error: two workers share it, and their standard output leads nowhere.
+    """
+    said = [f"\n\n== {request.node.name}"]
+    yield said.append
+    with capsys.disabled():
+        print("\n".join(said), file=sys.stderr, flush=True)
