@@ -9,7 +9,6 @@ STAMP := $(VENV)/.installed
 # The tests' processes; each that meets a test on Kafka starts a broker of its own (330 MB).
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
-
 PYTEST_FAULTS := $(BIN)/python -m pytest -n $(WORKERS) --durations=10 -m faults
 
 .PHONY: help setup demo quick test check format faults faults-all bench clean
@@ -42,6 +41,10 @@ check: $(STAMP) ## format, lint, types, import rules
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+format: $(STAMP) ## put the code into the form that check wants
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 faults: $(STAMP) ## kill real processes while work is in flight: one form of each fault, by a seed; SEED=number
 	$(PYTEST_FAULTS) --one-form $(or $(SEED),$$(date +%s))

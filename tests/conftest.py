@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
-from hypothesis import settings
 
 from deploy.edge.process.settings import Settings
 from deploy.infra.kafka.embedded import EmbeddedKafka
@@ -16,8 +17,8 @@ from deploy.infra.kafka.topics import apply, delete
 from schemas.errors import Unavailable
 
 pytest_plugins = ["tests.sampling"]
-settings.register_profile("millrace", deadline=None)  # on a loaded machine an example may take any time
-settings.load_profile("millrace")
+hypothesis.settings.register_profile("millrace", deadline=None)  # on a loaded machine an example may take any time
+hypothesis.settings.load_profile("millrace")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -45,6 +46,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     try:
         yield kafka
     finally:
+        gc.collect()  # clients in cycles would go on reporting the broker's absence while other workers are at work
         kafka.stop()
 
 

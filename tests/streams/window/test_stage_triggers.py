@@ -49,6 +49,7 @@ async def test_shift__fires_between_two_counts(tmp_path: Path) -> None:
     assert verdicts["enough"].fired
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lose_state", [False, True])
 async def test_shift__however_batches_and_restarts_fall(tmp_path: Path, lose_state: bool) -> None:
     """The triggers fire at the same labels with the same snapshots, whatever the batches and wherever it restarts."""

@@ -13,7 +13,6 @@ from deploy.infra.machine.machine import Machine, ReadyCallback
 from deploy.infra.machine.programs import Program
 from deploy.infra.machine.settings import MachineSettings
 from deploy.infra.ports import TRIES, PortInUse, propose
-from deploy.infra.ports import TRIES, PortInUse, propose
 
 STAND_IN = Path(__file__).parent / "stand_in.py"
 
