@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # The tests' processes; each that meets a test on Kafka starts a broker of its own (330 MB).
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
-PYTEST_FAULTS := $(BIN)/python -m pytest -n $(WORKERS) --durations=10 -m faults
+PYTEST_FAULTS := $(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk=1 --durations=10 -m faults
 
 .PHONY: help setup demo quick test check format faults faults-all bench clean
 

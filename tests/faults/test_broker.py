@@ -21,7 +21,7 @@ from tests.faults.conftest import Tell
 from tests.faults.traffic import Traffic, flowing, write_workloads
 from tests.faults.workers import Worker, ending, until
 
-pytestmark = [pytest.mark.broker, pytest.mark.faults, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.broker, pytest.mark.faults]
 
 
 # librdkafka 2.16 may never come back from send_offsets_to_transaction once the coordinator was away, whatever its

@@ -13,7 +13,7 @@ from deploy.trial.report.inputs import Summary
 from tests.deploy.infra.grafana.live import empty_panels
 from tests.flow.conftest import Play
 
-pytestmark = [pytest.mark.broker, pytest.mark.flow, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.broker, pytest.mark.flow]
 
 
 def go_round(stage: Playground) -> list[str]:

@@ -33,7 +33,7 @@ from schemas.topics import PARTITIONS, Topic
 from tests.schemas.golden_form import golden
 from tests.schemas.rules.statistics.test_ceiling import FOUND as CEILING
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.broker
 
 MakeJob = Callable[..., JobSpec]
 R = TypeVar("R", bound=Record)
