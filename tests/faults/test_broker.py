@@ -15,6 +15,7 @@ import pytest
 from deploy.commands.verify.report import verify
 from deploy.edge.process.settings import Settings
 from deploy.infra.kafka.embedded import EmbeddedKafka
+from deploy.infra.kafka.settings import KafkaSettings
 from deploy.infra.kafka.topics import apply
 from tests.faults.accounts import assert_nothing_lost_or_doubled, curated, ended
 from tests.faults.conftest import Tell
@@ -33,8 +34,7 @@ STALL_SECONDS: Final = "30"
 def own_broker(broker: EmbeddedKafka, tmp_path: Path) -> Iterator[EmbeddedKafka]:
     """A broker that may be killed; it comes back on the port and with the data it had."""
     del broker  # skips where no broker can be had
-    home, jars = tmp_path / "kafka", os.environ.get("MILLRACE_JARS_DIR")
-    jars_dir = Path(jars) if jars else None
+    home, jars_dir = tmp_path / "kafka", KafkaSettings.load_to_stay().jars_dir
     kafka = EmbeddedKafka(home, EmbeddedKafka(home, jars_dir=jars_dir).start().port, jars_dir=jars_dir)
     try:
         yield kafka

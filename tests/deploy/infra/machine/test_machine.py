@@ -20,7 +20,8 @@ import pytest
 
 from deploy.infra.machine import traces
 from deploy.infra.machine.machine import Machine, NotStarted
-from deploy.infra.machine.programs import MachineSettings, Program
+from deploy.infra.machine.programs import Program
+from deploy.infra.machine.settings import MachineSettings
 from deploy.infra.ports import PortInUse
 from schemas.errors import SettingsError
 from tests.deploy.infra.machine.conftest import Make, stand_in
@@ -146,7 +147,7 @@ def taken(program: Program) -> Iterator[tuple[Program, int]]:
 def test_machine__port_in_use(tmp_path: Path) -> None:
     """A port that somebody holds is told by variable and holder before anything is started."""
     with taken(stand_in("one")) as (program, port):
-        machine = Machine(tmp_path / "m", MachineSettings.load(), found=[program])
+        machine = Machine(tmp_path / "m", MachineSettings.load_to_stay(), found=[program])
         with pytest.raises(PortInUse, match=f"MILLRACE_ONE_PORT = {port}: the port is in use by .*{os.getpid()}"):
             machine.start()
     assert not (machine.home / "supervisord.log").exists()
@@ -155,7 +156,7 @@ def test_machine__port_in_use(tmp_path: Path) -> None:
 def test_machine__port_taken_after_it_was_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A port taken while the processes start is told by variable and holder, and everything is stopped."""
     with taken(stand_in("one")) as (program, port):
-        machine = Machine(tmp_path / "m", MachineSettings.load(), found=[program])
+        machine = Machine(tmp_path / "m", MachineSettings.load_to_stay(), found=[program])
         with monkeypatch.context() as while_it_was_free:
             while_it_was_free.setattr(traces, "holder", lambda _: None)
             machine.start()
