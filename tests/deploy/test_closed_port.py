@@ -26,6 +26,8 @@ from pyarrow import parquet
 from deploy.cli import COMMANDS
 from deploy.edge.topics.command_clients import FIRST_ANSWER_SECONDS
 
+pytestmark = pytest.mark.slow
+
 SECONDS: Final = 10.0  # of a command alone; five of them are the wait for a first answer
 NEWSWIRE: Final = Path(__file__).parents[2] / "workloads" / "newswire.toml"
 PLAY: Final = "replay log.csv -w newswire"
