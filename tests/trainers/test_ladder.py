@@ -77,6 +77,7 @@ def longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ladder, "SERVED", (*ladder.SERVED, WordVotes))
 
 
+@pytest.mark.slow
 async def test_ladder__a_new_rung_goes_the_whole_way(
     longer: None, make_job: Callable[..., JobSpec], run_recipe: Callable[..., Any], tiny_base: Path, tmp_path: Path
 ) -> None:

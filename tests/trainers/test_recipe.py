@@ -22,6 +22,8 @@ from trainers.artefacts import version_of
 from trainers.promotion import promotion_of
 from trainers.students.ladder import load, load_base
 
+pytestmark = pytest.mark.slow  # they train
+
 MakeJob = Callable[..., JobSpec]
 RunRecipe = Callable[..., tuple[int, Path, str]]
 

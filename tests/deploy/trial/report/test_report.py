@@ -163,6 +163,7 @@ def test_stage_flow__residual() -> None:
     assert StageFlow(stage="curate", consumed=10, outcomes={"curated": 7, "discarded": 2}).residual == 1
 
 
+@pytest.mark.slow
 def test_class_mix__is_told_by_evaluation_rows(tmp_path: Path) -> None:
     """Training rows, which quotas balance, change nothing; rows count by their inverse propensity; few draw nothing."""
     text = page(tmp_path)
