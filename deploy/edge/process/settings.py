@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -69,11 +70,13 @@ class Settings(BaseSettings):
         """Read a command's settings; values given here (from its options) win over the environment.
 
         Raises:
-            SettingsError: a value is not allowed, or no process reads a `MILLRACE_…` variable of the environment.
+            SettingsError: a value is not allowed, or a `MILLRACE_…` variable of the environment is a misspelt setting.
         """
         settings = cls.load_to_stay(**values)
         for unknown in settings.unknown_variables():
-            raise unknown
+            if unknown.near:
+                raise unknown
+            print(f"warning: {unknown}", file=sys.stderr)
         return settings
 
     @classmethod

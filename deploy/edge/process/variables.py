@@ -60,6 +60,7 @@ class UnknownVariable(SettingsError):
             if near
             else f"the nearest known name is {nearest}; `millrace doctor` shows all. Unset it"
         )
+        self.near = near  # most likely a misspelt setting
         super().__init__(name, "…", f"no process of Millrace reads this variable; {remedy}")
 
     def __str__(self) -> str:

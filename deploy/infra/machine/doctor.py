@@ -176,7 +176,10 @@ def _settings() -> tuple[dict[str, Settings], list[Finding]]:
     """Return the settings of each process that has usable ones, and what cannot be used."""
     every = Settings.load_to_stay()
     read: dict[str, Settings] = {EVERY_PROCESS: every}
-    wrong = [Finding("missing", "settings", unknown.field, unknown.remedy) for unknown in every.unknown_variables()]
+    wrong = [
+        Finding("missing" if unknown.near else "note", "settings", unknown.field, unknown.remedy)
+        for unknown in every.unknown_variables()
+    ]
     for process, cls in settings_classes().items():
         try:
             read[process] = cls.load_to_stay()

@@ -165,12 +165,22 @@ def test_unknown__name_in_a_workload_file(text: str, tmp_path: Path) -> None:
 
 
 def test_load__command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command refuses a variable that no process reads; a process that stays reads its settings all the same."""
+    """A command refuses a misspelt variable; a process that stays reads its settings all the same."""
     monkeypatch.setenv("MILLRACE_ROUTR_PORT", "8100")
 
     assert Settings.load_to_stay().host == "127.0.0.1"
     with pytest.raises(UnknownVariable, match="MILLRACE_ROUTER_PORT"):
         Settings.load()
+
+
+def test_load__command_with_a_name_far_from_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name that resembles none of ours is somebody's own: one line of warning, and the command goes on."""
+    monkeypatch.setenv("MILLRACE_BACKUP_BUCKET", "mine")
+
+    assert Settings.load().host == "127.0.0.1"
+    assert capsys.readouterr().err.startswith("warning: MILLRACE_BACKUP_BUCKET: no process of Millrace reads")
 
 
 @pytest.mark.parametrize("command", [["window", "show"], ["topics", "apply"], ["status"]])
