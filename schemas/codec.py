@@ -104,7 +104,7 @@ def confluent_id(data: bytes) -> int | None:
 
 
 def is_framed(data: bytes) -> bool:
-    """Tell whether the bytes start like one of our two framings (JSON never does)."""
+    """Return whether the bytes start like one of our two framings (JSON never does)."""
     return data[:2] == SINGLE_OBJECT or data[:1] == CONFLUENT
 
 

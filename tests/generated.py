@@ -1,6 +1,6 @@
 """The parts of the pages that are made from the code: `python -m tests.generated` writes them all anew.
 
-A part stands on its page between `<!-- name … -->` and `<!-- /name -->`.
+A part is on its page between `<!-- name … -->` and `<!-- /name -->`.
 """
 
 from __future__ import annotations

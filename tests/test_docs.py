@@ -28,9 +28,9 @@ def steps(text: str) -> list[tuple[str, str]]:
 )
 def test_order__on_the_page__is_that_of_the_docstring(name: str, module: str) -> None:
     """Who reads the page and who reads the code read the same order."""
-    told = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", PAGE, re.DOTALL)
+    section = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", PAGE, re.DOTALL)
     said = ast.get_docstring(ast.parse((ROOT / module).read_text())) or ""
 
-    assert told is not None
-    assert len(steps(told[1])) >= 4
-    assert steps(told[1]) == steps(said)
+    assert section is not None
+    assert len(steps(section[1])) >= 4
+    assert steps(section[1]) == steps(said)

@@ -1,4 +1,4 @@
-"""The pages tell the truth: generated parts equal the code, and what a page or a comment names exists."""
+"""The pages are true: generated parts equal the code, and what a page or a comment names exists."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_pages__every_relative_link_leads_somewhere():
 
 
 def test_pages__each_is_found_from_the_index():
-    """Every page of docs/ stands in docs/README.md."""
+    """Every page of docs/ is listed in docs/README.md."""
     listed = set(_links(ROOT / "docs/README.md"))
 
     assert not {page.name for page in (ROOT / "docs").glob("*.md")} - listed - {"README.md"}

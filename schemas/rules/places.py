@@ -22,6 +22,11 @@ Headers = Sequence[tuple[str, bytes | None]]
 _PLACE = re.compile(rb"(\d{1,9}):(\d{1,18})")
 
 
+def shown(place: TopicOffset) -> str:
+    """Return a place as people read it."""
+    return f"{place[0]}/{place[1]} at offset {place[2]}"
+
+
 def place_header(partition: int, offset: int) -> bytes:
     """Return the value of a header that names a place."""
     return f"{partition}:{offset}".encode()

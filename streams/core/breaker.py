@@ -2,7 +2,8 @@
 
 Closed, records flow. Above half of dead letters among the last few hundred the breaker opens and the partition
 pauses; nothing is lost, for its records stay in their topic. After the pause it is half open: a small batch is let
-through, and what becomes of it closes the breaker or opens it again for twice as long. Pure: the clock is an argument.
+through, and what becomes of it closes the breaker or opens it again for twice as long. Pure: the clock (monotonic
+seconds) is an argument.
 """
 
 from __future__ import annotations
@@ -30,21 +31,15 @@ class Breaker:
 
     @property
     def closed(self) -> bool:
-        """Tell whether records flow freely."""
+        """Return whether records flow freely."""
         return self._until is None
 
     def opened(self, now: float) -> bool:
-        """Tell whether the partition is to pause now; once the pause is over the breaker is half open."""
+        """Return whether the partition is to pause now; once the pause is over the breaker is half open."""
         return self._until is not None and now < self._until
 
     def settled(self, records: int, dead: int, now: float) -> None:
-        """Take what became of a batch's records.
-
-        Args:
-            records: settled by the batch, of this partition.
-            dead: how many of them became dead letters.
-            now: monotonic seconds.
-        """
+        """Take how many records of this partition a batch settled, and how many became dead letters."""
         if not records:
             return
         if self._until is not None:
@@ -83,7 +78,7 @@ class Breakers:
         self._by_number.pop(number, None)
 
     def all_closed(self) -> bool:
-        """Tell whether records flow freely everywhere."""
+        """Return whether records flow freely everywhere."""
         return all(breaker.closed for breaker in self._by_number.values())
 
     def opened(self, now: float) -> set[int]:

@@ -2,7 +2,7 @@
 
 A stage hands over the payload without personal data, for it knows how to redact it; key, headers and what a detail
 quotes are redacted here. Every kind goes, whatever a workload's policy keeps. Our own words and numbers pass: a size of
-ten digits is no phone number. The message itself stands in its topic while that is kept.
+ten digits is no phone number. The message itself is in its topic while that is kept.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _header(name: str, content: bytes | None) -> Header:
 
 
 def _header_value(name: str, content: bytes) -> bytes:
-    """Redact a value behind its name. A place is our own number; where a key's hash belongs, the key may stand."""
+    """Redact a value behind its name. A place is our own number; where a key's hash belongs, the key may be written."""
     if passages([(name, content)]):
         return content
     if name.lower() == API_KEY_HEADER:

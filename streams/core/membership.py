@@ -142,7 +142,7 @@ class Membership:
         return self._names[message.topic], message.partition
 
     def owned(self, place: SourcePartition) -> bool:
-        """Tell whether the partition is ours and rebuilt."""
+        """Return whether the partition is ours and rebuilt."""
         return place in self._ours and place not in self._resting
 
     def epochs_of(self, places: Iterable[SourcePartition]) -> dict[SourcePartition, int]:
@@ -150,7 +150,7 @@ class Membership:
         return {place: self.epochs[place] for place in places}
 
     def unchanged(self, place: SourcePartition, epochs: Mapping[SourcePartition, int]) -> bool:
-        """Tell whether the partition is ours as it was under those epochs."""
+        """Return whether the partition is ours as it was under those epochs."""
         return self.owned(place) and self.epochs[place] == epochs[place]
 
     def last_of_each(self, messages: Sequence[Message]) -> dict[SourcePartition, Message]:
@@ -168,7 +168,7 @@ class Membership:
         return {place: last.offset + 1 for place, last in self.last_of_each(messages).items()}
 
     def ready(self) -> bool:
-        """Tell whether nothing waits to be rebuilt."""
+        """Return whether nothing waits to be rebuilt."""
         return not self._resting
 
     def places(self, number: int) -> list[SourcePartition]:

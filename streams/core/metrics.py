@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -13,8 +12,6 @@ from schemas.records import DeadLetter
 from schemas.topics import DEAD_LETTERS as DEAD_LETTERS_TOPIC
 from schemas.topics import TRAFFIC
 from streams.core.stage import Output
-
-_TOPIC: Final = itemgetter(0)  # of an output
 
 RECORDS = Counter("millrace_stage_records", "Records written by a stage, by topic.", ["stage", "outcome"])
 CONSUMED = Counter("millrace_stage_consumed_records", "Records consumed and settled by a stage.", ["stage"])
@@ -52,7 +49,7 @@ def show_settled(stage: str, outputs: Sequence[Output], consumed: int) -> None:
     if consumed:
         CONSUMED.labels(stage).inc(consumed)
         BATCH.labels(stage).observe(consumed)
-    written = Tally(map(_TOPIC, outputs))
+    written = Tally(map(itemgetter(0), outputs))  # by topic
     for topic, count in written.items():
         RECORDS.labels(stage, topic.name).inc(count)
     if TRAFFIC in written:

@@ -11,34 +11,28 @@ from collections.abc import Sequence
 from typing import Final
 
 from schemas.records import Origin
-from schemas.rules.places import REKEYED_HEADER, PartitionOffset, passages
+from schemas.rules.places import REKEYED_HEADER, PartitionOffset, TopicOffset, passages
 from schemas.topics import GOLD
 from streams.core.stage import Message, Output
 
 ACCOUNTED: Final = frozenset({"curate", "label"})
-
-_Full = tuple[str, int, int]  # topic, partition, offset
 
 
 def residual(inputs: Sequence[Message], outputs: Sequence[Output]) -> int:
     """Return how many inputs end not at all or more than once, with the endings that name none of them.
 
     Counted by place, so that a lost record and a doubled one do not make each other good.
-
-    Args:
-        inputs: the messages whose offsets the settlement commits.
-        outputs: all that it writes.
     """
-    places: list[_Full] = [(message.topic.name, message.partition, message.offset) for message in inputs]
+    places: list[TopicOffset] = [(message.topic.name, message.partition, message.offset) for message in inputs]
     endings = [ended(output) for output in outputs]
     if endings == places:  # the usual case, and a hundredth of the work
         return 0
-    left: Counter[_Full | None] = Counter(places)
+    left: Counter[TopicOffset | None] = Counter(places)
     left.subtract(end for end in endings if end is None or end[0] != GOLD.name)
     return sum(map(abs, left.values()))
 
 
-def ended(output: Output) -> _Full | None:
+def ended(output: Output) -> TopicOffset | None:
     """Return the place of the input that an output ends; None for an output that says none."""
     origin = getattr(output.record, "origin", None)
     if isinstance(origin, Origin):

@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, Final, TypeVar
@@ -57,7 +58,6 @@ _LONGEST_WAIT_SECONDS: Final = 5.0  # between two attempts while something outsi
 _ABORTS: Final = 20  # of one batch whose partitions stayed ours: then a fresh process may do better
 
 _NO_RECORD_AT_FAULT: Final = (WorkerFailed, ContractError, BadInput)  # of these none becomes a dead letter
-_PARTITION: Final = itemgetter(1)  # of a message
 
 T = TypeVar("T")
 log = logging.getLogger("millrace.worker.source")
@@ -79,11 +79,8 @@ class Source:
     ) -> None:
         """Take the stage's state folder.
 
-        Args:
-            settings: the worker's settings.
-            stage: what turns messages into outputs.
-            hand_over: puts a batch on the channel of the stage's agent.
-            framing: the stage's own: what it is asked for here, the stage finds known.
+        `hand_over` puts a batch on the channel of the stage's agent; `framing` is the stage's own, so that what is
+        asked for here, the stage finds known.
 
         Raises:
             SettingsError: another worker holds the state folder.
@@ -145,7 +142,7 @@ class Source:
 
     @property
     def ready(self) -> bool:
-        """Tell whether every partition that is ours is rebuilt."""
+        """Return whether every partition that is ours is rebuilt."""
         return self._members.ready() and bool(self._rebuilt)
 
     async def _follow_assignment(self) -> None:
@@ -288,12 +285,9 @@ class Source:
     async def _bury(
         self, message: Message, error: Exception, metadata: Any, epochs: dict[SourcePartition, int]
     ) -> None:
-        attempts = self._settings.attempts
-        settlement = self.stage.poison(message, error, attempts)
-        try:
+        settlement = self.stage.poison(message, error, self._settings.attempts)
+        with suppress(_ChangedHands):
             await self._settle(settlement, self._members.ends_of([message]), metadata, epochs, [message])
-        except _ChangedHands:
-            return
 
     async def _process(self, messages: Sequence[Message]) -> Settlement:
         """Step 2: let the stage work on the batch."""
@@ -380,7 +374,7 @@ class Source:
         raise WorkerFailed(f"{self.stage.name}: {_ABORTS} transactions of one batch were aborted")
 
     def _mind_breakers(self, messages: Sequence[Message], outputs: Sequence[Output]) -> None:
-        settled = Counter(map(_PARTITION, messages))
+        settled = Counter(map(itemgetter(1), messages))  # by partition
         dead = Counter(output.partition for output in outputs if output.topic is DEAD_LETTERS)
         for number, closed in self._breakers.settled(settled, dead, time.monotonic()).items():
             metrics.BREAKER.labels(self.stage.name, str(number)).set(not closed)

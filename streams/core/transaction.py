@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -170,7 +171,7 @@ class Transactions:
                 call()
             except KafkaException as error:
                 cause = error.args[0]
-                self._count(cause)
+                metrics.ERRORS.labels(self._stage, cause.name()).inc()
                 if cause.fatal():
                     raise WorkerFailed(f"{self._stage}: {cause.name()}: {cause.str()}") from error
                 if not cause.retriable() or cause.txn_requires_abort():
@@ -193,19 +194,12 @@ class Transactions:
         except KafkaException as second:
             raise WorkerFailed(f"{self._stage}: could not abort: {second.args[0].str()}") from second
 
-    def _count(self, cause: Any) -> None:
-        metrics.ERRORS.labels(self._stage, cause.name()).inc()
-
 
 def _by_place(outputs: Sequence[Output]) -> dict[tuple[Topic, int], list[Output]]:
     """Return the outputs by topic and partition; the order within a partition stays."""
-    places: dict[tuple[Topic, int], list[Output]] = {}
+    places: defaultdict[tuple[Topic, int], list[Output]] = defaultdict(list)
     for output in outputs:
-        place = output[:2]
-        if place in places:
-            places[place].append(output)
-        else:
-            places[place] = [output]
+        places[output[:2]].append(output)
     return places
 
 

@@ -23,7 +23,7 @@ CONCURRENCY: Final = Gauge(
     "millrace_teacher_concurrency", "Calls the teacher is found to take at a time.", ["workload"]
 )
 PAUSED: Final = Gauge(
-    "millrace_teacher_paused", "1 while nothing can be asked: budget spent, teacher away or told to wait.", ["workload"]
+    "millrace_teacher_paused", "1 while nothing can be asked: budget spent, teacher away or overloaded.", ["workload"]
 )
 BATCHES: Final = Gauge("millrace_teacher_batches", "Batches that are open at the teacher's endpoint.", ["workload"])
 IN_BATCHES: Final = Gauge(

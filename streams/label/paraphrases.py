@@ -1,6 +1,6 @@
 """Other words for a text of a rare class: what the teacher is asked, and which lines of its answer count.
 
-A paraphrase stands in its record's label, not as a record of its own: it is in the same cluster and split, ends with
+A paraphrase is part of its record's label, not as a record of its own: it is in the same cluster and split, ends with
 the record that an erasure names, and the record still ends once. It is redacted like any text before it is stored.
 """
 

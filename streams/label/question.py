@@ -106,7 +106,7 @@ class Question:
 
 
 def _soft(prompt: Prompt, answer: Answer, label: str) -> dict[str, float] | None:
-    """Return the soft label, if the answer's first token was the whole code it stands for."""
+    """Return the soft label, if the answer's first token was the label's whole code."""
     if not answer.top or prompt.choices.get(answer.top[0][0].strip()) != label:
         return None
     return class_probabilities(prompt.choices, answer.top)

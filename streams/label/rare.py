@@ -25,7 +25,7 @@ class RareClasses:
         self._seen = {place: seen for place, seen in self._seen.items() if place[0] != partition}
 
     def learn(self, partition: int, record: LabelRecord) -> None:
-        """Take a settled label, in offset order; a corrected one counts in its class of now, an erased one no more."""
+        """Take a settled label, in offset order; a corrected one counts in its current class, an erased one no more."""
         workload = self._workloads.get(record.workload)
         if workload is None or not workload.augment.paraphrases:
             return
@@ -41,13 +41,13 @@ class RareClasses:
             _keep(seen, record.label, record.record_id, record.event_time, workload.augment.rows)
 
     def rare(self, partition: int, workload: Workload, label: str, at: datetime) -> bool:
-        """Tell whether a class is rare at an event time."""
+        """Return whether a class is rare at an event time."""
         since = at - timedelta(days=workload.window.age_days)
         of_class = self._seen.get((partition, workload.name), {}).get(label, {})
         return sum(time >= since for time in of_class.values()) < workload.augment.rows
 
     def joined(self, partition: int, workload: Workload, label: str, record: CuratedRecord) -> bool:
-        """Tell whether a record's class is rare; if so the record counts from now on, before its label is settled.
+        """Return whether a record's class is rare; if so the record counts from now on, before its label is settled.
 
         A batch of the teacher labels thousands of records at once, and of a rare class only so many are wanted.
         """

@@ -138,10 +138,7 @@ class LabelStage:
         held = {work.message.partition for work in left if work.item and work.item.workload.name in paused}
         held |= full_of_batches(left)
         return Settlement(
-            outputs,
-            committed=lambda: self._merge(settled, outputs),
-            left=[work.message for work in left],
-            held=held,
+            outputs, committed=lambda: self._merge(settled, outputs), left=[work.message for work in left], held=held
         )
 
     def poison(self, message: Message, error: Exception, attempts: int) -> Settlement:
@@ -152,7 +149,7 @@ class LabelStage:
         return Settlement([self._dead_letter(message, failed(error), attempts)])
 
     async def tick(self, now: datetime) -> dict[int, Settlement]:  # noqa: ARG002 - the stage's contract
-        """Tell of teachers that may be asked again; nothing is due without a message."""
+        """Log which teachers may be asked again; nothing is due without a message."""
         self._teachers.paused()
         return {}
 
@@ -227,7 +224,7 @@ class LabelStage:
         return await paraphrased(self._teachers.of(item), redactor, item.workload, item.record, verdict)
 
     def _cached(self, item: Item) -> str | None:
-        """Return what the cluster was labelled: by the question of now, or for an audited duplicate by whichever."""
+        """Return what the cluster was labelled: by the current question, or for an audited duplicate by whichever."""
         found = self._clusters.known(*item.cluster)
         if found is None or found.label not in item.workload.labels:
             return None

@@ -74,5 +74,5 @@ async def selected(triaged: Sequence[Item | Output], chooser: Chooser) -> list[I
 
 
 def _is_choosable(item: Item) -> bool:
-    """Tell whether selection decides on a record: it would cost a call, and no audit chose it before."""
+    """Return whether selection decides on a record: it would cost a call, and no audit chose it before."""
     return item.path is Path.TEACHER and not item.record.audit and item.workload.select.policy != "everything"

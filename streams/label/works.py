@@ -38,12 +38,12 @@ class Work:
 
     @property
     def batched(self) -> bool:
-        """Tell whether its questions go in batches."""
+        """Return whether its questions go in batches."""
         return self.item is not None and self.item.batched
 
     @property
     def finished(self) -> bool:
-        """Tell whether its ending is known."""
+        """Return whether its ending is known."""
         return self.task is None or self.task.done()
 
 

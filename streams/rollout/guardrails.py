@@ -8,7 +8,7 @@ No data proves nothing. Agreement counts one observation per text: copies would 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from schemas.events import RolloutLimits
@@ -49,9 +49,7 @@ class Tally:
 
     def fork(self) -> Tally:
         """Return a copy whose changes do not touch this one."""
-        return Tally(
-            self.paired, self.pairs, self.errors, self.slow, self.shadowed, self.assigned, self.witnessed, self._texts
-        )
+        return replace(self, _fresh=set())
 
     def merge(self) -> None:
         """Make the fork's texts the rollout's own."""
@@ -110,7 +108,7 @@ def harm(tally: Tally, limits: RolloutLimits) -> str | None:
 
 
 def proven(tally: Tally, limits: RolloutLimits) -> bool:
-    """Tell whether the challenger is good enough: wrongly with probability at most alpha, whenever it is asked."""
+    """Return whether the challenger is good enough: wrongly with probability at most alpha, whenever it is asked."""
     return exceeds(tally.pairs, agreement_limit(tally, limits), limits.alpha)
 
 
@@ -126,7 +124,10 @@ def bounds(tally: Tally, limits: RolloutLimits) -> list[Bound]:
     limit = limits.agreement_floor
     if tally.paired:
         low, high, limit = 2 * low - 1, 2 * high - 1, -limits.margin
-    return [Bound(AGREEMENT, low, high, limit, tally.pairs.n), *_shares(tally, limits, alpha)]
+    found = [Bound(AGREEMENT, low, high, limit, tally.pairs.n)]
+    for name, counts, most in ((ERRORS, tally.errors, limits.error_limit), (SLOW, tally.slow, limits.slow_limit)):
+        found.append(Bound(name, lower_bound(counts, alpha[name]), upper_bound(counts, alpha[name]), most, counts.n))
+    return found
 
 
 def numbers(found: Iterable[Bound], tally: Tally) -> dict[str, float]:
@@ -140,13 +141,3 @@ def numbers(found: Iterable[Bound], tally: Tally) -> dict[str, float]:
     for name, counts in ((AGREEMENT, tally.pairs), (ERRORS, tally.errors), (SLOW, tally.slow)):
         values |= {f"{name}_ones": float(counts.ones), f"{name}_halves": float(counts.halves)}
     return values
-
-
-def _shares(tally: Tally, limits: RolloutLimits, alpha: dict[str, float]) -> list[Bound]:
-    return [
-        Bound(name, lower_bound(counts, alpha[name]), upper_bound(counts, alpha[name]), limit, counts.n)
-        for name, counts, limit in (
-            (ERRORS, tally.errors, limits.error_limit),
-            (SLOW, tally.slow, limits.slow_limit),
-        )
-    ]

@@ -45,12 +45,12 @@ class ModelLine:
 
     @property
     def in_flight(self) -> bool:
-        """Tell whether a rollout is under way."""
+        """Return whether a rollout is under way."""
         return self.state in IN_FLIGHT
 
     @property
     def shadow(self) -> bool:
-        """Tell whether the challenger is asked without its answer being served."""
+        """Return whether the challenger is asked without its answer being served."""
         return self.in_flight and self.step == SHADOW_STEP
 
     @property
@@ -124,7 +124,9 @@ def command(line: ModelLine, action: RolloutAction, rollout_id: str | None) -> l
     if line.state is RolloutState.PROMOTED and (
         action is RolloutAction.UNDO or (action is RolloutAction.ABORT and rollout_id is not None)
     ):
-        return _undo(line)  # an abort that names its rollout may arrive after the promotion it was to stop
+        return _roll_back(
+            line, "undone", champion=line.former, former=None
+        )  # an abort that names its rollout may arrive after the promotion it was to stop
     if action is RolloutAction.HOLD and line.in_flight and line.state is not RolloutState.PROMOTING:
         return _hold(line, HELD)
     if action is RolloutAction.RESUME and line.state is RolloutState.HOLD:
@@ -166,16 +168,10 @@ def _promoted(line: ModelLine, reason: str) -> list[Transition]:
     return [Transition(done, line.state, reason)]
 
 
-def _roll_back(line: ModelLine, reason: str) -> list[Transition]:
-    going = _moved(line, RolloutState.ROLLING_BACK, reason, challenger=None, step=SHADOW_STEP)
+def _roll_back(line: ModelLine, reason: str, **changes: object) -> list[Transition]:
+    going = _moved(line, RolloutState.ROLLING_BACK, reason, challenger=None, step=SHADOW_STEP, **changes)
     gone = _moved(going, RolloutState.ROLLED_BACK, reason)
     return [Transition(going, line.state, reason), Transition(gone, going.state, reason)]
-
-
-def _undo(line: ModelLine) -> list[Transition]:
-    going = _moved(line, RolloutState.ROLLING_BACK, "undone", champion=line.former, former=None)
-    gone = _moved(going, RolloutState.ROLLED_BACK, "undone")
-    return [Transition(going, line.state, "undone"), Transition(gone, going.state, "undone")]
 
 
 def _moved(line: ModelLine, state: RolloutState, reason: str, **changes: object) -> ModelLine:

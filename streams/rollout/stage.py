@@ -32,14 +32,7 @@ from schemas.ids import rollout_id
 from schemas.principals import Principal
 from schemas.records import Outcome
 from schemas.sections.rollout import Rollout
-from schemas.topics import (
-    MODEL_PROMOTION,
-    MODEL_STATE,
-    OUTCOMES,
-    ROLLOUT_STATUS,
-    STAGES,
-    Topic,
-)
+from schemas.topics import MODEL_PROMOTION, MODEL_STATE, OUTCOMES, ROLLOUT_STATUS, STAGES, Topic
 from schemas.workload import Workload
 from streams.core.dead_letter import dead_letter_of_ours, failed
 from streams.core.stage import Message, Output, Reader, Settlement
@@ -321,8 +314,8 @@ def refusal(event: ModelPromotion, workload: Workload, now: datetime) -> tuple[s
     """Return why a nomination may not start a rollout, as a code and a sentence, or None."""
     decision = event.decision
     if decision.outcome is not PromotionDecision.PROMOTE:
-        told = "; ".join(reason.text for reason in decision.reasons)
-        return decision.outcome.value.lower(), told or "the gate did not promote it"
+        reasons = "; ".join(reason.text for reason in decision.reasons)
+        return decision.outcome.value.lower(), reasons or "the gate did not promote it"
     if event.artifact is None:
         return "no_artifact", "the nomination names no artefact"
     if sorted(event.labels) != sorted(workload.labels):

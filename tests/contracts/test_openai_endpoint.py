@@ -78,7 +78,7 @@ async def test_endpoint__a_constrained_choice_is_kept(endpoint: Endpoint) -> Non
 
 
 async def test_endpoint__the_first_token_gives_probabilities_over_the_codes(endpoint: Endpoint) -> None:
-    """Every code stands among the alternatives of the first token, and together they have most of the probability."""
+    """Every code is among the alternatives of the first token, and together they have most of the probability."""
     prompt = coded_prompt(WORKLOAD, TEXT, "record-2")
     logprobs = (await ask(endpoint, prompt)).choices[0].logprobs
     assert logprobs is not None

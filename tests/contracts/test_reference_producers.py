@@ -89,14 +89,14 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def sent(program: tuple[str, list[str]], topics: Settings, tmp_path: Path) -> Sent:
-    """What the producer writes for the workloads, as it stands on `traffic`."""
+    """What the producer writes for the workloads, as it is on `traffic`."""
     language, command = program
     began = int(time.time())
     arguments = [topics.bootstrap_servers, topic_name(topics, TRAFFIC), str(AVSC), *WORKLOADS]
     done = run([*command, *arguments], tmp_path)
     assert done.returncode == 0, done.stderr
-    told = len(done.stdout.splitlines())  # a line for each record that the broker took
-    return Sent(language, tuple(on_traffic(topics, told)), began, time.time())
+    acknowledged = len(done.stdout.splitlines())  # a line for each record that the broker took
+    return Sent(language, tuple(on_traffic(topics, acknowledged)), began, time.time())
 
 
 def on_traffic(settings: Settings, count: int) -> Iterator[Message]:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-Tell = Callable[[str], None]
+Note = Callable[[str], None]
 
 
 @pytest.fixture
-def tell(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Iterator[Tell]:
+def note(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Iterator[Note]:
     """Print a fault's proof and its accounting table whether or not the test passes, under the test's name.
 
     All at once and to standard error: two workers share it, and their standard output leads nowhere.

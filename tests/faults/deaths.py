@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from deploy.edge.process.settings import Settings
-from tests.faults.conftest import Tell
+from tests.faults.conftest import Note
 from tests.faults.workers import Worker, until
 
 
@@ -14,11 +14,11 @@ def doomed(settings: Settings, stage: str, moment: str, number: int, stages: str
     return Worker(settings, 0, stages, program=("tests.faults.killed", stage, moment, str(number)))
 
 
-def await_death(worker: Worker, tell: Tell) -> None:
-    """Wait until the worker has killed itself, and tell what it was doing."""
+def await_death(worker: Worker, note: Note) -> None:
+    """Wait until the worker has killed itself, and note what it was doing."""
     until(lambda: worker.process.poll() is not None, 60, "the worker dies", worker)
     assert worker.process.returncode == -signal.SIGKILL, worker.log.read_text()[-3000:]
     proof = worker.said("killed with process")
     assert proof is not None
     assert str(worker.process.pid) in proof
-    tell(proof)
+    note(proof)

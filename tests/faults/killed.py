@@ -59,7 +59,7 @@ class DoomedProducer(Producer):
             die(f"{self._where()}, {self._outputs} outputs produced ({left} of them still here), offsets sent")
         super().commit_transaction(*arguments)
         if self._outputs and self._due("after-commit"):
-            die(f"{self._where()}, {self._outputs} outputs committed, the stage not told")
+            die(f"{self._where()}, {self._outputs} outputs committed, the stage not informed")
 
     def _carries(self, outputs: int) -> None:
         if self._outputs == 0:

@@ -2,7 +2,7 @@
 
     python -m tests.faults.shifted --stages curate
 
-SIGUSR1 sets it ten minutes ahead of the true time, SIGUSR2 ten minutes behind; the log says where it then stands.
+SIGUSR1 sets it ten minutes ahead of the true time, SIGUSR2 ten minutes behind; the log says its offset then.
 All Python code sees the moved clock; monotonic time goes on as it does when a real clock is moved. librdkafka, which
 measures by monotonic time, is not touched: libfaketime, which would reach it too, makes its timed waits hang.
 """
@@ -26,7 +26,7 @@ def _move(clock: Any, by: timedelta) -> None:
     true = time_machine.escape_hatch.datetime.datetime
     clock.move_to(true.now(UTC) + by)
     seconds = (datetime.now(UTC) - true.now(UTC)).total_seconds()
-    os.write(2, f"the clock stands at {seconds:+.0f} s\n".encode())
+    os.write(2, f"the clock is at {seconds:+.0f} s\n".encode())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a producer of ours is told was written is there, also on topics whose leaders are only just elected."""
+"""What the broker acknowledged to a producer of ours is there, also on topics whose leaders are only just elected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RECORDS = 200
 
 
 def test_acknowledged__on_topics_just_made(topics: Settings) -> None:
-    """Every acknowledgement has its place, and as many records stand in the topic."""
+    """Every acknowledgement has its place, and as many records are in the topic."""
     admin = AdminClient(librdkafka(topics))
     reader = Consumer(librdkafka(topics, group_id="reader"))
     for number in range(TOPICS):

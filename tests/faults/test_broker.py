@@ -18,7 +18,7 @@ from deploy.infra.kafka.embedded import EmbeddedKafka
 from deploy.infra.kafka.settings import KafkaSettings
 from deploy.infra.kafka.topics import apply
 from tests.faults.accounts import assert_nothing_lost_or_doubled, curated, ended
-from tests.faults.conftest import Tell
+from tests.faults.conftest import Note
 from tests.faults.traffic import Traffic, flowing, write_workloads
 from tests.faults.workers import Worker, ending, until
 
@@ -44,7 +44,7 @@ def own_broker(broker: EmbeddedKafka, tmp_path: Path) -> Iterator[EmbeddedKafka]
 
 @pytest.mark.parametrize("down_seconds", [0, 60])
 def test_broker__killed_while_traffic_flows__comes_back(
-    own_broker: EmbeddedKafka, tmp_path: Path, tell: Tell, down_seconds: int
+    own_broker: EmbeddedKafka, tmp_path: Path, note: Note, down_seconds: int
 ) -> None:
     """The worker outlives the outage, or is started again by its supervisor; either way nothing is lost or doubled."""
     settings = Settings(
@@ -61,7 +61,7 @@ def test_broker__killed_while_traffic_flows__comes_back(
         running = own_broker.running()
         assert running is not None
         os.kill(running.pid, signal.SIGKILL)
-        tell(f"SIGKILL to broker {running.pid}: {ended(before)} records had ended, {sent} were sent")
+        note(f"SIGKILL to broker {running.pid}: {ended(before)} records had ended, {sent} were sent")
         psutil.Process(running.pid).wait(30)
         time.sleep(down_seconds)  # the fault itself: how long there is no broker
         alive = worker.process.poll() is None
@@ -76,8 +76,8 @@ def test_broker__killed_while_traffic_flows__comes_back(
         until(settled, 180, "all of it is settled", worker)
     stalled = worker.said("no progress for")
     if stalled:
-        tell(stalled)
+        note(stalled)
     survived = "outlived it" if worker.starts == 1 else f"was started {worker.starts - 1} times again"
-    tell(f"down for {down_seconds} s and a start; the worker {'ran' if alive else 'had ended'} at its end, {survived}")
+    note(f"down for {down_seconds} s and a start; the worker {'ran' if alive else 'had ended'} at its end, {survived}")
 
-    assert_nothing_lost_or_doubled(settings, len(traffic.sent), tell)
+    assert_nothing_lost_or_doubled(settings, len(traffic.sent), note)

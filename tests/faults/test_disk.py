@@ -15,7 +15,7 @@ from deploy.edge.process.settings import Settings
 from schemas.events import RetrainRequest
 from schemas.topics import LABELS, RETRAIN_REQUESTS
 from tests.faults.accounts import assert_nothing_lost_or_doubled
-from tests.faults.conftest import Tell
+from tests.faults.conftest import Note
 from tests.faults.topics import messages, records, taken
 from tests.faults.traffic import Tables, Traffic, write_workloads
 from tests.faults.undisturbed import essence, requests
@@ -41,7 +41,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_disk__full_under_the_window__pauses_it_until_there_is_room(
-    topics: Settings, tell: Tell, small_disk: Path, tmp_path: Path
+    topics: Settings, note: Note, small_disk: Path, tmp_path: Path
 ) -> None:
     """Labelling goes on, the window waits, and every label is in it once there is room; each crossing asks once."""
     tables: Tables = {"triggers": {"count": 150, "least_rows": 20}, "teacher": {"may_train": True}}
@@ -62,7 +62,7 @@ def test_disk__full_under_the_window__pauses_it_until_there_is_room(
 
         until(refused, 60, "the full disk is felt", window)
         waiting = not taken(topics, "window", LABELS)
-        tell(f"disk full: {window.said('partitions pause') or window.said('window')}")
+        note(f"disk full: {window.said('partitions pause') or window.said('window')}")
         filler.unlink()
 
         def caught_up() -> bool:
@@ -75,12 +75,12 @@ def test_disk__full_under_the_window__pauses_it_until_there_is_room(
         rows = store.execute("SELECT count(*), count(DISTINCT (partition, label_offset)) FROM rows").fetchone()
     labels = messages(topics, LABELS)
     found = sorted(map(essence, records(topics, RETRAIN_REQUESTS, RetrainRequest)), key=lambda each: each.workload)
-    tell(f"{len(labels)} labels, {rows} rows in the window; {len(found)} requests; starts: {window.starts}")
+    note(f"{len(labels)} labels, {rows} rows in the window; {len(found)} requests; starts: {window.starts}")
 
     assert waiting
     assert rows == (len(labels), len(labels))
     assert found == requests(topics, labels, tmp_path / "undisturbed") != []
-    assert_nothing_lost_or_doubled(topics, len(traffic.sent), tell)
+    assert_nothing_lost_or_doubled(topics, len(traffic.sent), note)
 
 
 def _labelled(settings: Settings) -> bool:

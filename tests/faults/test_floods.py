@@ -14,7 +14,7 @@ from schemas.errors import DeadLetterReason
 from schemas.records import DeadLetter
 from schemas.topics import DEAD_LETTERS
 from tests.faults.accounts import assert_nothing_lost_or_doubled, curated, ended
-from tests.faults.conftest import Tell
+from tests.faults.conftest import Note
 from tests.faults.topics import records
 from tests.faults.traffic import Traffic, flowing, write_workloads
 from tests.faults.workers import Worker, ending, until
@@ -36,7 +36,7 @@ BURST_SECONDS: Final = 8.0
 GROWTH_MB: Final = 200  # the backlog that librdkafka may hold is 64 MB a topic; the index of this test is bounded
 
 
-def test_poison__in_three_records_of_ten__stops_nothing(topics: Settings, tell: Tell) -> None:
+def test_poison__in_three_records_of_ten__stops_nothing(topics: Settings, note: Note) -> None:
     """Every poison record is a dead letter for its own reason, every good one is curated."""
     write_workloads(topics.workloads_dir)
     traffic = Traffic(topics, poison=0.3)
@@ -46,17 +46,17 @@ def test_poison__in_three_records_of_ten__stops_nothing(topics: Settings, tell: 
         until(lambda: (it := curated(topics)).inputs > 0 and it.in_flight == 0, 90, "all traffic has ended", worker)
     planted = {sent.place: kind for sent in traffic.sent if (kind := sent.planted.entry.poison) is not None}
     letters = records(topics, DEAD_LETTERS, DeadLetter)
-    tell(f"{len(planted)} of {len(traffic.sent)} records were poison: {dict(Counter(planted.values()))}")
+    note(f"{len(planted)} of {len(traffic.sent)} records were poison: {dict(Counter(planted.values()))}")
 
     assert set(planted.values()) == set(REASONS)
     assert worker.starts == 1
     assert {(letter.origin.partition, letter.origin.offset): letter.reason for letter in letters} == {
         place: REASONS[kind] for place, kind in planted.items()
     }
-    assert_nothing_lost_or_doubled(topics, len(traffic.sent), tell)
+    assert_nothing_lost_or_doubled(topics, len(traffic.sent), note)
 
 
-def test_traffic__ten_times_as_much__is_caught_up_with_in_bounded_memory(topics: Settings, tell: Tell) -> None:
+def test_traffic__ten_times_as_much__is_caught_up_with_in_bounded_memory(topics: Settings, note: Note) -> None:
     """The lag of a burst goes back to nothing; memory grows by no more than buffers that have a limit."""
     write_workloads(topics.workloads_dir, {"duplicates": {"horizon": 500}})
     traffic = Traffic(topics)
@@ -79,8 +79,8 @@ def test_traffic__ten_times_as_much__is_caught_up_with_in_bounded_memory(topics:
         until(lambda: observed() == 0, 90, "the lag is gone", worker)
     burst = len(traffic.sent) - steady
     peak = max(resident for _, _, resident in seen)
-    tell(f"burst of {burst} records in {BURST_SECONDS:.0f} s; lag at most {max(lag for _, lag, _ in seen)}, gone after "
+    note(f"burst of {burst} records in {BURST_SECONDS:.0f} s; lag at most {max(lag for _, lag, _ in seen)}, gone after "
          f"{seen[-1][0]:.0f} s; resident {before / 1e6:.0f} MB before, {peak / 1e6:.0f} MB at most")  # fmt: skip
 
     assert peak - before < GROWTH_MB * 1e6
-    assert_nothing_lost_or_doubled(topics, len(traffic.sent), tell)
+    assert_nothing_lost_or_doubled(topics, len(traffic.sent), note)

@@ -7,7 +7,7 @@ import pytest
 from deploy.commands.verify.report import verify
 from deploy.edge.process.settings import Settings
 from tests.faults.accounts import assert_nothing_lost_or_doubled, ended
-from tests.faults.conftest import Tell
+from tests.faults.conftest import Note
 from tests.faults.deaths import await_death, doomed
 from tests.faults.killed import TRANSACTION_MOMENTS
 from tests.faults.traffic import Traffic, flowing, write_workloads
@@ -18,14 +18,14 @@ pytestmark = [pytest.mark.broker, pytest.mark.faults]
 
 @pytest.mark.parametrize("moment", TRANSACTION_MOMENTS)
 @pytest.mark.parametrize("stage", ["curate", "label"])
-def test_worker__killed_at_a_step_of_a_transaction(topics: Settings, tell: Tell, stage: str, moment: str) -> None:
+def test_worker__killed_at_a_step_of_a_transaction(topics: Settings, note: Note, stage: str, moment: str) -> None:
     """Whatever the step, the next start neither loses nor doubles a record, and knows the clusters from before."""
     write_workloads(topics.workloads_dir)
     traffic = Traffic(topics)
     with flowing(traffic) as flow:
         worker = doomed(topics, stage, moment, 4, "curate,label")
         with ending(worker):
-            await_death(worker, tell)
+            await_death(worker, note)
             before = verify(topics)
             arrived = len(traffic.sent)
             until(lambda: len(traffic.sent) > arrived + 300, 60, "traffic goes on")
@@ -33,7 +33,7 @@ def test_worker__killed_at_a_step_of_a_transaction(topics: Settings, tell: Tell,
             worker.restart()
             until(lambda: not any(each.in_flight for each in verify(topics)), 90, "the rest is settled", worker)
     for account in before:
-        tell(f"{account.stage}: {ended(account)} of {account.inputs} records had ended when the worker died")
+        note(f"{account.stage}: {ended(account)} of {account.inputs} records had ended when the worker died")
 
     assert 0 < ended(before[0]) < len(traffic.sent)
-    assert_nothing_lost_or_doubled(topics, len(traffic.sent), tell)
+    assert_nothing_lost_or_doubled(topics, len(traffic.sent), note)

@@ -12,7 +12,7 @@ from deploy.edge.process.settings import Settings
 from schemas.events import RetrainRequest, RunState, TrainingRun
 from schemas.topics import LABELS, RETRAIN_REQUESTS, TRAINING_RUNS
 from tests.faults.accounts import assert_nothing_lost_or_doubled
-from tests.faults.conftest import Tell
+from tests.faults.conftest import Note
 from tests.faults.deaths import await_death, doomed
 from tests.faults.killed import SNAPSHOT_MOMENTS, TRANSACTION_MOMENTS
 from tests.faults.topics import messages, publish, records, taken
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.faults]
 
 @pytest.mark.parametrize("moment", [*SNAPSHOT_MOMENTS, *TRANSACTION_MOMENTS])
 def test_worker__killed_around_a_snapshot_and_its_request(
-    topics: Settings, tell: Tell, moment: str, tmp_path: Path
+    topics: Settings, note: Note, moment: str, tmp_path: Path
 ) -> None:
     """Each crossing of the trigger gives exactly one request, with the snapshot that an undisturbed run takes."""
     tables: Tables = {"triggers": {"count": 60, "least_rows": 20}, "teacher": {"may_train": True}}
@@ -36,8 +36,8 @@ def test_worker__killed_around_a_snapshot_and_its_request(
     # Six snapshots meet in one transaction, so the second of them dies between others; transactions: the first.
     worker = doomed(topics, "window", moment, 2 if moment in SNAPSHOT_MOMENTS else 1, "curate,label,window")
     with ending(worker):
-        await_death(worker, tell)
-        tell(f"requests made when the worker died: {len(made(topics))} of {len(WORKLOADS)}")
+        await_death(worker, note)
+        note(f"requests made when the worker died: {len(made(topics))} of {len(WORKLOADS)}")
         worker.restart()
         until(lambda: len(made(topics)) >= len(WORKLOADS), 90, "a request of each workload", worker)
         until(lambda: not any(each.in_flight for each in verify(topics)), 90, "all traffic is labelled", worker)
@@ -47,7 +47,7 @@ def test_worker__killed_around_a_snapshot_and_its_request(
         until(lambda: taken(topics, "window", TRAINING_RUNS), 60, "all runs are taken note of", worker)
     found = made(topics)
     inputs = [*messages(topics, LABELS), *messages(topics, TRAINING_RUNS)]
-    tell(
+    note(
         "\n".join(
             f"{each.workload} epoch {each.epoch}: {each.rows} rows below {each.labels_offset}, "
             f"{each.snapshot_sha256[:16]}"
@@ -57,7 +57,7 @@ def test_worker__killed_around_a_snapshot_and_its_request(
 
     assert list(map(essence, found)) == undisturbed_requests(topics, inputs, tmp_path / "undisturbed")
     assert [(each.workload, each.epoch) for each in found] == [(name, n) for name in sorted(WORKLOADS) for n in (1, 2)]
-    assert_nothing_lost_or_doubled(topics, len(traffic.sent), tell)
+    assert_nothing_lost_or_doubled(topics, len(traffic.sent), note)
 
 
 def made(settings: Settings) -> list[RetrainRequest]:

@@ -7,7 +7,7 @@ import pytest
 from deploy.edge.process.settings import Settings
 from schemas.events import ModelState, RolloutState, RolloutStatus
 from schemas.topics import MODEL_PROMOTION, MODEL_STATE, OUTCOMES, ROLLOUT_STATUS
-from tests.faults.conftest import Tell
+from tests.faults.conftest import Note
 from tests.faults.deaths import await_death, doomed
 from tests.faults.killed import TRANSACTION_MOMENTS
 from tests.faults.topics import publish, records
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.faults]
 
 
 @pytest.mark.parametrize("moment", TRANSACTION_MOMENTS)
-def test_controller__killed_at_a_step_of_a_transition(topics: Settings, tell: Tell, moment: str) -> None:
+def test_controller__killed_at_a_step_of_a_transition(topics: Settings, note: Note, moment: str) -> None:
     """The rollout goes the way of an undisturbed one: every state and status once, in order, to the promotion."""
     workload = news()
     limits = {"shadow_requests": 30, "assigned_per_step": 5, "steps_percent": [5, 50, 100]}
@@ -30,24 +30,24 @@ def test_controller__killed_at_a_step_of_a_transition(topics: Settings, tell: Te
         publish(topics, MODEL_PROMOTION, workload.name, nomination())
         undisturbed.feed(nomination())
         while undisturbed.state.state is not RolloutState.PROMOTED:
-            await_states(topics, undisturbed, worker, tell)
+            await_states(topics, undisturbed, worker, note)
             batch = [undisturbed.outcome(number) for number in range(40)]
             publish(topics, OUTCOMES, workload.name, *batch)
             undisturbed.feed(*batch)
-        await_states(topics, undisturbed, worker, tell)
+        await_states(topics, undisturbed, worker, note)
     statuses = records(topics, ROLLOUT_STATUS, RolloutStatus)
-    tell(" -> ".join(f"{status.state.lower()} {status.weight:.0%}" for status in statuses))
+    note(" -> ".join(f"{status.state.lower()} {status.weight:.0%}" for status in statuses))
 
     assert worker.starts == 2
     assert [_told(status) for status in statuses] == [_told(status) for status in undisturbed.statuses]
 
 
-def await_states(settings: Settings, undisturbed: Controller, worker: Worker, tell: Tell) -> None:
+def await_states(settings: Settings, undisturbed: Controller, worker: Worker, note: Note) -> None:
     """Wait until the worker has written as many states as the undisturbed run, reviving it after its death."""
 
     def written() -> bool:
         if worker.starts == 1 and worker.process.poll() is not None:
-            await_death(worker, tell)
+            await_death(worker, note)
             worker.restart()
         return len(records(settings, MODEL_STATE, ModelState)) >= sum(
             isinstance(record, ModelState) for _, record in undisturbed.written

@@ -18,7 +18,7 @@ from aiohttp import web
 from deploy.commands.verify.report import verify
 from deploy.edge.process.settings import Settings
 from deploy.trial.simulate.newswire import FREQUENCIES
-from tests.faults.conftest import Tell
+from tests.faults.conftest import Note
 from tests.faults.deaths import await_death, doomed
 from tests.faults.traffic import WORKLOADS, Traffic, write_workloads
 from tests.faults.workers import ROOT, Worker, ending, until
@@ -31,7 +31,7 @@ RECORDS = 20 * len(WORKLOADS)
 
 
 class Teacher:
-    """An endpoint in a thread of its own: it answers so many calls at once, and holds the others until told."""
+    """An endpoint in a thread of its own: it answers so many calls at once, and holds the others until released."""
 
     def __init__(self, answered_at_once: int) -> None:
         self.server = Server()
@@ -72,9 +72,9 @@ def teaching(topics: Settings, answered_at_once: int, batch: Mapping[str, float]
     """Serve a teacher, with a workload file for each name that knows it; `batch`: how it is asked in batches."""
     teacher = Teacher(answered_at_once)
     try:
-        told = {"url": teacher.server.url, "concurrency": CONCURRENCY}
+        section = {"url": teacher.server.url, "concurrency": CONCURRENCY}
         write_workloads(
-            topics.workloads_dir, {"teacher": told, "teacher.batch": batch or {}, "harvest": {"models": []}}
+            topics.workloads_dir, {"teacher": section, "teacher.batch": batch or {}, "harvest": {"models": []}}
         )
         yield teacher
     finally:
@@ -100,11 +100,11 @@ def settled(topics: Settings, worker: Worker) -> None:
     until(lambda: not any(each.in_flight for each in verify(topics)), 60, "the rest is settled", worker)
 
 
-def calls(told: dict[str, Any]) -> int:
-    return sum(each["calls"] for each in told.values())
+def calls(books: dict[str, Any]) -> int:
+    return sum(each["calls"] for each in books.values())
 
 
-def test_ledger__worker_killed_with_calls_under_way(topics: Settings, tell: Tell) -> None:
+def test_ledger__worker_killed_with_calls_under_way(topics: Settings, note: Note) -> None:
     """The endpoint counts at most the calls in flight more than the ledger, which balances."""
     with teaching(topics, answered_at_once=30) as teacher:
         Traffic(topics, answers=0.0, duplicates=0.0, near_duplicates=0.0).send(RECORDS)
@@ -117,19 +117,19 @@ def test_ledger__worker_killed_with_calls_under_way(topics: Settings, tell: Tell
             teacher.go_on()
             worker.restart()
             settled(topics, worker)
-        told = spend(topics)
+        books = spend(topics)
     counted = len(teacher.server.calls)
-    tell(f"killed after {asked} calls, {held} of them under way, {before} in the ledger; in the end the endpoint "
-         f"counted {counted} calls, the ledger {calls(told)}")  # fmt: skip
+    note(f"killed after {asked} calls, {held} of them under way, {before} in the ledger; in the end the endpoint "
+         f"counted {counted} calls, the ledger {calls(books)}")  # fmt: skip
 
     assert 0 < before < asked
-    assert 0 <= counted - calls(told) <= asked - before <= CONCURRENCY * len(WORKLOADS)
-    assert all(each["residual"] == 0 for each in told.values())
-    assert sum(each["labels"] for each in told.values()) > 0.9 * RECORDS
+    assert 0 <= counted - calls(books) <= asked - before <= CONCURRENCY * len(WORKLOADS)
+    assert all(each["residual"] == 0 for each in books.values())
+    assert sum(each["labels"] for each in books.values()) > 0.9 * RECORDS
 
 
-def test_ledger__worker_killed_with_batches_open(topics: Settings, tell: Tell) -> None:
-    """What stands in a batch is not asked for again: the endpoint counts exactly what the ledger does."""
+def test_ledger__worker_killed_with_batches_open(topics: Settings, note: Note) -> None:
+    """What is in a batch is not asked for again: the endpoint counts exactly what the ledger does."""
     with teaching(topics, answered_at_once=10_000, batch={"after_hours": 1.0}) as teacher:
         batch = teacher.server.batch
         batch.open = False
@@ -142,31 +142,31 @@ def test_ledger__worker_killed_with_batches_open(topics: Settings, tell: Tell) -
             batch.open = True
             worker.restart()
             settled(topics, worker)
-        told = spend(topics)
+        books = spend(topics)
     counted = len(teacher.server.calls)
-    tell(f"killed with {sum(sent)} requests in {len(sent)} batches, {before} calls in the ledger; in the end the "
-         f"endpoint counted {counted} calls, the ledger {calls(told)}")  # fmt: skip
+    note(f"killed with {sum(sent)} requests in {len(sent)} batches, {before} calls in the ledger; in the end the "
+         f"endpoint counted {counted} calls, the ledger {calls(books)}")  # fmt: skip
 
     assert before == 0
-    assert counted == calls(told) == sum(each["batched"] for each in told.values()) == len(set(batch.ids()))
-    assert all(each["residual"] == 0 for each in told.values())
-    assert sum(each["labels"] for each in told.values()) > 0.9 * RECORDS
+    assert counted == calls(books) == sum(each["batched"] for each in books.values()) == len(set(batch.ids()))
+    assert all(each["residual"] == 0 for each in books.values())
+    assert sum(each["labels"] for each in books.values()) > 0.9 * RECORDS
 
 
-def test_ledger__worker_killed_before_a_commit(topics: Settings, tell: Tell) -> None:
+def test_ledger__worker_killed_before_a_commit(topics: Settings, note: Note) -> None:
     """Answers that were in hand and not settled are asked for again: they too are calls in flight."""
     with teaching(topics, answered_at_once=10_000) as teacher:
         Traffic(topics, answers=0.0, duplicates=0.0, near_duplicates=0.0).send(RECORDS)
         worker = doomed(topics, "label", "before-commit", 1, "curate,label")
         with ending(worker):
-            await_death(worker, tell)
+            await_death(worker, note)
             asked, before = len(teacher.server.calls), calls(spend(topics))
             worker.restart()
             settled(topics, worker)
-        told = spend(topics)
+        books = spend(topics)
     counted = len(teacher.server.calls)
-    tell(f"killed after {asked} calls, {before} in the ledger; in the end the endpoint counted {counted} calls, the "
-         f"ledger {calls(told)}")  # fmt: skip
+    note(f"killed after {asked} calls, {before} in the ledger; in the end the endpoint counted {counted} calls, the "
+         f"ledger {calls(books)}")  # fmt: skip
 
-    assert 0 < counted - calls(told) <= asked - before
-    assert all(each["residual"] == 0 for each in told.values())
+    assert 0 < counted - calls(books) <= asked - before
+    assert all(each["residual"] == 0 for each in books.values())

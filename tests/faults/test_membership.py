@@ -9,7 +9,7 @@ import pytest
 
 from deploy.edge.process.settings import Settings
 from tests.faults.accounts import assert_nothing_lost_or_doubled, curated, ended
-from tests.faults.conftest import Tell
+from tests.faults.conftest import Note
 from tests.faults.traffic import Traffic, flowing, write_workloads
 from tests.faults.workers import Worker, ending, until
 
@@ -19,7 +19,7 @@ ROUNDS: Final = 4  # two rebalances each, over a good two minutes
 APART_SECONDS: Final = 20.0  # the session timeout is 6 s: every membership has settled by then
 
 
-def test_worker__added_and_removed_again_and_again__loses_and_doubles_nothing(topics: Settings, tell: Tell) -> None:
+def test_worker__added_and_removed_again_and_again__loses_and_doubles_nothing(topics: Settings, note: Note) -> None:
     """Partitions move to a worker without any state and back; each is rebuilt where it goes."""
     write_workloads(topics.workloads_dir)
     traffic = Traffic(topics)
@@ -33,11 +33,11 @@ def test_worker__added_and_removed_again_and_again__loses_and_doubles_nothing(to
                 time.sleep(APART_SECONDS)  # the fault itself: how long it stays
                 before, code = curated(topics), guest.stop()
             moved = guest.log.read_text().count("rebuilt from")
-            tell(f"worker {number} took {moved} partitions and left with code {code}: {ended(before)} records had "
+            note(f"worker {number} took {moved} partitions and left with code {code}: {ended(before)} records had "
                  f"ended, {before.in_flight} were on their way")  # fmt: skip
             assert code == 0, guest.log.read_text()[-3000:]
             time.sleep(APART_SECONDS)  # and how long it is away
         flow.end()
         until(lambda: curated(topics).in_flight == 0, 90, "all traffic is curated", steady)
 
-    assert_nothing_lost_or_doubled(topics, len(traffic.sent), tell)
+    assert_nothing_lost_or_doubled(topics, len(traffic.sent), note)

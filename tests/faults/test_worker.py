@@ -9,7 +9,7 @@ import pytest
 
 from deploy.edge.process.settings import Settings
 from tests.faults.accounts import assert_nothing_lost_or_doubled, curated, ended
-from tests.faults.conftest import Tell
+from tests.faults.conftest import Note
 from tests.faults.traffic import Traffic, flowing, write_workloads
 from tests.faults.workers import Worker, running, until
 
@@ -19,7 +19,7 @@ FROZEN_SECONDS = 9.0  # longer than the session timeout of 6 s: the group goes o
 
 
 def test_two_workers__killed_and_frozen_while_traffic_flows__lose_and_double_nothing(
-    topics: Settings, tell: Tell
+    topics: Settings, note: Note
 ) -> None:
     """Every record ends exactly once through three SIGKILLs and two zombies."""
     write_workloads(topics.workloads_dir)
@@ -29,10 +29,10 @@ def test_two_workers__killed_and_frozen_while_traffic_flows__lose_and_double_not
         for victim, freeze in ((0, False), (1, False), (0, True), (1, True), (0, False)):
             before = ended(curated(topics))
             worker = workers[victim]
-            tell(f"{'SIGSTOP' if freeze else 'SIGKILL'} to process {worker.process.pid}: {before} records had ended")
+            note(f"{'SIGSTOP' if freeze else 'SIGKILL'} to process {worker.process.pid}: {before} records had ended")
             if freeze:
                 worker.freeze()
-                time.sleep(FROZEN_SECONDS)  # the fault itself: how long the process stands still
+                time.sleep(FROZEN_SECONDS)  # the fault itself: how long the process is frozen
                 worker.thaw()
             else:
                 worker.kill()
@@ -47,13 +47,13 @@ def test_two_workers__killed_and_frozen_while_traffic_flows__lose_and_double_not
             return curated(topics).in_flight == 0
 
         until(caught_up, 90, "all traffic is curated", *workers)
-    tell(f"starts of each worker: {[worker.starts for worker in workers]}")
+    note(f"starts of each worker: {[worker.starts for worker in workers]}")
 
-    assert_nothing_lost_or_doubled(topics, len(traffic.sent), tell)
+    assert_nothing_lost_or_doubled(topics, len(traffic.sent), note)
 
 
 def test_worker__told_to_stop_under_load__ends_in_10_seconds_with_code_0_and_keeps_its_word(
-    topics: Settings, tell: Tell
+    topics: Settings, note: Note
 ) -> None:
     """SIGTERM commits or drops the batch in work; a restart finishes without loss or doubles."""
     write_workloads(topics.workloads_dir)
@@ -64,13 +64,13 @@ def test_worker__told_to_stop_under_load__ends_in_10_seconds_with_code_0_and_kee
         code = worker.stop()
         flow.end()
         at_stop = curated(topics)
-        tell(f"SIGTERM: code {code}; {ended(at_stop)} records had ended, {at_stop.in_flight} were still to come")
+        note(f"SIGTERM: code {code}; {ended(at_stop)} records had ended, {at_stop.in_flight} were still to come")
         worker.restart()
         until(lambda: curated(topics).in_flight == 0, 90, "the rest is curated", worker)
 
     assert code == 0, worker.log.read_text()
     assert at_stop.in_flight > 0
-    assert_nothing_lost_or_doubled(topics, len(traffic.sent), tell)
+    assert_nothing_lost_or_doubled(topics, len(traffic.sent), note)
 
 
 def test_second_worker__on_the_same_state_folder__is_refused_with_code_2(topics: Settings) -> None:
@@ -86,7 +86,7 @@ def test_second_worker__on_the_same_state_folder__is_refused_with_code_2(topics:
 
 
 def test_worker__without_start_offsets__says_what_to_run(topics: Settings) -> None:
-    """A group without committed offsets is told, not guessed at: `earliest` could skip records silently."""
+    """A group without committed offsets is reported, not guessed at: `earliest` could skip records silently."""
     write_workloads(topics.workloads_dir)
     bare = topics.model_copy(update={"topic_prefix": f"{topics.topic_prefix}nothing."})
     worker = Worker(bare, 7)

@@ -1,4 +1,4 @@
-"""What stands in the topics, as the messages that a stage is fed, by the verifier's own reader; and what is written."""
+"""What is in the topics, as the messages that a stage is fed, by the verifier's own reader; and what is written."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def records(settings: Settings, topic: Topic, kind: type[R]) -> list[R]:
 
 
 def taken(settings: Settings, stage: str, topic: Topic) -> bool:
-    """Tell whether a stage has settled every message that now stands in a topic."""
+    """Return whether a stage has settled every message that is now in a topic."""
     committed = PrefixedTopics(settings, Principal.DEMO).committed(f"millrace-{stage}", topic.name)
     return all(one.offset < committed.get(one.partition, 0) for one in messages(settings, topic))
 

@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from deploy.commands.verify.accounts import PartitionOffset
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import producer, topic_name
 from deploy.trial.simulate.forms import PRACTICE_TEACHER
 from deploy.trial.simulate.newswire import FREQUENCIES
 from deploy.trial.simulate.traffic import PlantedRecord, TrafficPlan, traffic
 from schemas.rules.partition import partition_of
+from schemas.rules.places import PartitionOffset
 from schemas.topics import PARTITIONS, TRAFFIC
 from schemas.workload import Workload
 
@@ -48,7 +48,7 @@ def write_workload(folder: Path, name: str, labels: Sequence[str], tables: Table
 
 @dataclass(frozen=True)
 class Sent:
-    """A record that the broker has acknowledged, and where it stands."""
+    """A record that the broker has acknowledged, and its place."""
 
     place: PartitionOffset
     planted: PlantedRecord
@@ -90,7 +90,7 @@ class Traffic:
 
 
 class Flow:
-    """Traffic that goes on in a thread of its own until it is told to end."""
+    """Traffic that goes on in a thread of its own until it is asked to end."""
 
     def __init__(self, traffic: Traffic, records: int, every_seconds: float) -> None:
         self.traffic, self._records, self._every_seconds = traffic, records, every_seconds
@@ -110,7 +110,7 @@ class Flow:
 
 @contextmanager
 def flowing(traffic: Traffic, records: int = 12, every_seconds: float = 0.1) -> Iterator[Flow]:
-    """Let traffic flow until it is told to end, or the test fails."""
+    """Let traffic flow until it is asked to end, or the test fails."""
     flow = Flow(traffic, records, every_seconds)
     try:
         yield flow

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.commands.verify.accounts import PartitionOffset
 from deploy.edge.process.settings import Settings
 from schemas.codec import decode
 from schemas.events import RetrainRequest
 from schemas.records import CuratedRecord, DeadLetter, DiscardedRecord, DiscardStage, Record
+from schemas.rules.places import PartitionOffset
 from schemas.topics import PARTITIONS
 from streams.core.stage import Message, Stage
 from streams.curate.stage import CurateStage
@@ -50,7 +50,7 @@ def curation(settings: Settings, traffic: Sequence[Message]) -> dict[PartitionOf
 
 
 def decisions(messages: Iterable[Message]) -> dict[PartitionOffset, Decision]:
-    """Return the curate stage's decisions that stand in one of its output topics."""
+    """Return the curate stage's decisions that are in one of its output topics."""
     return dict(_decisions(decode(one.topic.record, one.value) for one in messages if one.value))
 
 

@@ -35,7 +35,7 @@ class Worker:
 
         Args:
             settings: where the broker, the workloads and the artefacts are.
-            number: tells its folders and log from another's.
+            number: of its folders and log.
             stages: what it runs.
             program: a module, and arguments before the worker's own, that starts in the worker's place the first time.
             environment: added to the process's.
@@ -70,7 +70,7 @@ class Worker:
         self.process.wait()
 
     def stop(self) -> int:
-        """Tell it to stop, and return its exit code; 10 seconds are promised."""
+        """Note it to stop, and return its exit code; 10 seconds are promised."""
         self.process.terminate()
         return self.process.wait(timeout=10)
 

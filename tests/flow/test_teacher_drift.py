@@ -67,15 +67,15 @@ async def test_teacher__exchanged_under_its_name(topics: Settings, tmp_path: Pat
         workloads = topics.workloads()
         for stage in (CurateStage(topics, workloads), LabelStage(topics, workloads), WindowStage(topics, workloads)):
             await stack.enter_async_context(started(topics, stage, stage.name))
-        await until(lambda: (told := drift(topics.state_dir)) is not None and "to compare" in told.explanation)
+        await until(lambda: (verdict := drift(topics.state_dir)) is not None and "to compare" in verdict.explanation)
         exchanged = True
-        await until(lambda: (told := drift(topics.state_dir)) is not None and told.fired)
-    told = drift(topics.state_dir)
+        await until(lambda: (verdict := drift(topics.state_dir)) is not None and verdict.fired)
+    verdict = drift(topics.state_dir)
     asked, said = read(topics, CURATED), read(topics, LABELS)
     spent, way = run(topics, labels, "spend"), trace(topics, said[0].record_id)
 
-    assert told is not None
-    assert told.numbers["n"] == 25
+    assert verdict is not None
+    assert verdict.numbers["n"] == 25
     assert len(asked) % 25 == 0
     assert {record.kind for record in said} == {LabelKind.ANCHOR}
     assert [account.residual for account in verify(topics)] == [0, 0]

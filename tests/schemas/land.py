@@ -103,7 +103,7 @@ class _Full:
     named: dict[str, Any] = field(default_factory=dict)
 
     def of(self, schema: Any, name: str) -> Any:
-        """Return a value of a schema; its name makes a text of it tell where it belongs."""
+        """Return a value of a schema; its name makes a text of it show where it belongs."""
         if isinstance(schema, list):
             return self.of(next(branch for branch in schema if branch != "null"), name)
         if isinstance(schema, str):

@@ -69,7 +69,7 @@ def test_single_object_header__is_the_specifications(schema, header):
 
 @pytest.mark.parametrize("record", ROOTS)
 def test_header__is_of_the_file_as_published(record):
-    """A consumer that hashes the published .avsc finds the fingerprint that stands before our bodies."""
+    """A consumer that hashes the published .avsc finds the fingerprint before our bodies."""
     schema = json.loads(resources.files("schemas").joinpath("avsc", f"{record.__name__}.avsc").read_text())
     crc = bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
 

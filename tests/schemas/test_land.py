@@ -56,7 +56,7 @@ def test_land__a_field_with_a_default(record, avsc, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("record", "alter", "told"),
+    ("record", "alter", "field"),
     [
         ("CuratedRecord", lambda schema: schema["fields"].append(BARE), "CuratedRecord.shade"),
         ("CuratedRecord", lambda schema: schema["fields"][0].update(type="long"), "CuratedRecord.record_id"),
@@ -64,7 +64,7 @@ def test_land__a_field_with_a_default(record, avsc, tmp_path):
         ("Outcome", lambda schema: schema.update(name="Other"), "Outcome"),
     ],
 )
-def test_land__what_breaks_a_reader(record, alter, told, avsc, tmp_path):
+def test_land__what_breaks_a_reader(record, alter, field, avsc, tmp_path):
     """A change that a reader could not follow is refused with its field and the remedy, and nothing is written."""
     before = landed(record, avsc)
     change(avsc, record, alter)
@@ -72,7 +72,7 @@ def test_land__what_breaks_a_reader(record, alter, told, avsc, tmp_path):
     with pytest.raises(BadInput) as caught:
         land(record, avsc, tmp_path / "golden")
 
-    assert caught.value.field == told
+    assert caught.value.field == field
     assert "v1" in str(caught.value)
     assert landed(record, avsc) == before
     assert not (tmp_path / "golden").exists()

@@ -29,7 +29,7 @@ ROOT: Final = Path(__file__).parents[2]
 SETTINGS: Final = Settings(bootstrap_servers="127.0.0.1:1", topic_prefix="t.")
 WORKER: Final = WorkerSettings(bootstrap_servers="127.0.0.1:1", topic_prefix="t.")
 OUTSIDE: Final = {Principal.APPLICATION, Principal.OTHER_TEAMS}
-# Where the code of each principal stands; all but the demo name each topic that they touch.
+# Where the code of each principal is; all but the demo name each topic that they touch.
 ROOMS: Final = {
     Principal.ROUTER: "deploy/serve/router",
     Principal.CURATE: "streams/curate",
@@ -136,7 +136,7 @@ def test_transactions__refuse_what_a_stage_may_not_write(stage):
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage is not Principal.DISPATCHER])
 def test_rebuild__refuses_what_a_stage_may_not_read_back(stage):
-    """What a state is made of again stands in the catalogue."""
+    """What a state is rebuilt from is in the catalogue."""
     reader = OwnTopics(WORKER, stage, {})
     for topic in set(CATALOGUE) - set(allowed(stage, TopicAccess.REBUILD)):
         with pytest.raises(ContractError, match=f"{stage} may not read back {topic.name}"):

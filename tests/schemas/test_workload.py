@@ -1,4 +1,4 @@
-"""Mistakes in a workload file are told by key, value and what is allowed."""
+"""Mistakes in a workload file are reported with key, value and what is allowed."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def mistake(extra: bytes, head: bytes = HEAD) -> WorkloadError:
 
 
 def test_typo_in_a_key__is_named_with_a_suggestion():
-    """A misspelt key is told with its place, its value, the nearest key and all allowed ones."""
+    """A misspelt key is reported with its place, its value, the nearest key and all allowed ones."""
     error = mistake(b"[window]\nquotas = 5\n")
 
     assert error.field == "news.toml: window.quotas"
@@ -26,7 +26,7 @@ def test_typo_in_a_key__is_named_with_a_suggestion():
 
 
 def test_typo_in_a_table__is_named_with_a_suggestion():
-    """A misspelt table is told like a misspelt key."""
+    """A misspelt table is reported like a misspelt key."""
     assert "did you mean 'window'?" in str(mistake(b"[windows]\nrows = 5\n"))
 
 
@@ -68,7 +68,7 @@ def test_typo_under_a_source__is_named_with_a_suggestion():
     ],
 )
 def test_wrong_value__is_named(extra, field, says):
-    """A value of the wrong type or outside its bounds is told with its key and the bound."""
+    """A value of the wrong type or outside its bounds is reported with its key and the bound."""
     error = mistake(extra)
 
     assert error.field == (f"news.toml: {field}" if field else "news.toml")
@@ -77,7 +77,7 @@ def test_wrong_value__is_named(extra, field, says):
 
 @pytest.mark.parametrize("labels", ['["a"]', '["a", "A"]', '["a", " a "]', '["a", ""]', '["a", " "]'])
 def test_labels__that_collide(labels):
-    """Labels that an answer could not tell apart are refused."""
+    """Labels that an answer could not distinguish are refused."""
     assert "labels" in str(mistake(b"", f'name = "news"\nlabels = {labels}\n'.encode()))
 
 
@@ -89,7 +89,7 @@ def test_name__that_could_be_no_folder(name):
 
 @pytest.mark.parametrize("data", [b"name = ", b"\xff\xfe", b"= 1"])
 def test_no_toml__is_told_with_the_file(data):
-    """A file that is no TOML in UTF-8 is told with its name."""
+    """A file that is no TOML in UTF-8 is reported with its name."""
     assert mistake(b"", data).field == "news.toml"
 
 

@@ -1,1 +1,1 @@
-"""Dead letters: list them, look at one, and send the records they stand for on their way again."""
+"""Dead letters: list them, show one, and replay their records."""

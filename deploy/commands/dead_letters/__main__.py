@@ -1,4 +1,4 @@
-"""`millrace dead-letters list|show|replay`: what could not be processed, why, and once more.
+"""`millrace dead-letters list|show|replay`: what could not be processed and why, and its replay.
 
 Exit codes: 0 done, 1 something could not be replayed, 2 a mistake in what was asked for, or no answer.
 """
@@ -19,10 +19,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _REASONS: Final = [reason.value for reason in DeadLetterReason]
 _REASON_HELP: Final = f"One of {', '.join(_REASONS)}. Can be repeated."
-_STAGES: Final = [stage.value for stage in STAGES]
 _FILTERS: Final = (
     click.option("--reason", multiple=True, type=click.Choice(_REASONS), metavar="REASON", help=_REASON_HELP),
-    click.option("--stage", type=click.Choice(_STAGES), help="The stage that wrote the letter."),
+    click.option(
+        "--stage", type=click.Choice([stage.value for stage in STAGES]), help="The stage that wrote the letter."
+    ),
     click.option("-w", "--workload", help="Letters of this workload only."),
     click.option("--since", help="An ISO 8601 time (UTC), or an age such as 90s, 30m, 2h, 7d; by the broker's clock."),
     click.option("--until", help="As --since; that moment itself is left out."),

@@ -1,4 +1,4 @@
-"""A dead letter with its place, and which letters are meant: places, times and ages as people write them. Pure."""
+"""A dead letter with its place, and which letters are chosen: places, times and ages as people write them. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Letter:
 
     @property
     def age(self) -> tuple[datetime, PartitionOffset]:
-        """What letters are ordered by: the oldest comes first."""
+        """The sort key of letters, oldest first."""
         return self.appended, self.place
 
     def without_payload(self) -> Letter:
@@ -36,7 +36,7 @@ class Letter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which letters are meant; what is None or empty does not narrow."""
+    """Which letters are chosen; None or empty chooses all."""
 
     reasons: Collection[str] = ()
     stage: str | None = None
@@ -45,7 +45,7 @@ class Filter:
     until: datetime | None = None
 
     def takes(self, letter: Letter) -> bool:
-        """Tell whether a letter is meant: `since` included, `until` excluded, by the broker's clock."""
+        """Return whether a letter matches: `since` included, `until` excluded, by the broker's clock."""
         record = letter.record
         return (
             (not self.reasons or record.reason in self.reasons)

@@ -1,4 +1,4 @@
-"""Reads topics by place: the letters, and what stands of a record at its origin and behind it. Read_committed."""
+"""Reads topics by place: the letters, and the records at and after an origin. Read_committed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemas.topics import DEAD_LETTERS, PARTITIONS, Topic
 
 
 class Log:
-    """The topics of one prefix, as they stand now."""
+    """The topics of one prefix."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._framing = settings, Framing(settings)
@@ -44,10 +44,10 @@ class Log:
         if partition < PARTITIONS:
             for raw in self.read(DEAD_LETTERS, partition, offset, offset + 1):
                 return self._letter(raw)
-        raise BadInput("PARTITION:OFFSET", f"{partition}:{offset}", "no letter stands there; `list` shows those kept")
+        raise BadInput("PARTITION:OFFSET", f"{partition}:{offset}", "there is no letter; `list` shows those kept")
 
     def read(self, topic: Topic, partition: int, start: int = 0, end: int | None = None) -> Iterator[Any]:
-        """Yield the messages of a partition from `start`, or what is kept, to below `end`, or what stands there now.
+        """Yield the messages of a partition from `start`, or the first kept, to below `end`, or the current end.
 
         Raises:
             ContractError: the topic is missing.

@@ -1,9 +1,9 @@
-"""Writes the records that letters stand for once more: their own bytes, key and headers, and one header of ours.
+"""Writes the records of letters once more: their own bytes, key and headers, and one header of ours.
 
 The order that must hold:
-  1 `Replays` takes the one transactional id of all replays: one that still runs can write nothing more
+  1 `Replays` takes the one transactional id of all replays: an earlier replay can write nothing more
   2 `look` finds the origins, and the replays of them there are: nobody else can add one from here on
-  3 `send` reads the origins again and writes them, a lot at a time, each lot in one transaction
+  3 `send` reads the origins again and writes them, in lots, each lot in one transaction
 So two people who replay the same letters at once write each record once. A letter's own bytes are redacted and never
 written anywhere; what is written is read from the origin and goes back to the topic and partition it came from.
 """
@@ -28,14 +28,14 @@ from schemas.errors import Unavailable
 from schemas.principals import Principal, TopicAccess
 from schemas.rules.places import REPLAYED_HEADER, PartitionOffset, TopicOffset, place_header, replayed_from
 
-_LOT: Final = 100  # records a transaction: at most 100 MB wait in memory
+_LOT: Final = 100  # records per transaction: at most 100 MB wait in memory
 _NEAR: Final = 2_000  # offsets: origins this close together are read in one go
 _SECONDS: Final = 30.0
 _OVERHEAD_BYTES: Final = 512  # of a record in its batch, and of our header
 
 
 def look(log: Log, letters: Iterable[Letter]) -> dict[TopicOffset, OriginState]:
-    """Return what stands of each letter's origin. Reads its partition from there to the end: replays come later."""
+    """Return the state of each letter's origin. Reads its partition to the end: replays come later."""
     found: dict[TopicOffset, OriginState] = {}
     for (topic, partition), group in groupby(sorted(map(origin_of, letters)), itemgetter(0, 1)):
         offsets = {place[2] for place in group}
@@ -53,7 +53,7 @@ def look(log: Log, letters: Iterable[Letter]) -> dict[TopicOffset, OriginState]:
 
 
 class Replays:
-    """The one who replays: whoever opens it later takes over, and what is then still sent here is refused."""
+    """The only writer of replays: a later one takes over, and what this one then sends is refused."""
 
     def __init__(self, settings: Settings) -> None:
         """Take over.
@@ -73,7 +73,7 @@ class Replays:
     def send(self, log: Log, letters: Sequence[Letter]) -> Iterator[tuple[Letter, TopicOffset | None]]:
         """Write the letters' records again; yield each letter, once its lot is committed, with the new place.
 
-        None in its stead says that the origin went while we were at it.
+        None instead of a place: the origin was deleted meanwhile.
 
         Raises:
             Unavailable: a lot is not known to be committed; those yielded before are done. To run the command again is
@@ -114,13 +114,13 @@ class Replays:
             self._producer.commit_transaction(_SECONDS)
         except (KafkaException, SystemError) as error:  # a fatal error ends a delivery callback as a SystemError
             cause = error if isinstance(error, KafkaException) else error.__cause__
-            told = f"{cause} (does somebody else replay?); run it again: what was written is found and left alone"
-            raise Unavailable(told) from error
+            reason = f"{cause} (does somebody else replay?); run it again: what was written is found and left alone"
+            raise Unavailable(reason) from error
         return written
 
 
 def _originals(log: Log, lot: Sequence[Letter]) -> Iterator[tuple[TopicOffset, Any]]:
-    """Yield the origins of one partition's letters, in order; those far apart without what lies between."""
+    """Yield the origins of one partition's letters, in order; long gaps between them are not read."""
     topic, partition, _ = origin_of(lot[0])
     runs: list[list[int]] = []
     for offset in (origin_of(letter)[2] for letter in lot):

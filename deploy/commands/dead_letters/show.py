@@ -13,35 +13,29 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.commands.dead_letters.letters import Letter
-from deploy.commands.dead_letters.plan import TOPICS, OriginState, obstacle, origin_of, shown
+from deploy.commands.dead_letters.plan import TOPICS, OriginState, obstacle, origin_of
 from deploy.edge.topics.framing import Framing
 from schemas.codec import is_framed
 from schemas.errors import RecordRejected, Unavailable
-from schemas.rules.places import TopicOffset
+from schemas.rules.places import TopicOffset, shown
 
 _DETAIL_CHARACTERS: Final = 60
+_SHOWN: Final = (
+    "reason", "detail", "stage", "workload", "record_id", "origin", "attempts", "payload_bytes", "payload_sha256",
+    "truncated", "code_version",
+)  # fmt: skip
 
 
 def line(letter: Letter) -> str:
     """Return a letter as one line of JSON, without its payload."""
-    record = letter.record
+    values = dataclasses.asdict(letter.record)
     return json.dumps(
         {
             "partition": letter.place[0],
             "offset": letter.place[1],
             "appended": letter.appended.isoformat(),
-            "time": record.time.isoformat(),
-            "reason": record.reason,
-            "detail": record.detail,
-            "stage": record.stage,
-            "workload": record.workload,
-            "record_id": record.record_id,
-            "origin": dataclasses.asdict(record.origin),
-            "attempts": record.attempts,
-            "payload_bytes": record.payload_bytes,
-            "payload_sha256": record.payload_sha256,
-            "truncated": record.truncated,
-            "code_version": record.code_version,
+            "time": letter.record.time.isoformat(),
+            **{name: values[name] for name in _SHOWN},
         }
     )
 
@@ -66,8 +60,8 @@ def table(letters: Sequence[Letter], matched: Counter[str]) -> None:
     console.print(printable(f"{len(letters)} of {matched.total()} letters shown; by reason: {reasons}"))
 
 
-def whole(letter: Letter, standing: OriginState, framing: Framing) -> None:
-    """Print all of a letter, and what stands of its origin."""
+def whole(letter: Letter, state: OriginState, framing: Framing) -> None:
+    """Print all of a letter, and the state of its origin."""
     record = letter.record
     drawn = Table.grid(padding=(0, 2))
     facts = {
@@ -82,8 +76,8 @@ def whole(letter: Letter, standing: OriginState, framing: Framing) -> None:
         "code version": record.code_version or "not known",
         "bytes": f"{record.payload_bytes}, SHA-256 {record.payload_sha256}",
         "key": "none" if record.key is None else record.key.decode(errors="backslashreplace"),
-        "origin": _origin(origin_of(letter), standing),
-        "replays": _replays(origin_of(letter), standing),
+        "origin": _origin(origin_of(letter), state),
+        "replays": _replays(origin_of(letter), state),
     }
     for name, value in facts.items():
         drawn.add_row(Text(name, style="bold"), printable(value))
@@ -115,18 +109,18 @@ def payload_of(letter: Letter, framing: Framing) -> tuple[str, str]:
 
 
 def printable(text: str) -> Text:
-    """Return a text in which every character that does not print stands as its escape, and none is markup."""
+    """Return a text in which unprintable characters are escaped, and none is markup."""
     return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
 
 
-def _origin(origin: TopicOffset, standing: OriginState) -> str:
-    kept = "is gone: the topic no longer keeps it" if standing.record_bytes is None else "still stands there"
+def _origin(origin: TopicOffset, state: OriginState) -> str:
+    kept = "is gone: the topic no longer keeps it" if state.record_bytes is None else "is still there"
     return f"{shown(origin)}, {kept}"
 
 
-def _replays(origin: TopicOffset, standing: OriginState) -> str:
-    places = ", ".join(shown((origin[0], *place)) for place in standing.replays)
-    why = obstacle(origin, standing, again=False)
+def _replays(origin: TopicOffset, state: OriginState) -> str:
+    places = ", ".join(shown((origin[0], *place)) for place in state.replays)
+    why = obstacle(origin, state, again=False)
     return f"{places or 'none so far'}; {'it can be replayed' if why is None else 'not to be replayed: ' + why}"
 
 

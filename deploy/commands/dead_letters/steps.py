@@ -14,14 +14,15 @@ import click
 from deploy.commands.dead_letters import replay, show
 from deploy.commands.dead_letters.letters import Filter, Letter, place_of, time_of
 from deploy.commands.dead_letters.log import Log
-from deploy.commands.dead_letters.plan import ReplayPlan, origin_of, plan, shown
+from deploy.commands.dead_letters.plan import ReplayPlan, origin_of, plan
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import Framing
 from schemas.errors import BadInput, Unavailable
+from schemas.rules.places import shown
 
 
 def print_list(settings: Settings, filters: Mapping[str, Any], limit: int, *, as_json: bool) -> None:
-    """Print the newest letters that are meant, oldest first, and how many there are by reason."""
+    """Print the newest matching letters, oldest first, and how many there are by reason."""
     wanted, log = _filter(**filters), Log(settings)
     reasons = Counter[str]()
 
@@ -39,7 +40,7 @@ def print_list(settings: Settings, filters: Mapping[str, Any], limit: int, *, as
 
 
 def print_one(settings: Settings, place: str) -> None:
-    """Print all of one letter, and what is kept of the record it is of."""
+    """Print all of one letter, and what is kept of its record."""
     log = Log(settings)
     letter = log.letter(place_of(place))
     show.whole(letter, replay.look(log, [letter])[origin_of(letter)], Framing(settings))
@@ -55,12 +56,12 @@ def replay_letters(
     dry_run: bool,
     yes: bool,
 ) -> bool:
-    """Replay the letters that places or filters name, once they are confirmed; say whether none was left out."""
+    """Replay the letters that places or filters name, after confirmation; return whether none was left out."""
     log = Log(settings)
     letters = _meant(log, places, filters, limit)
     replays = None if dry_run or not letters else replay.Replays(settings)
     found = plan(letters, replay.look(log, letters), again=again)
-    _tell(found)
+    _print(found)
     if replays is None or not found.ready:
         return not found.refused
     if not yes:
@@ -92,7 +93,7 @@ def _meant(log: Log, places: Sequence[str], filters: Mapping[str, Any], limit: i
     return sorted(letters, key=lambda letter: letter.age)[:limit]
 
 
-def _tell(found: ReplayPlan) -> None:
+def _print(found: ReplayPlan) -> None:
     for letter, why in found.refused:
         print(f"{_name(letter)}: not replayed: {why}")
     by_topic = Counter(origin_of(letter)[0] for letter in found.ready)
@@ -101,12 +102,12 @@ def _tell(found: ReplayPlan) -> None:
 
 
 def _sent(replays: replay.Replays, log: Log, letters: Sequence[Letter]) -> bool:
-    """Send, say what went where, and tell whether all of it did."""
+    """Send, print what went where, and return whether everything was replayed."""
     done = Counter[str]()
     try:
         for letter, place in replays.send(log, letters):
             if place is None:
-                print(f"{_name(letter)}: not replayed: its origin {shown(origin_of(letter))} went meanwhile")
+                print(f"{_name(letter)}: not replayed: its origin {shown(origin_of(letter))} was deleted meanwhile")
             else:
                 print(f"{_name(letter)}: {shown(origin_of(letter))} is replayed to {shown(place)}")
                 done[place[0]] += 1

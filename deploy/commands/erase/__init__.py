@@ -1,1 +1,1 @@
-"""Take a person's records out of the labels, the window and gold; say what still rests on them."""
+"""Remove a person's records from labels, window and gold; list what was made from them."""

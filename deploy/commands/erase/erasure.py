@@ -1,12 +1,12 @@
-"""A person's records leave the labels, the window and gold; what rests on them is listed.
+"""Removes a person's records from labels, window and gold; lists what was made from them.
 
     1 `labels` is read for what is the subject's
-    2 an erasure record is written for each label that stands: the window leaves the row out of every later snapshot
+    2 an erasure record is written for each label not erased yet: the window leaves the row out of every later snapshot
       and every rebuild
     3 human labels of the same texts are deleted from `gold`
-    4 snapshots and models that rest on the rows are listed: they are immutable, and go only when people delete them
+    4 snapshots and models made from the rows are listed: they are immutable, and go only when people delete them
 
-It can be run again at any time: what was erased before is counted apart, and the list of 4 is made anew.
+It can be run again at any time: what was erased before is counted separately, and the list of 4 is made again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from schemas.workload import Workload
 
 @dataclass
 class Erased:
-    """What came of it in one workload."""
+    """The result in one workload."""
 
     workload: str
     now: int = 0
@@ -44,7 +44,7 @@ class Erased:
 
 
 def erase(settings: Settings, topics: ErasureTopics, subject: Subject, *, dry_run: bool) -> Erased:
-    """Erase a subject in one workload; a dry run only tells what would be.
+    """Erase a subject in one workload; a dry run only reports what it would do.
 
     Raises:
         ContractError: a topic is missing, or a manifest cannot be read.
@@ -52,24 +52,27 @@ def erase(settings: Settings, topics: ErasureTopics, subject: Subject, *, dry_ru
     """
     partition = partition_of(subject.workload, PARTITIONS)
     found = matched(subject, topics.labels(partition))
-    told = Erased(
-        subject.workload, len(found.standing), len(found.erased),
-        on_their_way=topics.on_their_way(partition), told_by_client=subject.client is not None,
-    )  # fmt: skip
+    result = Erased(
+        subject.workload,
+        now=len(found.kept),
+        before=len(found.erased),
+        on_their_way=topics.on_their_way(partition),
+        told_by_client=subject.client is not None,
+    )
     if not dry_run:
-        if found.standing:
-            topics.erase(found.standing)
+        if found.kept:
+            topics.erase(found.kept)
         if found.text_keys:
-            told.gold = topics.erase_gold(partition, subject.workload, found.text_keys)
-    told.snapshots, told.not_looked_at = holding(settings, {subject.workload}, found.record_ids)
-    told.models = trained_on(settings.artefacts_dir, subject.workload, told.snapshots)
-    if told.models:
-        told.in_production = topics.in_production(partition, subject.workload)
-    return told
+            result.gold = topics.erase_gold(partition, subject.workload, found.text_keys)
+    result.snapshots, result.not_looked_at = holding(settings, {subject.workload}, found.record_ids)
+    result.models = trained_on(settings.artefacts_dir, subject.workload, result.snapshots)
+    if result.models:
+        result.in_production = topics.in_production(partition, subject.workload)
+    return result
 
 
 def run(settings: Settings, given: str, workload: str | None, *, dry_run: bool, as_json: bool) -> bool:
-    """Erase a client or a record in one workload, or in all, print what came of it, and say whether any was theirs.
+    """Erase a client or a record in one workload, or in all, print the results, and return whether any was found.
 
     Raises:
         BadInput: no subject, or no workload of the name. Others as `erase`.
@@ -77,14 +80,14 @@ def run(settings: Settings, given: str, workload: str | None, *, dry_run: bool, 
     if not given.strip():
         raise BadInput("--subject", given, "give a client's name or a record id")
     chosen, topics = settings.chosen(workload), ErasureTopics(settings)
-    told = [erase(settings, topics, one, dry_run=dry_run) for one in _subjects(chosen, given)]
+    results = [erase(settings, topics, one, dry_run=dry_run) for one in _subjects(chosen, given)]
     if as_json:
-        print(json.dumps([dataclasses.asdict(one) for one in told]))
+        print(json.dumps([dataclasses.asdict(one) for one in results]))
     else:
-        for one in told:
+        for one in results:
             _show(one, dry_run=dry_run)
         print(_kept())
-    return any(one.now or one.before for one in told)
+    return any(one.now or one.before for one in results)
 
 
 def _subjects(workloads: Mapping[str, Workload], given: str) -> list[Subject]:
@@ -95,27 +98,27 @@ def _subjects(workloads: Mapping[str, Workload], given: str) -> list[Subject]:
     ]
 
 
-def _show(told: Erased, *, dry_run: bool) -> None:
-    done = "would be erased" if dry_run else f"erased now, with {told.gold} human labels"
-    print(f"{told.workload}: {told.now} records {done}; {told.before} were before")
-    if not told.told_by_client:
-        print("  no client is matched: redaction leaves nothing that tells this one from others; give record ids")
-    if told.on_their_way:
-        print(f"  {told.on_their_way} records have not come through curate and label yet: run this again afterwards")
-    if told.not_looked_at:
-        print(f"  snapshots were not looked at: {told.not_looked_at}")
+def _show(result: Erased, *, dry_run: bool) -> None:
+    done = "would be erased" if dry_run else f"erased now, with {result.gold} human labels"
+    print(f"{result.workload}: {result.now} records {done}; {result.before} were before")
+    if not result.told_by_client:
+        print("  no client is matched: redaction leaves nothing to identify this one by; give record ids")
+    if result.on_their_way:
+        print(f"  {result.on_their_way} records have not come through curate and label yet: run this again afterwards")
+    if result.not_looked_at:
+        print(f"  snapshots were not looked at: {result.not_looked_at}")
     by_snapshot: dict[str, list[str]] = {}
-    for held in told.snapshots:
+    for held in result.snapshots:
         by_snapshot.setdefault(held.snapshot_id, []).append(held.split)
     for snapshot, splits in by_snapshot.items():
         shares = ", ".join(f"{splits.count(split)} {split.lower()}" for split in sorted(set(splits)))
         print(f"  snapshot {snapshot} still holds {shares} rows")
-    for model in told.models:
-        role = told.in_production.get(model.model_version)
+    for model in result.models:
+        role = result.in_production.get(model.model_version)
         print(f"  model {model.model_version}{f', the {role},' if role else ''} was trained on {model.snapshot_id}")
 
 
 def _kept() -> str:
-    topics = [f"{one.name} {one.retention.days}" for one in (TRAFFIC, CURATED, LABELS, DISCARDED, DEAD_LETTERS)
-              if one.retention]  # fmt: skip
+    dated = (TRAFFIC, CURATED, LABELS, DISCARDED, DEAD_LETTERS)
+    topics = [f"{one.name} {one.retention.days}" for one in dated if one.retention]
     return f"What was written stays in the topics until their retention takes it (days: {', '.join(topics)})."

@@ -2,7 +2,7 @@
 
 A subject is what the application calls a person: the client of a record, the record id that the application sent, or
 the record id that Millrace shows. Clients are matched as they are stored, that is after redaction: one that was
-replaced by a token is found by its token, one that was replaced by a bare placeholder is nobody's any more.
+replaced by a token is found by its token; one that was replaced by a bare placeholder cannot be found.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _OWN: Final = (LabelKind.LABEL, LabelKind.VOTE)  # a correction goes with the la
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """How a person's records are told in one workload."""
+    """What identifies a person's records in one workload."""
 
     workload: str
-    client: str | None  # None: the redaction leaves nothing that tells this client from others
+    client: str | None  # None: redaction leaves nothing to identify this client by
     record_ids: frozenset[str]
 
     def owns(self, record_id: str, client: str) -> bool:
-        """Tell whether a record is the subject's."""
+        """Return whether a record is the subject's."""
         return record_id in self.record_ids or (self.client is not None and client == self.client)
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedLabel:
-    """A record of `labels` and where it stands."""
+    """A record of `labels` and its place."""
 
     partition: int
     offset: int
@@ -45,24 +45,20 @@ class PlacedLabel:
 class Matched:
     """What `labels` holds of a subject in one workload."""
 
-    standing: list[PlacedLabel]  # not erased: the last of each record
+    kept: list[PlacedLabel]  # not erased: the last of each record
     erased: frozenset[str]  # record ids that were erased before
     text_keys: frozenset[str]  # of all their texts, whether erased before or not
 
     @property
     def record_ids(self) -> frozenset[str]:
         """All of the subject's record ids."""
-        return self.erased | {placed.record.record_id for placed in self.standing}
+        return self.erased | {placed.record.record_id for placed in self.kept}
 
 
 def subject_of(workload: str, given: str, stored: str, *, tokens: bool) -> Subject:
-    """Return how a person's records are told.
+    """Return what identifies a person's records, from the application's name of the person and its redacted form.
 
-    Args:
-        workload: whose records they are.
-        given: what the application calls the person.
-        stored: what redaction makes of that.
-        tokens: whether redaction leaves tokens, which tell one person from another, rather than placeholders.
+    `tokens`: whether redaction leaves tokens, which identify a person, rather than placeholders.
     """
     client = stored if stored == given or tokens else None
     return Subject(workload, client, frozenset({given, ids.record_id(workload, given, 0, 0)}))
@@ -70,7 +66,7 @@ def subject_of(workload: str, given: str, stored: str, *, tokens: bool) -> Subje
 
 def matched(subject: Subject, labels: Iterable[PlacedLabel]) -> Matched:
     """Return what `labels` (of one partition, in offset order) holds of a subject."""
-    standing: dict[str, PlacedLabel] = {}
+    kept: dict[str, PlacedLabel] = {}
     erased: set[str] = set()
     text_keys: set[str] = set()
     for placed in labels:
@@ -78,13 +74,13 @@ def matched(subject: Subject, labels: Iterable[PlacedLabel]) -> Matched:
         if record.workload != subject.workload:
             continue
         if record.kind is LabelKind.ERASURE:
-            if standing.pop(record.record_id, None) is not None:
+            if kept.pop(record.record_id, None) is not None:
                 erased.add(record.record_id)
         elif record.kind in _OWN and subject.owns(record.record_id, record.client):
-            standing[record.record_id] = placed
+            kept[record.record_id] = placed
             erased.discard(record.record_id)
             text_keys.add(text_key(record.workload, record.text))
-    return Matched(list(standing.values()), frozenset(erased), frozenset(text_keys))
+    return Matched(list(kept.values()), frozenset(erased), frozenset(text_keys))
 
 
 def erasure(placed: PlacedLabel) -> LabelRecord:

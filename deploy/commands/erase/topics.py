@@ -1,13 +1,13 @@
-"""Erasure on the topics: erasure records on `labels`, and `gold` written anew without the texts that are to go.
+"""Erasure on the topics: erasure records on `labels`, and `gold` written again without the erased texts.
 
 `gold` is kept for ever, so a record that says "erased" would leave the text where it is. Steps, in this order:
 
   1 whoever else writes to `gold` is fenced off: `millrace gold add` in the middle of a file adds nothing
   2 the partition is read to its end
-  3 what stays is written once more, in one transaction
-  4 the broker deletes all that stands below it
+  3 what remains is written once more, in one transaction
+  4 the broker deletes everything below it
 
-After a kill between 3 and 4 what stays is there twice, which changes nothing (an annotator's last label of a text
+After a kill between 3 and 4 what remains is there twice, which changes nothing (an annotator's last label of a text
 counts), and the next erasure goes through all four steps again.
 """
 
@@ -44,10 +44,10 @@ class ErasureTopics:
         self._framing.register([LABELS])
         self._read_names = TopicNames(settings, Principal.ERASE, TopicAccess.READ)
         self._written_names = TopicNames(settings, Principal.ERASE, TopicAccess.WRITE)
-        self._admin = command_clients.admin(settings)  # kept: without it, what it was asked for never comes
+        self._admin = command_clients.admin(settings)  # kept: its answers come only while it lives
 
     def labels(self, partition: int) -> Iterator[PlacedLabel]:
-        """Yield what stands in a partition of `labels`, in offset order.
+        """Yield the records of a partition of `labels`, in offset order.
 
         Raises:
             ContractError: the topic is missing.
@@ -75,10 +75,10 @@ class ErasureTopics:
 
         Raises:
             ContractError: the topic is missing.
-            Unavailable: the cluster did not take it; what is not gone yet goes with the next erasure.
+            Unavailable: the cluster did not take it; the next erasure removes what is left.
         """
         with transaction(self._settings, Principal.ERASE, fencing=Principal.GOLD) as write:
-            stays: dict[tuple[Any, ...], None] = {}
+            remaining: dict[tuple[Any, ...], None] = {}
             gone = end = 0
             for raw in self._read(GOLD, partition):
                 end = raw.offset() + 1
@@ -86,8 +86,8 @@ class ErasureTopics:
                 if gold is not None and gold.workload == workload and gold.text_key in text_keys:
                     gone += 1
                 else:
-                    stays[raw.key(), raw.value(), tuple(raw.headers() or ())] = None
-            offsets = [write(GOLD, partition, *one) for one in stays] if gone else []
+                    remaining[raw.key(), raw.value(), tuple(raw.headers() or ())] = None
+            offsets = [write(GOLD, partition, *one) for one in remaining] if gone else []
         if gone:
             self._delete_below(GOLD, partition, min((offset() for offset in offsets), default=end))
         return gone
@@ -141,7 +141,7 @@ class ErasureTopics:
         return read_partition(self._settings, Principal.ERASE, topic, partition)
 
     def _decoded(self, kind: type[R], raw: Any) -> R | None:
-        """Return the record; None of what is no such record: it tells of no person, and must not stand in the way."""
+        """Return the record; None if it is of another kind: it holds no person's data, and must not block one."""
         try:
             return self._framing.decode(kind, raw.value() or b"")
         except RecordRejected:

@@ -8,13 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from deploy.commands.gold.estimates import (
-    Calibration,
-    WeightedRows,
-    accuracy,
-    calibration,
-    prediction_powered,
-)
+from deploy.commands.gold.estimates import Calibration, WeightedRows, accuracy, calibration, prediction_powered
 from deploy.commands.gold.joined import Human, Taught
 from schemas.arrays import Floats, Ints
 from schemas.records import Ceiling

@@ -3,8 +3,8 @@
     calls = labels - harvested - cache hits + anchors + retries + votes + second prompts + paraphrases
         + corrections + calls of ceilings + calls of dead letters
 
-Left and right are counted apart: the left from what each record says it cost in all, the right from what it says the
-calls were for. A call whose record was not settled when its worker died stands in no book; it is made again.
+The left is counted from what each record says it cost in all, the right from what it says the calls were for. A call
+whose record was not settled when its worker died is in no book; it is made again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Ledger:
     paraphrases: int  # calls: one a record
     corrections: int  # labels that `millrace suspects` asked for again; their repeats are among those above
     ceiling_calls: int  # of `millrace ceiling`
-    untold: int  # calls after the first that an older release did not tell apart
+    untold: int  # calls after the first whose purpose an older release did not record
     dead_letter_calls: int  # of records that ended without a label; their tokens are in no book
     calls: int
     batched: int  # of the calls, those of labels that were asked for in batches
@@ -60,13 +60,7 @@ def ledger(
     others: Iterable[tuple[datetime, DeadLetter | Ceiling]],
     now: datetime,
 ) -> Ledger:
-    """Add up what the topics hold of one workload.
-
-    Args:
-        labels: with the time each was appended; erasures are passed over.
-        others: dead letters, those that no call was made for are passed over, and ceilings, likewise.
-        now: what this hour and this day are.
-    """
+    """Add up what the topics hold of one workload, each record with the time it was appended."""
     anchors = corrections = 0
     provenances: Counter[Provenance] = Counter()
     purposes: Counter[str] = Counter()
@@ -108,16 +102,16 @@ def ledger(
 
 def plain(found: Ledger, price: Price, budget: Budget) -> dict[str, Any]:
     """Return a ledger as JSON values; amounts beside their limits, None where there is none."""
-    told: dict[str, Any] = {name: getattr(found, name) for name in Ledger.__dataclass_fields__ if name != "spent"}
-    told |= {"residual": found.residual, "currency": price.currency, "spent": {}}
+    values: dict[str, Any] = {name: getattr(found, name) for name in Ledger.__dataclass_fields__ if name != "spent"}
+    values |= {"residual": found.residual, "currency": price.currency, "spent": {}}
     priced = price.prompt_per_million is not None or price.completion_per_million is not None
     for period, spend in found.spent.items():
         limits = getattr(budget, period)
-        told["spent"][period] = {
+        values["spent"][period] = {
             kind: {"amount": spend.of(kind, price) if kind != "money" or priced else None, "limit": limit}
             for kind, limit in (("calls", limits.calls), ("tokens", limits.tokens), ("money", limits.money))
         }
-    return told
+    return values
 
 
 def _book(spent: dict[str, Spend], spend: Spend, at: datetime, now: datetime) -> None:

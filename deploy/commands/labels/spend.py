@@ -30,7 +30,7 @@ _ROWS: Final = (
     ("paraphrases", "+ paraphrases"),
     ("corrections", "+ corrections (millrace suspects)"),
     ("ceiling_calls", "+ calls of ceilings (millrace ceiling)"),
-    ("untold", "+ further calls, not told apart (older release)"),
+    ("untold", "+ further calls, purpose unknown (older release)"),
     ("dead_letter_calls", "+ calls of dead letters"),
     ("calls", "= calls"),
     ("batched", "  of these in batches"),
@@ -52,9 +52,9 @@ def show(settings: Settings, workload: str | None, *, as_json: bool) -> bool:
     if as_json:
         print(json.dumps(found))
     else:
-        for name, told in found.items():
-            _show(name, told)
-    return not any(told["residual"] for told in found.values())
+        for name, values in found.items():
+            _show(name, values)
+    return not any(values["residual"] for values in found.values())
 
 
 def _timed(settings: Settings, topic: Topic, kind: type[R], workload: str) -> Iterator[tuple[datetime, R]]:
@@ -62,22 +62,22 @@ def _timed(settings: Settings, topic: Topic, kind: type[R], workload: str) -> It
         yield placed.appended, placed.record
 
 
-def _show(name: str, told: dict[str, Any]) -> None:
+def _show(name: str, values: dict[str, Any]) -> None:
     console = Console(highlight=False)
     books = Table(box=None, pad_edge=False, show_header=False)
     books.add_column(justify="left")
     books.add_column(justify="right")
     for key, text in _ROWS:
-        if told[key] or key not in ("untold", "batched", "residual"):
-            books.add_row(text, f"{told[key]:,}")
+        if values[key] or key not in ("untold", "batched", "residual"):
+            books.add_row(text, f"{values[key]:,}")
     console.print(f"{name}: calls to the teacher", markup=False)
     console.print(books)
     spent = Table(box=None, pad_edge=False)
     for heading in ("spent (limit)", *PERIODS):
         spent.add_column(heading, justify="left" if heading.startswith("spent") else "right")
     for kind in ("calls", "tokens", "money"):
-        cells = [_cell(told["spent"][period][kind], kind) for period in PERIODS]
-        spent.add_row(f"money, {told['currency']}" if kind == "money" else kind, *cells)
+        cells = [_cell(values["spent"][period][kind], kind) for period in PERIODS]
+        spent.add_row(f"money, {values['currency']}" if kind == "money" else kind, *cells)
     console.print(spent)
 
 

@@ -124,8 +124,8 @@ def _command(workload: str, action: RolloutAction, why: str) -> RolloutCommand:
     )  # fmt: skip
 
 
-def _tell_controller(settings: Settings, command: RolloutCommand) -> bool:
-    """Send a command, say what came of it, and tell whether the controller acted on it.
+def _command_controller(settings: Settings, command: RolloutCommand) -> bool:
+    """Send a command, print its result, and return whether the controller acted on it.
 
     Raises:
         Unavailable: the command did not reach Kafka.
@@ -143,14 +143,14 @@ def _tell_controller(settings: Settings, command: RolloutCommand) -> bool:
 
 
 def show_status(settings: RolloutSettings, workload: str | None) -> None:
-    """Print where a workload's rollout stands; None: the only workload there is."""
+    """Print the state of a workload's rollout; None: the only workload."""
     name = settings.workload(workload).name
     show(name, *status_of(settings, name))
 
 
 def command(settings: RolloutSettings, workload: str | None, action: str, why: str) -> bool:
     """Send a command to the controller, and say whether it acted on it."""
-    return _tell_controller(settings, _command(settings.workload(workload).name, RolloutAction(action), why))
+    return _command_controller(settings, _command(settings.workload(workload).name, RolloutAction(action), why))
 
 
 def abort(settings: RolloutSettings, workload: str | None, why: str) -> bool:
@@ -161,7 +161,7 @@ def abort(settings: RolloutSettings, workload: str | None, why: str) -> bool:
         print(f"{url}: {'aborted' if problem is None else 'NOT aborted: ' + problem}")
     if any(problem is not None for problem in wrong.values()):
         try:
-            _tell_controller(settings, wanted)  # the routers that acted tell the controller themselves
+            _command_controller(settings, wanted)  # the routers that acted inform the controller themselves
         except Unavailable as error:
             print(f"controller: NOT reached: {error}", file=sys.stderr)
         return False

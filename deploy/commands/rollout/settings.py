@@ -1,4 +1,4 @@
-"""What `millrace rollout` is told at its start, besides the shared settings."""
+"""The settings of `millrace rollout`, besides the shared ones."""
 
 from __future__ import annotations
 

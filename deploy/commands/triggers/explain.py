@@ -1,6 +1,6 @@
-"""`millrace triggers explain [WORKLOAD]`: how every trigger stands, what holds a request back, the last requests.
+"""`millrace triggers explain [WORKLOAD]`: the state of each trigger, what holds a request back, the last requests.
 
-The verdicts of now are in the worker's state folder, so this runs where the worker runs; the requests come from Kafka.
+The current verdicts are in the worker's state folder, so this runs where the worker runs; the requests come from Kafka.
 """
 
 from __future__ import annotations
@@ -33,25 +33,20 @@ def board_in(settings: Settings, workload: str) -> TriggerBoard | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        remedy = f"cannot be read ({type(error).__name__}); the worker writes it anew within half a minute"
+        remedy = f"cannot be read ({type(error).__name__}); the worker rewrites it within half a minute"
         raise SettingsError("state_dir", str(file), remedy) from error
 
 
 def explain(settings: Settings, workload: str | None, *, as_json: bool) -> None:
-    """Print how the triggers of a workload stand, or of all."""
+    """Print the state of the triggers of a workload, or of all."""
+    reader, framing = Principal.TRIGGERS, Framing(settings)
     for name in settings.chosen(workload):
-        board, requests = board_in(settings, name), _requests_of(settings, name)
+        board = board_in(settings, name)
+        requests = list(read_records(settings, reader, framing, RETRAIN_REQUESTS, RetrainRequest, name))
         if as_json:
             print(_json(name, board, requests))
         else:
             _show(settings, name, board, requests)
-
-
-def _requests_of(settings: Settings, workload: str) -> list[RetrainRequest]:
-    """Return every request of a workload that the topic still keeps, oldest first."""
-    return list(
-        read_records(settings, Principal.TRIGGERS, Framing(settings), RETRAIN_REQUESTS, RetrainRequest, workload)
-    )
 
 
 def _json(name: str, board: TriggerBoard | None, requests: list[RetrainRequest]) -> str:
@@ -66,5 +61,5 @@ def _show(settings: Settings, name: str, board: TriggerBoard | None, requests: l
         place = f"{board_file(settings.state_dir, name)} is not there: no window stage with this workload ran here"
         console.print(f"{name}: {place}. Set MILLRACE_STATE_DIR to the worker's.", markup=False, soft_wrap=True)
     else:
-        show.standing(console, board)
+        show.state(console, board)
     show.requests(console, requests)

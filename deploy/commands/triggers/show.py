@@ -15,8 +15,8 @@ _LAST: Final = 5  # requests shown
 _NUMBERS: Final = ("n", "nominal")  # shown besides what has a column of its own
 
 
-def standing(console: Console, board: TriggerBoard) -> None:
-    """Print how every trigger stands now, and what would come of it."""
+def state(console: Console, board: TriggerBoard) -> None:
+    """Print the state of every trigger, and the request they lead to."""
     console.print(
         f"[bold]{board.workload}[/]  epoch {board.epoch}, {board.new_labels:,} labels since, mode {board.mode}, "
         f"rule {board.rule}; as of {board.time:%Y-%m-%d %H:%M:%S} UTC"
@@ -49,5 +49,5 @@ def _row(verdict: TriggerVerdict) -> list[str]:
     numbers = verdict.numbers
     measured = next((numbers[name] for name in ("statistic", "hours", "labels") if name in numbers), None)
     shown = [measured, *(numbers.get(name) for name in ("threshold", "effect", "floor", *_NUMBERS))]
-    told = ["" if value is None else f"{value:,.4g}" for value in shown]
-    return [verdict.trigger, "yes" if verdict.fired else "no", *told, verdict.explanation]
+    cells = ["" if value is None else f"{value:,.4g}" for value in shown]
+    return [verdict.trigger, "yes" if verdict.fired else "no", *cells, verdict.explanation]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-PartitionOffset = tuple[int, int]  # partition and offset
+from schemas.rules.places import PartitionOffset
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,7 @@ class Account:
     missing: list[PartitionOffset] = field(default_factory=list)
     doubled: list[PartitionOffset] = field(default_factory=list)
     dangling: list[tuple[PartitionOffset, str]] = field(default_factory=list)
-    repeated: list[tuple[PartitionOffset, str]] = field(
-        default_factory=list
-    )  # content that was there before, taken for new
+    repeated: list[tuple[PartitionOffset, str]] = field(default_factory=list)  # old content, taken for new
 
     @property
     def residual(self) -> int:

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from deploy.commands.verify.accounts import Account, Ending, PartitionOffset, account
+from deploy.commands.verify.accounts import Account, Ending, account
 from deploy.commands.verify.repeats import Repeats
 from deploy.commands.verify.topics import PrefixedTopics, Raw, TopicDecoder
 from deploy.edge.process.settings import Settings
-from schemas.rules.places import REKEYED_HEADER, REPLAYED_HEADER
+from schemas.rules.places import REKEYED_HEADER, REPLAYED_HEADER, PartitionOffset
 
 STAGES: Final = (("curate", "traffic"), ("label", "curated"))
 RECORDS: Final = {

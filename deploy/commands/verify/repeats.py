@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from deploy.commands.verify.accounts import PartitionOffset
+from schemas.rules.places import PartitionOffset
 
 
 @dataclass
@@ -19,9 +19,8 @@ class _WorkloadRecords:
 
     records: int = 0
     entries: int = 0  # records and votes
-    texts: dict[str, tuple[int, PartitionOffset]] = field(
-        default_factory=dict
-    )  # text key -> number of its last record, place
+    # text key, or id -> number of its last record, place
+    texts: dict[str, tuple[int, PartitionOffset]] = field(default_factory=dict)
     ids: dict[str, tuple[int, PartitionOffset]] = field(default_factory=dict)
 
 
@@ -38,15 +37,7 @@ class Repeats:
         self.unchecked: set[str] = set()  # workloads whose horizon is not known
 
     def look(self, workload: str, origin: PartitionOffset, record_id: str, text_key: str, *, vote: bool) -> None:
-        """Take the next record of a partition.
-
-        Args:
-            workload: its workload.
-            origin: its place in traffic.
-            record_id: its id.
-            text_key: hash of its text, equal for exact duplicates.
-            vote: whether it is a duplicate by its own word.
-        """
+        """Take the next record of a partition, with its place in traffic; a vote says itself that it is a duplicate."""
         horizon = self._horizons.get(workload)
         if horizon is None:
             self.unchecked.add(workload)

@@ -14,12 +14,7 @@ from importlib import resources
 from typing import Any, Final, cast
 
 import fastavro
-from confluent_kafka import (
-    Consumer,
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, TopicPartition
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 

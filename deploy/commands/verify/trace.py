@@ -21,22 +21,13 @@ from rich.markup import escape
 
 from deploy.commands.verify.books import RECORDS, STAGES, Marks, came_from, decoded
 from deploy.commands.verify.topics import PrefixedTopics, Raw, TopicDecoder
-from deploy.commands.verify.way import (
-    SeenOutput,
-    Step,
-    ending,
-    in_order,
-    origin_of,
-    related,
-    shown,
-    state_of,
-)
+from deploy.commands.verify.way import SeenOutput, Step, ending, in_order, origin_of, related, state_of
 from deploy.edge.process.settings import Settings
 from deploy.edge.stores.snapshots import HoldingSnapshot, holding
 from deploy.edge.topics.command_clients import no_answer
 from schemas.errors import BadInput
 from schemas.principals import Principal
-from schemas.rules.places import REKEYED_HEADER, TopicOffset
+from schemas.rules.places import REKEYED_HEADER, TopicOffset, shown
 
 _PLACE: Final = re.compile(r"traffic/(\d{1,9})/(\d{1,18})")
 _RECORD_ID: Final = re.compile(r"[0-9a-zA-Z_.:-]{1,255}")

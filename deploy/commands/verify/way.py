@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.rules.places import TopicOffset
+from schemas.rules.places import TopicOffset, shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +37,9 @@ class SeenOutput:
 def related(
     outputs: Sequence[SeenOutput], came_from: Mapping[TopicOffset, TopicOffset], places: set[TopicOffset], ids: set[str]
 ) -> tuple[set[TopicOffset], set[str]]:
-    """Return the places of the way and the ids on it, from one place or one id.
+    """Return the places of the way and the ids on it, from places or ids of the record.
 
-    Args:
-        outputs: all there are.
-        came_from: what was written again, by re-keying or by replay, from where.
-        places: of the record, in `traffic` or `curated`.
-        ids: of the record.
+    `came_from`: what was written again, by re-keying or by replay, and from where.
     """
     onward: dict[TopicOffset, list[TopicOffset]] = {}
     for place, before in came_from.items():
@@ -64,11 +60,6 @@ def origin_of(record: Mapping[str, Any]) -> TopicOffset:
     """Return the place of the input that an output ends."""
     origin = record["origin"]
     return origin["topic"], origin["partition"], origin["offset"]
-
-
-def shown(place: TopicOffset) -> str:
-    """Return a place as people read it."""
-    return f"{place[0]}/{place[1]} at offset {place[2]}"
 
 
 def ending(topic: str, record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -93,8 +84,8 @@ def ending(topic: str, record: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     else:
         what = f"dead letter of {record['stage']}: {record['reason']}"
         names = ("detail", "attempts", "payload_bytes", "code_version")
-    shown = {name: record.get(name) for name in names if record.get(name) not in (None, "", {}, False)}
-    return what, {"record_id": record.get("record_id"), "workload": record.get("workload")} | shown
+    given = {name: record.get(name) for name in names if record.get(name) not in (None, "", {}, False)}
+    return what, {"record_id": record.get("record_id"), "workload": record.get("workload")} | given
 
 
 def in_order(steps: Iterable[Step]) -> list[Step]:
@@ -108,10 +99,7 @@ def state_of(
 ) -> list[str]:
     """Return what is open: inputs that are still on their way, and inputs that were settled without an ending.
 
-    Args:
-        places: the inputs of the way, in `traffic` and `curated`.
-        ended: those that an output or a re-keying names.
-        committed: by input topic, the offsets below which its stage has settled.
+    `ended`: inputs that an output or a re-keying names; `committed`: by input topic and partition, its stage's offset.
     """
     found = []
     for place in sorted(set(places) - set(ended)):

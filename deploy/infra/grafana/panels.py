@@ -95,7 +95,7 @@ TEACHER: Final = PanelRow("Teacher and labels", (
     Panel("Calls at a time", "How many open calls the teacher was found to take; it falls where the teacher refuses.", (
         Query(f"max by (workload) (millrace_teacher_concurrency{{{OF}}})", "{{workload}}"),
     )),
-    Panel("Paused", "1 while nothing can be asked: budget spent, teacher away or told to wait. The worker's log says "
+    Panel("Paused", "1 while nothing can be asked: budget spent, teacher away or overloaded. The worker's log says "
           "which.", (
         Query(f"max by (workload) (millrace_teacher_paused{{{OF}}})", "{{workload}}"),
     ), most=1),

@@ -70,10 +70,10 @@ def up(home: Path, teacher_truth: Path | None, teacher_fitted: Path | None, time
     """Start every process, and wait until all are ready."""
     from deploy.infra.machine.up import start
 
-    start(home, _stand_in(teacher_truth, teacher_fitted), timeout)
+    start(home, _practice_teacher(teacher_truth, teacher_fitted), timeout)
 
 
-def _stand_in(truth: Path | None, fitted: Path | None) -> list[str] | None:
+def _practice_teacher(truth: Path | None, fitted: Path | None) -> list[str] | None:
     if truth and fitted:
         raise SettingsError("--teacher-fitted", str(fitted), "give this or --teacher-truth, not both")
     if truth:

@@ -147,12 +147,8 @@ class Daemon:
         try:
             self._call("startProcess", name, False)  # do not wait until it is up
         except xmlrpc.client.Fault as fault:
-            if fault.faultCode not in (
-                Faults.ALREADY_STARTED,
-                Faults.SPAWN_ERROR,
-                Faults.NO_FILE,
-                Faults.NOT_EXECUTABLE,
-            ):
+            shown = (Faults.ALREADY_STARTED, Faults.SPAWN_ERROR, Faults.NO_FILE, Faults.NOT_EXECUTABLE)
+            if fault.faultCode not in shown:
                 raise
 
     def shutdown(self) -> None:
@@ -165,9 +161,8 @@ class Daemon:
     def _call(self, name: str, *arguments: object) -> Any:
         transport = SupervisorTransport(None, None, serverurl=f"unix://{self._socket}")
         try:
-            return getattr(xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor, name)(
-                *arguments
-            )
+            server = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+            return getattr(server.supervisor, name)(*arguments)
         finally:
             transport.close()
 

@@ -1,4 +1,4 @@
-"""`millrace init NAME`: a workload file in which every key stands with its effect and its default."""
+"""`millrace init NAME`: a workload file with every key, its effect and its default."""
 
 from __future__ import annotations
 

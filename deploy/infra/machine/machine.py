@@ -1,6 +1,6 @@
 """All processes of Millrace on one machine, kept running by supervisor: start, wait, look, kill one, stop.
 
-Several machines stand side by side when their folders and ports differ. Decides nothing about the stream itself.
+Several machines run side by side when their folders and ports differ. Decides nothing about the stream itself.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any, Final
 
+import psutil
 from pydantic import SecretStr
 
+from deploy.edge.process.variables import variable
 from deploy.infra.machine import ready, traces, view
 from deploy.infra.machine.daemon import Daemon, ProcessState, configuration, log_path, spawn
 from deploy.infra.machine.programs import BROKER, MISTAKE, Program, programs, taken
@@ -67,7 +69,7 @@ class Machine:
         found = [Program(**{**item, "command": tuple(item["command"])}) for item in written["programs"]]
         return cls(home, MachineSettings.load(**written["settings"]), found=found)
 
-    def start(self, told: ReadyCallback = lambda *_: None) -> None:
+    def start(self, on_ready: ReadyCallback = lambda *_: None) -> None:
         """Start what does not run yet, each process once what it needs is there. Running already: changes nothing.
 
         Raises:
@@ -84,13 +86,13 @@ class Machine:
                 )
             try:
                 for program in self.programs:
-                    self._start_one(program, told)
+                    self._start_one(program, on_ready)
             except BaseException:
                 self.stop()
                 raise
 
-    def wait_ready(self, told: ReadyCallback = lambda *_: None, timeout_seconds: float = UP_SECONDS) -> None:
-        """Wait until every process is ready; tells of each as it comes.
+    def wait_ready(self, on_ready: ReadyCallback = lambda *_: None, timeout_seconds: float = UP_SECONDS) -> None:
+        """Wait until every process is ready, and report each.
 
         Raises:
             NotStarted: one of them ended for good or is not ready in time; everything is stopped again.
@@ -102,7 +104,7 @@ class Machine:
             states = self._daemon.processes()
             wrong = self._not_ready(list(waited.values()))
             for name in [name for name, what in wrong.items() if what is None]:
-                told(waited.pop(name), states[name].uptime_seconds)
+                on_ready(waited.pop(name), states[name].uptime_seconds)
             for name, program in waited.items():
                 self._fail_if_over(program, states.get(name))
             if waited and time.monotonic() - began > timeout_seconds:
@@ -183,9 +185,9 @@ class Machine:
                 "home", str(self.home), f"processes {pids} of an earlier start are left; `millrace down`"
             )
         first: dict[int, str] = {}
-        for variable, port in taken(self.programs):
-            if first.setdefault(port, variable) != variable:
-                raise SettingsError(variable, port, f"is also the port of {first[port]}; set another one")
+        for name, port in taken(self.programs):
+            if first.setdefault(port, name) != name:
+                raise SettingsError(name, port, f"is also the port of {first[port]}; set another one")
         _check_ports(self.programs)
         (self.home / "logs").mkdir(exist_ok=True, mode=0o700)
         for program in self.programs:
@@ -211,26 +213,24 @@ class Machine:
         return shell | ours | {"PYTHONUNBUFFERED": "1", traces.MARK: str(self.home)}
 
     def _identity(self) -> dict[str, Any]:
-        """Return what this machine was told, without secrets, as it is written down for later commands."""
+        """Return settings, without secrets, and programs, as written down for later commands."""
         hidden = {name for name, value in self.settings if isinstance(value, SecretStr)}
-        told = self.settings.model_dump(mode="json", exclude_unset=True, exclude=hidden)
-        return {"settings": told, "programs": [dataclasses.asdict(program) for program in self.programs]}
+        given = self.settings.model_dump(mode="json", exclude_unset=True, exclude=hidden)
+        return {"settings": given, "programs": [dataclasses.asdict(program) for program in self.programs]}
 
-    def _start_one(self, program: Program, told: ReadyCallback) -> None:
+    def _start_one(self, program: Program, on_ready: ReadyCallback) -> None:
         began = time.monotonic()
         self._daemon.start(program.name)
         while program.once or program.name == BROKER:
             process = self._daemon.processes().get(program.name)
-            if program.once and process and process.state == "EXITED" and process.exit_code == 0:
-                break
-            if program.name == BROKER and not ready.broker_answers(self.settings, self.settings.brokers):
-                break
+            ended_well = process is not None and process.state == "EXITED" and process.exit_code == 0
+            if ended_well if program.once else not ready.broker_answers(self.settings, self.settings.brokers):
+                return on_ready(program, time.monotonic() - began)
             self._fail_if_over(program, process)
             if time.monotonic() - began > UP_SECONDS:
                 self._fail(program.name, f"is not done after {UP_SECONDS:.0f} s")
             time.sleep(_POLL_SECONDS)
-        if program.once or program.name == BROKER:
-            told(program, time.monotonic() - began)
+        return None
 
     def _not_ready(self, asked: Sequence[Program]) -> dict[str, str | None]:
         wrong = ready.ask({program.name: program.ready for program in asked if program.ready})
@@ -251,7 +251,7 @@ class Machine:
         if process is None:
             self._fail(program.name, "is not known to supervisor, which left")
         elif process.state == "EXITED" and process.exit_code == MISTAKE:
-            self._fail(program.name, "was told something it cannot use")
+            self._fail(program.name, "was given something it cannot use")
         elif process.state == "EXITED" and program.once and process.exit_code:
             self._fail(program.name, f"ended with {process.exit_code}")
         elif process.state == "FATAL" or self.restarts().get(program.name, 0) >= _PATIENCE:
@@ -265,9 +265,9 @@ class Machine:
 
 
 def _check_ports(found: Sequence[Program]) -> None:
-    for variable, port in taken(found):
+    for name, port in taken(found):
         if who := traces.holder(port):
-            raise PortInUse(variable, port, f"the port is in use by {who}; stop it or set another port")
+            raise PortInUse(name, port, f"the port is in use by {who}; stop it or set another port")
 
 
 def _written(home: Path) -> dict[str, Any] | None:
@@ -278,14 +278,9 @@ def _written(home: Path) -> dict[str, Any] | None:
 
 
 def environment_of(settings: MachineSettings) -> dict[str, str]:
-    """Return the variables that tell a process these settings; folders become absolute."""
-    values: dict[str, str] = {}
-    for name in settings.model_fields_set:
-        value = getattr(settings, name)
-        if value is None:
-            continue
-        values[f"MILLRACE_{name.upper()}"] = _spelled(value)
-    return values
+    """Return the variables that give a process these settings; folders become absolute."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return {variable(name): _spelled(value) for name, value in given.items() if value is not None}
 
 
 def _spelled(value: object) -> str:
@@ -304,14 +299,6 @@ def _set_aside(log: Path) -> None:
 
 def _lives(pid: int) -> bool:
     """Return whether a process is there; a daemon that we started ourselves is reaped on the way."""
-    try:
-        done, _ = os.waitpid(pid, os.WNOHANG)
-        if done == pid:
-            return False
-    except ChildProcessError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    return psutil.pid_exists(pid)

@@ -1,4 +1,4 @@
-"""What `millrace up` is told at its start, besides the shared settings."""
+"""The settings of `millrace up`, besides the shared ones."""
 
 from __future__ import annotations
 

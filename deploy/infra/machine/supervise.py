@@ -1,4 +1,4 @@
-"""Supervisor's daemon, with one rule of ours: a process that ends with exit code 2 was told something it cannot use.
+"""Supervisor's daemon, with one rule of ours: a process that ends with exit code 2 was given something it cannot use.
 
 No restart mends that, so it stays down. Supervisor alone would start it again when it ends within its first seconds.
 """

@@ -80,5 +80,5 @@ def _listener(port: int) -> str:
             item.pid for item in psutil.net_connections("tcp") if item.laddr and item.laddr.port == port and item.pid
         ]
         return f"process {found[0]} ({psutil.Process(found[0]).name()})" if found else "another process"
-    except (psutil.Error, OSError):  # some systems tell only root
+    except (psutil.Error, OSError):  # some systems show this only to root
         return "another process"

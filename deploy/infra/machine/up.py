@@ -17,27 +17,24 @@ from deploy.infra.machine.settings import MachineSettings
 def start(home: Path, teacher: Sequence[str] | None, timeout_seconds: float) -> None:
     """Start every process of a machine, and wait until all are ready.
 
-    Args:
-        home: the machine's folder.
-        teacher: the practice teacher's options; None: none runs.
-        timeout_seconds: until all must be ready.
+    `teacher`: the practice teacher's options; None: none runs.
 
     Raises:
         MillraceError: a setting or workload file is wrong, or a process did not come up.
     """
     settings = MachineSettings.load_to_stay()
     logs.start(settings, "up")
-    settings.workloads()  # a mistake in a workload file is told here, not by five processes
+    settings.workloads()  # a mistake in a workload file is reported here, not by five processes
     machine = Machine(home, settings, teacher=teacher)
     console, began = Console(), time.monotonic()
 
-    def told(program: Program, seconds: float) -> None:
+    def report(program: Program, seconds: float) -> None:
         done = "done " if program.once else "ready"
         where = f"127.0.0.1:{program.port}" if program.port else ""
         console.print(f"[green]✓[/] {program.name:<11}{done} {seconds:5.1f} s  [dim]{where}[/]", highlight=False)
 
-    machine.start(told)
-    machine.wait_ready(told, timeout_seconds)
+    machine.start(report)
+    machine.wait_ready(report, timeout_seconds)
     console.print(
         f"All {len(machine.processes())} processes are ready after {time.monotonic() - began:.0f} s. "
         f"Point an OpenAI client at http://127.0.0.1:{settings.router_port}/v1; logs are in {machine.home / 'logs'}.",

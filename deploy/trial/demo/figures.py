@@ -42,15 +42,8 @@ def summarise(
 ) -> Summary:
     """Return the summary of a play.
 
-    Args:
-        scene: what was played and planted.
-        tally: what was seen on the topics.
-        seconds: from the start of the command.
-        residual: of `millrace verify`.
-        leaked: planted personal data that stands where it must not.
-        manifest: of the snapshot the student learnt from.
-        predictions: the run's test rows with each student's label.
-        spend: the workload's books, as `millrace labels spend --json` tells them.
+    `leaked`: planted personal data, and where it must not be; `predictions`: the run's test rows with each student's
+    label; `spend`: the workload's books, as `millrace labels spend --json` prints them.
     """
     event = tally.promotions[-1] if tally.promotions else None
     private = {value for entry in scene.entries for value in entry.pii}

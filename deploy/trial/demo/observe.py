@@ -1,4 +1,4 @@
-"""Follows the topics as any other team could, and tallies what it sees; the demo's screen and summary rest on it alone.
+"""Follows the topics as any other team could, and tallies what it sees; the demo's screen and summary use nothing else.
 
 One thread, no consumer group, read_committed, from the first offset. It never reads the worker's state or files.
 """
@@ -40,7 +40,7 @@ class TopicTally:
 
     records: Counter[str] = field(default_factory=Counter)  # topic -> records
     discarded: Counter[str] = field(default_factory=Counter)  # reason -> records
-    duplicates: set[str] = field(default_factory=set)  # record_ids that were told apart as repetitions
+    duplicates: set[str] = field(default_factory=set)  # record_ids that were found to be repetitions
     dead: Counter[str] = field(default_factory=Counter)  # reason -> records
     ended: Counter[tuple[str, str]] = field(default_factory=Counter)  # (stage, how) -> records that went no further
     classes: Counter[str] = field(default_factory=Counter)  # label -> labels
@@ -131,12 +131,8 @@ class Observer:
             Unavailable: the cluster does not answer.
         """
         consumer = command_clients.consumer(self._settings, Principal.DEMO)
-        places = [
-            TopicPartition(name, partition, OFFSET_BEGINNING)
-            for name in self._topics
-            for partition in range(topics.PARTITIONS)
-        ]
-        consumer.assign(places)
+        numbers = range(topics.PARTITIONS)
+        consumer.assign([TopicPartition(name, n, OFFSET_BEGINNING) for name in self._topics for n in numbers])
         self._thread = threading.Thread(target=self._follow, args=(consumer,), name="observer", daemon=True)
         self._thread.start()
 
@@ -147,7 +143,7 @@ class Observer:
             self._thread.join(10)
 
     def wait_for(self, condition: Callable[[TopicTally], bool], seconds: float) -> bool:
-        """Wait until the condition holds of the tally, at most so long; tell whether it does."""
+        """Wait until the condition holds of the tally, at most so long; return whether it does."""
         with self.changed:
             return self.changed.wait_for(lambda: condition(self.tally), seconds)
 

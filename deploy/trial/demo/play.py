@@ -250,7 +250,7 @@ def _run_files(stage: Playground, run_id: str) -> tuple[dict[str, Any] | None, A
 
 
 def _until(stage: Playground, condition: Callable[[TopicTally], bool], seconds: float, what: str) -> None:
-    """Wait for a condition, showing how it stands."""
+    """Wait for a condition, showing the progress."""
     deadline = time.monotonic() + seconds
     while not stage.observer.wait_for(condition, 1.0):
         stage.show.beat()

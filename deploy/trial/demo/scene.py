@@ -45,9 +45,7 @@ class Scene:
     records: int
     questions: list[tuple[str, str]]  # (id, text) for the router
     truth: dict[str, str]  # record_id -> true label
-    entries: list[PlantedEntry] = field(
-        default_factory=list
-    )  # what was planted; the user's own text has nothing planted
+    entries: list[PlantedEntry] = field(default_factory=list)  # planted ones; the user's own text has none
 
 
 def newswire(home: Path, teacher_url: str, source: str, *, seed: int, records: int) -> Scene:
@@ -110,13 +108,7 @@ def own_text(
 ) -> Scene:
     """Return the scene of the user's own labelled text.
 
-    Args:
-        home: the demo's folder.
-        teacher_url: where the practice teacher will listen.
-        labelled: text and label.
-        name: of the workload.
-        fitted: fit the practice teacher on a third of the rows, instead of taking the labels as recorded answers.
-        seed: of the shuffle.
+    `fitted`: fit the practice teacher on a third of the rows, instead of taking the labels as recorded answers.
 
     Raises:
         BadInput: too few rows or labels.

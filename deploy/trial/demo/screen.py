@@ -51,16 +51,7 @@ def _flow(tally: TopicTally) -> RenderableType:
         "dead-letters": "  ".join(f"{reason} {n}" for reason, n in tally.dead.most_common(3)),
         "labels": f"teacher {tally.provenance['TEACHER']}  harvested {tally.provenance['HARVEST']}",
     }
-    for name in (
-        "traffic",
-        "curated",
-        "discarded",
-        "dead-letters",
-        "labels",
-        "retrain-requests",
-        "model-promotion",
-        "outcomes",
-    ):
+    for name in ("traffic", "curated", *notes, "retrain-requests", "model-promotion", "outcomes"):
         table.add_row(name, f"{tally.records[name]:,}", notes.get(name, ""))
     return table
 
@@ -82,7 +73,7 @@ def _training(tally: TopicTally) -> RenderableType:
         return Text("no threshold crossed yet", style="dim")
     request = tally.requests[-1]
     lines: list[RenderableType] = [
-        Text(f"epoch {request.epoch}: {request.trigger} fired, snapshot of {request.rows:,} rows"),
+        Text(f"epoch {request.epoch}: {request.trigger} fired, snapshot of {request.rows:,} rows")
     ]
     if tally.runs:
         run = tally.runs[-1]

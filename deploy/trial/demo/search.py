@@ -25,7 +25,7 @@ _PATIENCE_SECONDS: Final = 30.0
 
 
 def in_topics(settings: Settings, planted: Collection[str]) -> dict[str, set[str]]:
-    """Return, by planted value, the topics other than traffic in whose bytes (value, key, headers) it stands."""
+    """Return, by planted value, the topics other than traffic in whose bytes (value, key, headers) it is."""
     found: dict[str, set[str]] = {}
     pattern = _any_of(planted)
     for topic, content in _records(settings):
@@ -35,7 +35,7 @@ def in_topics(settings: Settings, planted: Collection[str]) -> dict[str, set[str
 
 
 def in_files(folder: Path, planted: Collection[str], leave_out: Collection[Path]) -> dict[str, set[str]]:
-    """Return, by planted value, the files under the folder in whose bytes it stands, less the folders left out."""
+    """Return, by planted value, the files under the folder in whose bytes it is, less the folders left out."""
     found: dict[str, set[str]] = {}
     pattern = _any_of(planted)
     overlap = max(map(len, planted), default=0) * 4

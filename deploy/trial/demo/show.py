@@ -22,7 +22,7 @@ class Show:
     def __init__(self, observer: Observer, began: float) -> None:
         self.console = Console()
         self.headline = "starting"
-        self._observer, self._began, self._told = observer, began, 0.0
+        self._observer, self._began, self._printed = observer, began, 0.0
         self._live = Live(
             console=self.console, get_renderable=self._picture, refresh_per_second=4, transient=True,
             auto_refresh=self.console.is_terminal,
@@ -48,15 +48,15 @@ class Show:
         """Begin another part of the play."""
         self.headline = headline
         if not self.console.is_terminal:
-            self._tell()
+            self._print()
 
     def beat(self) -> None:
-        """Show how it stands; called often while something is waited for."""
-        if not self.console.is_terminal and time.monotonic() - self._told > _LINE_SECONDS:
-            self._tell()
+        """Show the progress; called often during a wait."""
+        if not self.console.is_terminal and time.monotonic() - self._printed > _LINE_SECONDS:
+            self._print()
 
-    def _tell(self) -> None:
-        self._told = time.monotonic()
+    def _print(self) -> None:
+        self._printed = time.monotonic()
         print(line(self._observer.tally, self.headline, self.seconds), flush=True)
 
     def _picture(self) -> RenderableType:
@@ -118,9 +118,8 @@ def _window(summary: Summary) -> Table:
 
 
 def _triggers(summary: Summary) -> Table:
-    table = Table(title="triggers when the retrain was asked for", title_justify="left")
-    for column in ("trigger", "fired", "what it saw"):
-        table.add_column(column)
+    title = "triggers when the retrain was asked for"
+    table = Table("trigger", "fired", "what it saw", title=title, title_justify="left")
     for one in summary.triggers:
         table.add_row(one.name, "yes" if one.fired else "no", one.explanation)
     return table

@@ -1,7 +1,7 @@
 """The pictures of the report as inline SVG: text stays text, and colours are the page's own, so they follow its theme.
 
 Matplotlib draws with placeholder colours that are then replaced by CSS variables. Pictures are narrow (460 px) so that
-their letters can be read on a phone. Nothing is told by colour alone: shapes and words say it, too.
+their letters can be read on a phone. Nothing is shown by colour alone: shapes and words show it, too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from schemas.events import RolloutState, RolloutStatus
 WIDTH: Final = 4.8  # inches; an inch is 96 px on the page
 MOST_CLASSES: Final = 24  # drawn; more would be unreadable, and the page says how many are left out
 
-STRETCH_ROWS: Final = 50  # of the class mix: a share of 10 % is then told to within 8 points
+STRETCH_ROWS: Final = 50  # of the class mix: a share of 10 % is then known to within 8 points
 MOST_STRETCHES: Final = 24
 MOST_CONFUSED: Final = 16  # rows and columns of the confusion matrix
 
@@ -203,12 +203,9 @@ def window(classes: Mapping[str, int]) -> str:
 
 
 def class_mix(times: Sequence[datetime], labels: Sequence[str], weights: Sequence[float]) -> str:
-    """Draw each class's share of the traffic over time, a strip a class; the most frequent first.
+    """Draw each class's share of the traffic over time, one strip per class; the most frequent first.
 
-    Args:
-        times: event time of each row.
-        labels: of each row.
-        weights: how many records each row stands for: its inverse propensity.
+    `weights`: how many records each row represents, its inverse propensity.
     """
     totals: dict[str, float] = {}
     for label, weight in zip(labels, weights, strict=True):

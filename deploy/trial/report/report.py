@@ -35,16 +35,7 @@ def write_report(
 ) -> Path:
     """Write the report of one loop; what is not given is left out.
 
-    Args:
-        summary: its figures.
-        out: the file.
-        workload: its name.
-        evidence: of its run.
-        flow: what each stage consumed and what became of it.
-        statuses: of its rollout.
-        predictions: the run's test rows with each student's label.
-        rows: of the run's snapshot.
-        notes: are said at its end: which parts stood in.
+    `predictions`: the run's test rows with each student's label; `rows`: the snapshot's; `notes`: printed at its end.
 
     Raises:
         BadInput: the evidence, the predictions or the rows lack what the pictures need.
@@ -83,7 +74,7 @@ def headline(summary: Summary) -> str:
         return "The gate rejected the student; the teacher goes on answering."
     if decision == "INSUFFICIENT_EVIDENCE":
         return "The evidence does not suffice; the teacher goes on answering."
-    return f"The rollout stands at {state.replace('_', ' ').lower()}."
+    return f"The rollout is at {state.replace('_', ' ').lower()}."
 
 
 def _said(reason: str | dict[str, Any]) -> str:

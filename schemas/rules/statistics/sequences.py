@@ -79,7 +79,7 @@ def exceeds(counts: Counts, limit: float, alpha: float) -> bool:
 
 
 def falls_below(counts: Counts, floor: float, alpha: float) -> bool:
-    """Tell whether the mean is below the floor, wrongly with probability at most alpha over all looks together."""
+    """Return whether the mean is below the floor, wrongly with probability at most alpha over all looks together."""
     return exceeds(counts.mirrored(), 1 - floor, alpha)
 
 

@@ -83,7 +83,7 @@ def _letter(outputs: Any) -> DeadLetter:
 
 
 def personal_in(text: str, expected: str) -> list[str]:
-    """Return the parts of a text that placeholders stand for."""
+    """Return the parts of a text that placeholders replace."""
     kept = [re.escape(part) for part in re.split(r"<[A-Z]+>", expected)]
     found = re.fullmatch("(.+?)".join(kept), normalise(text))
     assert found is not None

@@ -52,7 +52,7 @@ class Leaving(Echo):
 
 
 def in_order(settings: Settings) -> bool:
-    """Tell whether each partition's outputs stand in the order of its inputs."""
+    """Return whether each partition's outputs are in the order of its inputs."""
     by: dict[int, list[int]] = {}
     for record in read(settings, CURATED):
         assert isinstance(record, CuratedRecord)

@@ -142,7 +142,7 @@ async def test_batch_in_work__while_its_partition_moves_to_another_worker__is_wr
     async with started(topics, slow, "one"):
         await asyncio.wait_for(slow.held.wait(), 40)
         async with started(topics, other, "two"):
-            await until(lambda: other.committed)  # it owns partitions that stand in the batch in work
+            await until(lambda: other.committed)  # it owns partitions of the batch in work
             slow.hold.set()
             await until(lambda: len(echoes(topics)) >= len(TEXTS))
             await until(lambda: len(slow.committed) + len(other.committed) >= len(TEXTS))

@@ -1,6 +1,6 @@
 """One test for each way in which an exactly-once worker was seen to lose or double records on a real broker.
 
-Elsewhere stand: a batch whose partition moves, retention before reading, a rebuild before the first message
+Tested elsewhere: a batch whose partition moves, retention before reading, a rebuild before the first message
 (test_source.py); one partitioner for all clients (test_partition.py, test_reference_producers.py); a digest that does
 not hang on Parquet's bytes (window/test_snapshot.py); the broker's clock on every topic (test_records.py); calls that
 fail because the broker is away, for a moment or for longer than a transaction may last (faults/test_broker.py).

@@ -19,7 +19,7 @@ def anchor(number: int, turn: int = 0, **fields: object) -> CuratedRecord:
 
 
 async def test_anchor__is_asked_whatever_is_selected() -> None:
-    """Selection never drops it, and its answer is no label: its kind says so, its cost is told."""
+    """Selection never drops it, and its answer is no label: its kind says so, its cost is counted."""
     async with stage(select={"policy": "uniform", "train_share": 0.001, "evaluation_share": 0.001}) as (one, server):
         said = labels_of(await process(one, *(anchor(number) for number in range(20))))
 
@@ -48,7 +48,7 @@ async def test_anchor__is_asked_by_the_same_question_each_round() -> None:
 
 
 async def test_anchor__does_not_take_the_label_of_real_records() -> None:
-    """A record of the same text is a cluster of its own: neither's answer stands in for the other's."""
+    """A record of the same text is a cluster of its own: neither's answer counts for the other."""
     async with stage(says("mergers"), says("other")) as (one, server):
         said = labels_of(await process(one, curated(1))), labels_of(await process(one, anchor(1), start=1))
 

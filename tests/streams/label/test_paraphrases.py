@@ -65,7 +65,7 @@ def asked(server: Server) -> list[Call]:
 
 
 async def test_label__of_a_rare_class_carries_paraphrases() -> None:
-    """They are redacted, each once, as many as wanted; their call and tokens stand on the label they are part of."""
+    """They are redacted, each once, as many as wanted; their call and tokens are counted on their label."""
     async with stage(answers()) as (one, server):
         (said,) = await labels(one, curated(TRAIN[0]))
 
@@ -94,11 +94,11 @@ async def test_paraphrases__not_of_evaluation_votes_or_classes_with_enough() -> 
                    answered_by=AnsweredBy.TEACHER)  # fmt: skip
     async with stage(answers()) as (one, server):
         found = await labels(one, curated(TEST[0]), vote, curated(first), curated(second), curated(third))
-        told = [message(topics.LABELS, at, record) for at, record in enumerate(found)]
-        one.assign(PARTITION, MemoryReader({topics.LABELS: told}))
+        messages = [message(topics.LABELS, at, record) for at, record in enumerate(found)]
+        one.assign(PARTITION, MemoryReader({topics.LABELS: messages}))
         found += await labels(one, curated(fourth))
         gone = message(topics.LABELS, 9, label(first, "", kind=LabelKind.ERASURE, text=""))
-        one.assign(PARTITION, MemoryReader({topics.LABELS: [*told[:-1], gone]}))
+        one.assign(PARTITION, MemoryReader({topics.LABELS: [*messages[:-1], gone]}))
         found += await labels(one, curated(TRAIN[4]))
 
     assert [len(record.paraphrases) for record in found] == [0, 0, 3, 3, 0, 0, 3]

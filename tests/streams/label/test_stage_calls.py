@@ -37,7 +37,7 @@ async def test_teacher__down_then_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_window__settles_the_finished_prefix_while_a_call_goes_on() -> None:
-    """A slow call holds back what stands behind it in its partition, and nothing else; new records join the calls."""
+    """A slow call holds back what follows it in its partition, and nothing else; new records join the calls."""
     freed = asyncio.Event()
 
     async def slow(call: Call) -> web.StreamResponse:

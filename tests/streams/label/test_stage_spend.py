@@ -63,16 +63,16 @@ async def test_budget__spend_is_read_back() -> None:
 
 
 async def test_budget__said_once(caplog: pytest.LogCaptureFixture) -> None:
-    """The pause is told once, with the field, the limit and its end, however often the stage looks."""
+    """The pause is logged once, with the field, the limit and its end, however often the stage looks."""
     async with stage(teacher={"budget": {"day": {"calls": 1}}, "concurrency": 1}) as (one, _):
         left = (await settle(one, 0, 1)).left
         for _ in range(2):
             await one.process(left)
             await one.tick(START)
 
-    told = [record.getMessage() for record in caplog.records if "is spent" in record.getMessage()]
-    assert len(told) == 1
-    assert "teacher.budget.day.calls = 1 is spent (1); labelling pauses until" in told[0]
+    lines = [record.getMessage() for record in caplog.records if "is spent" in record.getMessage()]
+    assert len(lines) == 1
+    assert "teacher.budget.day.calls = 1 is spent (1); labelling pauses until" in lines[0]
 
 
 async def test_cache__cluster_that_was_asked_for() -> None:

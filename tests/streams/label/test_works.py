@@ -78,7 +78,7 @@ async def test_full__is_a_partition_with_as_many_records_as_a_batch_holds() -> N
 
 
 async def test_parted__at_the_first_that_is_not_finished() -> None:
-    """What stands behind an unfinished record of its partition is left; other partitions are settled."""
+    """What follows an unfinished record of its partition is left; other partitions are settled."""
     done = LabelDecision("other", Provenance.HARVEST)
     works = [Work(message(topics.CURATED, n, b"", place), None, done) for n, place in ((0, 0), (1, 1))]
     works[1:1] = [work(2, 0)]

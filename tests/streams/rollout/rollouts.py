@@ -104,7 +104,7 @@ class Controller:
     def outcomes(
         self, count: int, label: str = "earnings", truth: str = "earnings", start: int = 0, **fields: Any
     ) -> None:
-        """Feed that many outcomes of the rollout as it stands, in one batch."""
+        """Feed that many outcomes of the current rollout, in one batch."""
         self.feed(*(self.outcome(start + i, label, truth, **fields) for i in range(count)))
 
     def outcome(self, number: int, label: str = "earnings", truth: str = "earnings", **fields: Any) -> Outcome:

@@ -59,12 +59,7 @@ class BatchEndpoint:
         Raises:
             Away: perhaps it was made. SettingsError: none can be made.
         """
-        wanted = {
-            "input_file_id": file,
-            "endpoint": form.ROUTE,
-            "completion_window": "24h",
-            "metadata": dict(metadata),
-        }
+        wanted = {"input_file_id": file, "endpoint": form.ROUTE, "completion_window": "24h", "metadata": dict(metadata)}
         return self._status(await self._json("POST", "/batches", self._timeout, json=wanted))
 
     async def batch(self, own: str) -> BatchStatus | None:

@@ -27,11 +27,11 @@ def letter(offset: int = 0, topic: str = "traffic", at: int = 0, **fields: Any) 
     return Letter((3, offset), NOW + timedelta(minutes=offset), DeadLetter(**values))
 
 
-STANDS = OriginState(100)
+KEPT = OriginState(100)
 
 
-def planned(*letters: Letter, standing: OriginState = STANDS, again: bool = False) -> ReplayPlan:
-    return plan(letters, {origin_of(each): standing for each in letters}, again=again)
+def planned(*letters: Letter, state: OriginState = KEPT, again: bool = False) -> ReplayPlan:
+    return plan(letters, {origin_of(each): state for each in letters}, again=again)
 
 
 def test_filter__narrows_by_all_that_is_given() -> None:
@@ -67,7 +67,7 @@ def test_time__is_an_age_or_an_iso_time(text: str | None, time: datetime | None)
 
 @pytest.mark.parametrize("text", ["2 h", "yesterday", "-2h", "2w", ""])
 def test_time__of_anything_else_names_the_option_and_the_remedy(text: str) -> None:
-    """A mistake is told, never guessed at."""
+    """A mistake is reported, never guessed at."""
     with pytest.raises(BadInput, match=r"--since = .*ISO 8601"):
         time_of("--since", text, NOW)
 
@@ -97,8 +97,8 @@ def test_plan__refuses_letters_of_what_is_read_back(topic: str) -> None:
 def test_plan__refuses_what_is_gone_too_large_or_meant_twice() -> None:
     """Each with its reason; nothing is passed over in silence."""
     reasons = [
-        planned(letter(at=5), standing=OriginState(None)).refused,
-        planned(letter(at=5), standing=OriginState(1_000_001)).refused,
+        planned(letter(at=5), state=OriginState(None)).refused,
+        planned(letter(at=5), state=OriginState(1_000_001)).refused,
         planned(letter(0, at=5), letter(1, at=5)).refused,
     ]
 
@@ -112,11 +112,11 @@ def test_plan__refuses_what_is_gone_too_large_or_meant_twice() -> None:
 def test_plan__refuses_a_second_replay_unless_it_is_of_traffic_and_asked_for() -> None:
     """A traffic record that comes again is found to be a duplicate; a curated one would be labelled twice."""
     before = OriginState(100, ((3, 90),))
-    ((_, why),) = planned(letter(at=5), standing=before).refused
-    curated = planned(letter(1, "curated", at=7), standing=before, again=True)
+    ((_, why),) = planned(letter(at=5), state=before).refused
+    curated = planned(letter(1, "curated", at=7), state=before, again=True)
 
     assert why == "it was replayed before, to traffic/3 at offset 90; --again replays it once more"
-    assert len(planned(letter(at=5), standing=before, again=True).ready) == 1
+    assert len(planned(letter(at=5), state=before, again=True).ready) == 1
     assert "a second label would count twice" in curated.refused[0][1]
 
 
@@ -133,6 +133,6 @@ def test_payload__is_shown_in_the_form_it_has() -> None:
 
 
 def test_text__cannot_steer_the_terminal() -> None:
-    """Control and direction characters stand as escapes; what looks like markup is text."""
+    """Control and direction characters are escaped; what looks like markup is text."""
     assert printable("a\x1b[2J\u202e\n[red]ü").plain == "a\\x1b[2J\\u202e\\n[red]ü"
     assert "\\u001b" in line(letter(detail="\x1b[2J"))

@@ -148,7 +148,7 @@ async def test_curated__replayed_after_the_cause_is_mended__is_labelled_once_und
         for wanted in (record_id, f"traffic/{HOME}/0")
     )
 
-    told = place.letters("trace", record_id, of=verify_main).stdout
+    traced = place.letters("trace", record_id, of=verify_main).stdout
 
     assert (letter.stage, letter.record_id, done.exit_code, twice.exit_code) == ("label", record_id, 0, 1)
     assert (label.record_id, label.label) == (record_id, "up")
@@ -158,7 +158,7 @@ async def test_curated__replayed_after_the_cause_is_mended__is_labelled_once_und
     assert by_id == by_place
     assert [step["topic"] for step in by_id["steps"]] == ["traffic", "curated", "dead-letters", "curated", "labels"]
     assert "replayed from curated" in by_id["steps"][3]["what"]
-    assert "labelled up by harvest" in told
+    assert "labelled up by harvest" in traced
     assert (by_id["open"], by_id["gone"], "is not on this machine" in by_id["not_looked_at"]) == ([], [], True)
 
 
@@ -173,7 +173,7 @@ async def test_show__tells_all_of_a_letter_and_what_stands_of_its_record(place: 
     table = place.letters("list")
 
     assert (first.exit_code, second.exit_code, table.exit_code) == (0, 0, 0)
-    assert "still stands there" in first.stdout
+    assert "is still there" in first.stdout
     assert "none so far; it can be replayed" in first.stdout
     assert '"text": "<EMAIL> [bold]' in first.stdout
     assert "\x1b[2J" not in first.stdout
@@ -256,7 +256,7 @@ def test_list__by_time_and_limit__shows_the_newest(place: Place) -> None:
 
 
 def test_trace__of_nothing__says_what_the_topics_still_keep(place: Place) -> None:
-    """Exit code 1, and the reason may be retention: so what is kept is told."""
+    """Exit code 1, and the reason may be retention: so what is kept is shown."""
     result = place.letters("trace", "no-such-record", of=verify_main)
 
     assert result.exit_code == 1

@@ -126,7 +126,7 @@ def trained(place: Settings, snapshot_sha256: str) -> str:
 
 
 def test_erase__again_writes_nothing(place: Settings) -> None:
-    """What was erased before is told apart; a dry run erases nothing; a record alone can be erased."""
+    """What was erased before is counted separately; a dry run erases nothing; a record alone can be erased."""
     assert erase(place, "--subject", "ann", "--dry-run")["now"] == len(ANNS)
     assert len(labels(place)) == COUNT
     erase(place, "--subject", "ann")

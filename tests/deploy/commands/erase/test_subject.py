@@ -15,8 +15,8 @@ def found(given: str, *records: LabelRecord, stored: str | None = None, tokens: 
     return matched(subject, (PlacedLabel(1, 3 * at, record) for at, record in enumerate(records)))
 
 
-def standing(of: Matched) -> list[tuple[str, int]]:
-    return [(placed.record.record_id, placed.offset) for placed in of.standing]
+def kept(of: Matched) -> list[tuple[str, int]]:
+    return [(placed.record.record_id, placed.offset) for placed in of.kept]
 
 
 def erased(number: int) -> LabelRecord:
@@ -32,27 +32,27 @@ def test_subject__is_a_client_or_a_record():
         label(5, "other", client="ann", workload="olds"),
     ]  # fmt: skip
 
-    assert standing(found("ann", *own)) == [("record-1", 0), ("record-3", 6)]
-    assert standing(found("record-2", *own)) == [("record-2", 3)]
-    assert standing(found("order-7", *own)) == [(own[3].record_id, 9)]
-    assert standing(found("ANN", *own)) == []
+    assert kept(found("ann", *own)) == [("record-1", 0), ("record-3", 6)]
+    assert kept(found("record-2", *own)) == [("record-2", 3)]
+    assert kept(found("order-7", *own)) == [(own[3].record_id, 9)]
+    assert kept(found("ANN", *own)) == []
 
 
 def test_subject__whose_name_is_personal_data():
     """A client that redaction replaced is matched by its token, and by a placeholder, which all share, never."""
     own: Any = [label(1, "other", client="<EMAIL:a1>"), label(2, "other", client="<EMAIL>")]
 
-    assert standing(found("ann@example.com", *own, stored="<EMAIL:a1>", tokens=True)) == [("record-1", 0)]
-    assert standing(found("ann@example.com", *own, stored="<EMAIL>")) == []
+    assert kept(found("ann@example.com", *own, stored="<EMAIL:a1>", tokens=True)) == [("record-1", 0)]
+    assert kept(found("ann@example.com", *own, stored="<EMAIL>")) == []
 
 
 def test_erased__stands_no_more_until_it_is_labelled_again():
-    """What was erased is told apart and not erased twice; a label that came later is erased at its own place."""
+    """What was erased is counted separately, not erased twice; a label that came later is erased at its own place."""
     one, two = label(1, "other", client="ann"), label(2, "other", client="ann")
     first = found("ann", one, two, erased(1))
     again = found("ann", one, two, erased(1), erased(2), one)
 
-    assert (standing(first), standing(again)) == ([("record-2", 3)], [("record-1", 12)])
+    assert (kept(first), kept(again)) == ([("record-2", 3)], [("record-1", 12)])
     assert (set(first.erased), set(again.erased)) == ({"record-1"}, {"record-2"})
     assert set(first.record_ids) == {"record-1", "record-2"}
     assert len(first.text_keys) == 2
@@ -63,8 +63,8 @@ def test_corrections__go_with_their_label():
     given = label(1, "other", client="ann")
     second = label(1, "mergers", text="", kind=LabelKind.CORRECTION)
 
-    assert standing(found("ann", given, second)) == standing(found("record-1", given, second)) == [("record-1", 0)]
-    assert standing(found("record-1", given, second, erased(1), second)) == []
+    assert kept(found("ann", given, second)) == kept(found("record-1", given, second)) == [("record-1", 0)]
+    assert kept(found("record-1", given, second, erased(1), second)) == []
     assert found("record-1", given, second).text_keys == found("record-1", given).text_keys
 
 

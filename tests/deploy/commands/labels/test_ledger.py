@@ -100,7 +100,7 @@ def test_ledger__does_not_balance() -> None:
 
 
 def test_ledger__of_an_older_release() -> None:
-    """A label whose calls were not told apart balances too."""
+    """A label whose calls have no recorded purpose balances too."""
     found = ledger([(NOW, label(1, "mergers", provenance=Provenance.TEACHER, teacher_calls=3))], [], NOW)
 
     assert (found.calls, found.untold, found.residual) == (3, 2, 0)
@@ -119,15 +119,15 @@ def test_spend__by_hour_and_day_with_its_limits() -> None:
     times = [NOW, NOW - timedelta(hours=1), NOW - timedelta(days=1)]
     price = Price(currency="EUR", prompt_per_million=2.0, completion_per_million=4.0)
     budget = Budget.model_validate({"day": {"money": 10.0}})
-    told = plain(ledger([(at, one) for at in times], [], NOW), price, budget)["spent"]
+    books = plain(ledger([(at, one) for at in times], [], NOW), price, budget)["spent"]
 
-    assert [told[period]["calls"]["amount"] for period in ("hour", "day", "total")] == [1, 2, 3]
-    assert told["day"]["money"] == {"amount": 8.0, "limit": 10.0}
-    assert told["hour"]["tokens"] == {"amount": 1_500_000, "limit": None}
+    assert [books[period]["calls"]["amount"] for period in ("hour", "day", "total")] == [1, 2, 3]
+    assert books["day"]["money"] == {"amount": 8.0, "limit": 10.0}
+    assert books["hour"]["tokens"] == {"amount": 1_500_000, "limit": None}
 
 
 def test_spend__without_a_price() -> None:
-    """Without a price money is not told: it is not nothing."""
-    told = plain(ledger([(NOW, asked({"first": 1}))], [], NOW), Price(), Budget())
+    """Without a price money is unknown: it is not nothing."""
+    books = plain(ledger([(NOW, asked({"first": 1}))], [], NOW), Price(), Budget())
 
-    assert told["spent"]["total"]["money"]["amount"] is None
+    assert books["spent"]["total"]["money"]["amount"] is None

@@ -60,10 +60,10 @@ def test_spend__shows_the_ledger_and_what_is_left(topics: Settings) -> None:
         label(3, "other", provenance=Provenance.HARVEST),
         label(4, "mergers", provenance=Provenance.CLUSTER),
     )
-    told = spend(topics)
-    lines = [line.split() for line in told.output.splitlines()]
+    result = spend(topics)
+    lines = [line.split() for line in result.output.splitlines()]
 
-    assert told.exit_code == 0
+    assert result.exit_code == 0
     assert ["labels", "5"] in lines
     assert ["=", "calls", "5"] in lines
     assert ["of", "these", "in", "batches", "1"] in lines
@@ -75,9 +75,9 @@ def test_spend__shows_the_ledger_and_what_is_left(topics: Settings) -> None:
 
 
 def test_spend__unknown_workload(topics: Settings) -> None:
-    """A name that no workload has is told with those there are."""
+    """A name that no workload has is reported with those there are."""
     write(topics)
-    told = spend(topics, "nws")
+    result = spend(topics, "nws")
 
-    assert told.exit_code == 2
-    assert "choose one of news" in told.output
+    assert result.exit_code == 2
+    assert "choose one of news" in result.output

@@ -78,20 +78,20 @@ def write(settings: Settings, text: str) -> Path:
 def test_explain__triggers_hold_and_requests(settings: Settings) -> None:
     """Every trigger with its numbers, what holds a request back, and the last requests, newest first."""
     write(settings, board().to_json())
-    told = explain(settings, "news")
+    done = explain(settings, "news")
 
-    assert told.returncode == 0, told.stderr
+    assert done.returncode == 0, done.stderr
     for part in ("label-mix", "41.5", "20.5", "0.31", "asks: label-mix", "held back: The run of request request-2"):
-        assert part in told.stdout
-    assert told.stdout.index("epoch 2  2026") < told.stdout.index("epoch 1  2026")
-    assert "* label-mix: The mix is another." in told.stdout
+        assert part in done.stdout
+    assert done.stdout.index("epoch 2  2026") < done.stdout.index("epoch 1  2026")
+    assert "* label-mix: The mix is another." in done.stdout
 
 
 @pytest.mark.broker
 def test_explain__as_json_without_a_worker_here(settings: Settings) -> None:
     """One line a workload; no board is null, and the requests are still there."""
-    told = explain(settings, "--json")
-    (line,) = [json.loads(line) for line in told.stdout.splitlines()]
+    done = explain(settings, "--json")
+    (line,) = [json.loads(line) for line in done.stdout.splitlines()]
 
     assert (line["workload"], line["now"]) == ("news", None)
     assert [one["epoch"] for one in line["requests"]] == [1, 2]
@@ -112,7 +112,7 @@ def test_explain__mistakes(settings: Settings, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"workload": "news"}', '{"verdicts": [1]}'])
 def test_board__that_cannot_be_read(tmp_path: Path, text: str) -> None:
-    """A damaged file is told by its name and what becomes of it."""
+    """A damaged file is reported with its name and what becomes of it."""
     settings = Settings(state_dir=tmp_path)
     assert board_in(settings, "news") is None
     write(settings, text)

@@ -13,7 +13,7 @@ ENTRIES = st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=40)  # 
 
 
 def looked(entries: list[tuple[str, str, bool]], horizon: int = 3) -> list[int]:
-    """Return the offsets of what is told as repeated among (id, text, vote)."""
+    """Return the offsets of what is reported as repeated among (id, text, vote)."""
     repeats = Repeats({"news": horizon})
     for offset, (record_id, text, vote) in enumerate(entries):
         repeats.look("news", (2, offset), record_id, text, vote=vote)

@@ -151,7 +151,7 @@ def dead_letter(topic: str, offset: int, stage: str) -> DeadLetter:
 
 
 def test_verify__counts_a_replayed_curated_record_as_an_input_of_the_label_stage_only(flow: Settings) -> None:
-    """A curated record that stands there twice ends its traffic record once, and needs an ending for each place."""
+    """A curated record that is there twice ends its traffic record once, and needs an ending for each place."""
     produce(flow, CURATED, *(curated(n) for n in range(5)))
     produce(flow, CURATED, curated(1), headers=replayed(1))
     produce(flow, DEAD_LETTERS, dead_letter("curated", 1, "label"), dead_letter("labels", 0, "window"))

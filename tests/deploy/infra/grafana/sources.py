@@ -24,7 +24,7 @@ def defined() -> dict[str, frozenset[str]]:
 
 
 def definitions() -> list[str]:
-    """Return the name of every definition: one that stands twice is there twice."""
+    """Return the name of every definition: one that is defined twice is there twice."""
     return [name for _, name, _ in _all()]
 
 

@@ -23,7 +23,7 @@ promtool = pytest.mark.skipif(
 
 
 def expressions() -> dict[str, str]:
-    """Every PromQL of the board and of the alerts, by where it stands."""
+    """Every PromQL of the board and of the alerts, by its place."""
     alerts = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())
     found = {f"alert {rule['alert']}": rule["expr"] for group in alerts["groups"] for rule in group["rules"]}
     return found | {f"panel {title} {place}": expr for place, (title, expr) in enumerate(queries(board()))}

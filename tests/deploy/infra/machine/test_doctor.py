@@ -27,7 +27,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILLRACE_WORKLOADS_DIR", str(tmp_path / "workloads"))
 
 
-def told(mark: str, result: Result, what: str) -> str:
+def finding(mark: str, result: Result, what: str) -> str:
     """Return the one line with this mark about this thing, and see that the exit code fits the marks."""
     lines = result.output.splitlines()
     lacking = sum(line.startswith("missing ") for line in lines)
@@ -43,14 +43,14 @@ def diagnose() -> Result:
 
 def test_doctor__base_model_without_weights(tmp_path: Path):
     """A base model that cannot be loaded is missing, and it is said what its folder lacks."""
-    assert "lacks tokenizer.json, *.safetensors" in told("missing", diagnose(), f"base model {tmp_path / 'base'}")
+    assert "lacks tokenizer.json, *.safetensors" in finding("missing", diagnose(), f"base model {tmp_path / 'base'}")
 
 
 def test_doctor__workloads_folder_with_a_typo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A folder that is not there is named, with the command that makes a workload."""
     monkeypatch.setenv("MILLRACE_WORKLOADS_DIR", str(tmp_path / "worklods"))
 
-    line = told("missing", diagnose(), "workloads")
+    line = finding("missing", diagnose(), "workloads")
 
     assert str(tmp_path / "worklods") in line
     assert "millrace init" in line
@@ -60,7 +60,7 @@ def test_doctor__workload_file_with_a_typo(tmp_path: Path):
     """A misspelt key of a workload file is named, with the key that was meant."""
     (tmp_path / "workloads/news.toml").write_text('name = "news"\nlabels = ["a", "b"]\n[teacher]\nmay_trian = true\n')
 
-    line = told("missing", diagnose(), "workloads")
+    line = finding("missing", diagnose(), "workloads")
 
     assert "may_trian" in line
     assert "may_train" in line.replace("may_trian", "")
@@ -78,22 +78,22 @@ def test_doctor__package_jar_and_key_that_are_missing(tmp_path: Path, monkeypatc
 
     result = diagnose()
 
-    assert "pip install 'millrace[ghost]'" in told("missing", result, "millrace[ghost]")
-    assert f"delete {tmp_path / 'jars'}" in told("missing", result, "Kafka's jars")
-    assert "export the key" in told("missing", result, "teacher of news")
-    assert "export the key" in told("missing", result, "privacy of news")
+    assert "pip install 'millrace[ghost]'" in finding("missing", result, "millrace[ghost]")
+    assert f"delete {tmp_path / 'jars'}" in finding("missing", result, "Kafka's jars")
+    assert "export the key" in finding("missing", result, "teacher of news")
+    assert "export the key" in finding("missing", result, "privacy of news")
 
 
 def test_doctor__what_comes_by_itself_is_a_note():
-    """No broker, and jars that the first start fetches, are told and are nothing missing."""
+    """No broker, and jars that the first start fetches, are reported and are nothing missing."""
     result = diagnose()
 
-    assert "`millrace kafka start`" in told("note", result, "broker")
-    assert "the first start fetches them" in told("note", result, "Kafka's jars")
+    assert "`millrace kafka start`" in finding("note", result, "broker")
+    assert "the first start fetches them" in finding("note", result, "Kafka's jars")
 
 
 def test_doctor__origin_of_each_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Each setting stands with its value and where it comes from; a secret's value is not shown."""
+    """Each setting is shown with its value and where it comes from; a secret's value is not shown."""
     monkeypatch.delenv("MILLRACE_LOG_LEVEL", raising=False)
     monkeypatch.setenv("MILLRACE_SASL_PASSWORD", "tell-nobody")
 

@@ -39,12 +39,12 @@ def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
 def test_machine__starts_kills_restarts_and_stops(make: Make) -> None:
     """Every process becomes ready, a killed one comes back under another id, and nothing is left after the stop."""
     machine = make(stand_in("one"), stand_in("two"), log_format="json")
-    told: list[str] = []
+    ready: list[str] = []
     machine.start()
-    machine.wait_ready(lambda program, _: told.append(program.name), 30)
+    machine.wait_ready(lambda program, _: ready.append(program.name), 30)
     pids = machine.processes()
 
-    assert sorted(told) == ["one", "two"]
+    assert sorted(ready) == ["one", "two"]
     assert set(pids) == {"one", "two"}
 
     assert machine.kill("one") == pids["one"]
@@ -137,7 +137,7 @@ def test_machine__process_that_never_gets_ready(make: Make) -> None:
 
 @contextmanager
 def taken(program: Program) -> Iterator[tuple[Program, int]]:
-    """Listen on a port, and yield the program as it would be if it were told that one."""
+    """Listen on a port, and yield the program as it would be with that one."""
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
         command = tuple(str(port) if word == str(program.port) else word for word in program.command)
@@ -145,7 +145,7 @@ def taken(program: Program) -> Iterator[tuple[Program, int]]:
 
 
 def test_machine__port_in_use(tmp_path: Path) -> None:
-    """A port that somebody holds is told by variable and holder before anything is started."""
+    """A port that somebody holds is reported with variable and holder before anything is started."""
     with taken(stand_in("one")) as (program, port):
         machine = Machine(tmp_path / "m", MachineSettings.load_to_stay(), found=[program])
         with pytest.raises(PortInUse, match=f"MILLRACE_ONE_PORT = {port}: the port is in use by .*{os.getpid()}"):

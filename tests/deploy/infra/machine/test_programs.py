@@ -1,4 +1,4 @@
-"""What is started on one machine, and what it is told."""
+"""What is started on one machine, and with which settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from deploy.infra.machine.__main__ import main
 from deploy.infra.machine.daemon import configuration, socket_path
 from deploy.infra.machine.machine import Machine, environment_of
-from deploy.infra.machine.programs import CONTROLLER, programs, taken
+from deploy.infra.machine.programs import CONTROLLER, programs
 from deploy.infra.machine.settings import MachineSettings
 from schemas.errors import SettingsError
 
@@ -25,7 +25,7 @@ def test_programs__start_before_what_needs_them() -> None:
 
 
 def test_programs__named_broker_is_not_started() -> None:
-    """Where somebody names a broker, none of ours is started and all processes are told that one."""
+    """Where somebody names a broker, none of ours is started and all processes use that one."""
     settings = MachineSettings.load(bootstrap_servers="kafka.example:9092")
     found = programs(settings, None, HOME)
 
@@ -35,7 +35,8 @@ def test_programs__named_broker_is_not_started() -> None:
 
 def test_programs__ports_differ_and_are_known_by_their_variables() -> None:
     """Every port is named by the variable that changes it, and no two defaults collide."""
-    ports = taken(programs(MachineSettings.load(), ["--truth", "t.jsonl"], HOME))
+    started = programs(MachineSettings.load(), ["--truth", "t.jsonl"], HOME)
+    ports = [pair for program in started for pair in program.ports.items()]
 
     assert len({port for _, port in ports}) == len(ports) == 8
     named = {variable.removeprefix("MILLRACE_").lower() for variable, _ in ports if variable != CONTROLLER}
@@ -43,7 +44,7 @@ def test_programs__ports_differ_and_are_known_by_their_variables() -> None:
 
 
 def test_machine__one_port_twice(tmp_path: Path) -> None:
-    """Two processes on one port are told by both variables before anything starts."""
+    """Two processes on one port are reported with both variables before anything starts."""
     machine = Machine(tmp_path, MachineSettings.load(broker_port=21790, router_port=21791))
 
     with pytest.raises(SettingsError, match="MILLRACE_ROUTER_PORT = 21791: is also the port of MILLRACE_BROKER_PORT"):
@@ -68,7 +69,7 @@ def test_configuration__keeps_no_secret_and_opens_no_port(tmp_path: Path) -> Non
 
 
 def test_socket__path_too_long() -> None:
-    """A folder too deep for a unix socket is told as such."""
+    """A folder too deep for a unix socket is reported as such."""
     with pytest.raises(SettingsError, match="too long for a unix socket"):
         socket_path(Path("/" + "x" * 120))
 

@@ -52,7 +52,7 @@ def test_own_text__same_seed_same_play(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rows", [ROWS[:10], [(text, "one") for text, _ in ROWS]])
 def test_own_text__too_little_to_learn_from(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
-    """Too few rows, or a single label, is told as such before anything starts."""
+    """Too few rows, or a single label, is reported before anything starts."""
     with pytest.raises(BadInput, match="1000 rows with two labels"):
         scene.own_text(tmp_path, URL, rows, "pets", fitted=False, seed=1)
 

@@ -1,4 +1,4 @@
-"""Planted personal data is found wherever it stands, and only there."""
+"""Planted personal data is found wherever it is, and only there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_in_files__finds_a_value_across_two_reads(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.broker
 def test_in_topics__looks_everywhere_but_in_traffic(topics: Settings) -> None:
-    """A planted value in a compressed batch of another topic is found; in traffic it may stand."""
+    """A planted value in a compressed batch of another topic is found; in traffic it is allowed."""
     now = datetime.now(UTC)
     writer = Producer(producer(topics))
     raw = TrafficRecord(workload="w", event_time=now, text=f"write to {PLANTED[0]}")

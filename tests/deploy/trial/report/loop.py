@@ -97,7 +97,7 @@ def flow() -> list[StageFlow]:
 
 
 def rows(evaluation: int = 200, training: int = 0) -> pa.Table:
-    """Return a snapshot's rows: mergers are three in four by what the first half stands for, then one in four."""
+    """Return a snapshot's rows: mergers are three in four by the weights of the first half, then one in four."""
     began, found = datetime(2026, 3, 1, tzinfo=UTC), []
     for number in range(evaluation):
         often = (number < evaluation / 2) == (number % 2 == 0)

@@ -116,7 +116,7 @@ def test_report__many_classes(tmp_path: Path) -> None:
         ("promote", "ROLLED_BACK", "taken back"),
         ("reject", "idle", "the teacher goes on"),
         ("insufficient_evidence", "idle", "does not suffice"),
-        ("promote", "CANARY", "stands at canary"),
+        ("promote", "CANARY", "is at canary"),
     ],
 )
 def test_headline__says_how_it_ended(decision: str, state: str, words: str) -> None:
@@ -145,7 +145,7 @@ def test_summary__keys_are_those_of_the_contract() -> None:
 
 
 def test_summary__mistake_is_named() -> None:
-    """A missing, unknown or mistyped key is told with its path."""
+    """A missing, unknown or mistyped key is reported with its path."""
     with pytest.raises(BadInput, match="summary: residual"):
         loop.summary(residual="many")
     with pytest.raises(BadInput, match="summary: colour"):
