@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -45,19 +45,6 @@ def write_planted(file: Path, entries: Iterable[PlantedEntry]) -> None:
     _write(file, map(asdict, entries))
 
 
-def read_planted(file: Path) -> Iterator[PlantedEntry]:
-    """Yield what was planted.
-
-    Raises:
-        BadInput: the file is not there or holds something else.
-    """
-    for entry in _read(file):
-        try:
-            yield PlantedEntry(**entry)
-        except TypeError as error:
-            raise BadInput("ledger", str(file), f"holds something else: {error}") from error
-
-
 def add_truth(file: Path, truths: Iterable[Truth]) -> None:
     """Add the truth of one draw, one line per distinct text: earlier draws stay known to the teacher.
 
@@ -65,8 +52,9 @@ def add_truth(file: Path, truths: Iterable[Truth]) -> None:
         BadInput: the file holds something else.
     """
     try:
-        distinct = {line["text_key"]: Truth(**line) for line in _read(file)} if file.exists() else {}
-    except (TypeError, KeyError) as error:
+        lines = file.read_bytes().splitlines() if file.exists() else []
+        distinct = {truth.text_key: truth for truth in (Truth(**json.loads(line)) for line in lines)}
+    except (OSError, ValueError, TypeError) as error:
         raise BadInput("truth", str(file), f"holds something else: {error}") from error
     for truth in truths:
         distinct.setdefault(truth.text_key, truth)
@@ -81,12 +69,3 @@ def _write(file: Path, lines: Iterable[dict[str, Any]]) -> None:
         out.flush()
         os.fsync(out.fileno())
     aside.replace(file)
-
-
-def _read(file: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with file.open(encoding="utf-8") as lines:
-            for line in lines:
-                yield json.loads(line)
-    except (OSError, ValueError) as error:
-        raise BadInput("ledger", str(file), f"cannot be read: {error}") from error

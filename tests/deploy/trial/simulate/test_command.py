@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartiti
 from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import librdkafka, topic_name
 from deploy.trial.simulate.__main__ import main
-from deploy.trial.simulate.planted import read_planted
 from deploy.trial.simulate.poison import UNKNOWN
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, TRAFFIC
@@ -47,7 +47,8 @@ def test_simulate__to_kafka(topics: Settings, tmp_path: Path, monkeypatch: pytes
     ledger = tmp_path / "ledger.jsonl"
     result = CliRunner().invoke(main, ["simulate", "--records", "400", "--poison", "0.1", "--ledger", str(ledger)])
     assert result.exit_code == 0, result.output
-    ghosts = sum(entry.poison == "unknown_workload" for entry in read_planted(ledger))
+    planted = [json.loads(line) for line in ledger.read_bytes().splitlines()]
+    ghosts = sum(entry["poison"] == "unknown_workload" for entry in planted)
     found = read_all(topics)
 
     assert ghosts > 0

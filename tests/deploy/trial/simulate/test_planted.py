@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.trial.simulate.planted import PlantedEntry, Truth, add_truth, read_planted, write_planted
+from deploy.trial.simulate.planted import PlantedEntry, Truth, add_truth, write_planted
 from schemas.errors import BadInput
 
 ENTRIES = [
@@ -21,14 +21,16 @@ def test_planted__written_and_read(tmp_path: Path) -> None:
     """Entries come back as they were."""
     write_planted(tmp_path / "var" / "ledger.jsonl", ENTRIES)
 
-    assert list(read_planted(tmp_path / "var" / "ledger.jsonl")) == ENTRIES
+    lines = (tmp_path / "var" / "ledger.jsonl").read_bytes().splitlines()
+    assert [PlantedEntry(**json.loads(line)) for line in lines] == ENTRIES
 
 
-def test_planted__of_another_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ['{"id": "a", "colour": 1}', "no JSON", "[]"])
+def test_truth__of_another_file(tmp_path: Path, content: str) -> None:
     """A file of something else is refused by name."""
-    (tmp_path / "x.jsonl").write_text('{"id": "a", "colour": 1}\n')
+    (tmp_path / "x.jsonl").write_text(content + "\n")
     with pytest.raises(BadInput, match=r"x\.jsonl"):
-        list(read_planted(tmp_path / "x.jsonl"))
+        add_truth(tmp_path / "x.jsonl", [])
 
 
 def test_truth__of_two_draws(tmp_path: Path) -> None:
