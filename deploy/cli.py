@@ -53,7 +53,7 @@ GROUPS: Final = MappingProxyType(
         },
     }
 )
-COMMANDS: Final = MappingProxyType({name: told for group in GROUPS.values() for name, told in group.items()})
+COMMANDS: Final = MappingProxyType({name: purpose for group in GROUPS.values() for name, purpose in group.items()})
 _OF_ROOM: Final = Counter(room for room, _ in COMMANDS.values())
 
 

@@ -19,7 +19,7 @@ def digest(*parts: object) -> str:
 
 
 def key_hash(given: str) -> str:
-    """Return what tells an API key apart: a digest as it is, anything else hashed, since it may be the key itself."""
+    """Return what identifies an API key: a digest as it is, anything else hashed, since it may be the key itself."""
     return given if _KEY_DIGEST.fullmatch(given) else digest("api-key", given)
 
 

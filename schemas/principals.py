@@ -45,5 +45,5 @@ class TopicAccess(StrEnum):
 
     WRITE = "write"
     CONSUME = "consume"  # in a group: its offsets are committed with what comes of the records
-    READ = "read"  # as it stands, without a group
+    READ = "read"  # the topic as it is, without a group
     REBUILD = "read back"  # to rebuild its own state, without a group

@@ -35,7 +35,7 @@ class Topic:
     purpose: str
     writers: frozenset[Who]
     consumers: frozenset[Who] = frozenset()  # in a group, whose start offsets are committed before it first runs
-    readers: frozenset[Who] = frozenset()  # without a group, as it stands
+    readers: frozenset[Who] = frozenset()  # without a group, as the topic is
     rebuilds: frozenset[Who] = frozenset()  # without a group, for a state of their own
     compacted: bool = False
     compatibility: Compatibility = "BACKWARD_TRANSITIVE"

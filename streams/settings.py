@@ -1,4 +1,4 @@
-"""What the worker is told at its start besides the settings all processes share."""
+"""The settings of the worker, besides those all processes share."""
 
 from __future__ import annotations
 

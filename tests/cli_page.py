@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -25,7 +26,9 @@ def commands() -> Iterator[tuple[str, click.Context]]:
 
 
 def _context(command: click.Command, name: str, parent: click.Context | None = None, **settings: Any) -> click.Context:
-    return command.make_context(name, [], parent, resilient_parsing=True, **settings)
+    fresh = copy.copy(command)
+    fresh._help_option = None
+    return fresh.make_context(name, [], parent, resilient_parsing=True, **settings)
 
 
 def _with_subcommands(context: click.Context) -> Iterator[tuple[str, click.Context]]:

@@ -1,4 +1,4 @@
-"""Ports for programs that must be told a number before they bind it.
+"""Ports for programs that need a number before they bind it.
 
 Numbers are proposed, never looked for: whether one is free is known only when the program binds it. Whoever starts one
 raises `PortInUse` when that fails, and other numbers are tried.

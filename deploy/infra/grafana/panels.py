@@ -119,7 +119,7 @@ WINDOW: Final = PanelRow("Window, triggers and runs", (
           "to reach its floor: `millrace triggers explain` says why.", (
         Query(f"millrace_trigger_statistic{{{OF}}} / millrace_trigger_threshold{{{OF}}}", "{{workload}}: {{trigger}}"),
     ), unit="percentunit", width=12),
-    Panel("Standing fired", "Triggers that stand fired, and retrains that are due but only suggested.", (
+    Panel("Standing fired", "Triggers that have fired, and retrains that are due but only suggested.", (
         Query(f"sum by (trigger) (millrace_trigger_fires{{{OF}}})", "{{trigger}}"),
         Query(f"sum(millrace_retrain_suggested{{{OF}}})", "suggested"),
     ), kind="stat", width=12),

@@ -1,4 +1,4 @@
-"""What the practice teacher is told at its start, besides the shared settings."""
+"""The settings of the practice teacher, besides the shared ones."""
 
 from __future__ import annotations
 

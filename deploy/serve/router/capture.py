@@ -1,4 +1,4 @@
-"""What the router tells Kafka, off the hot path: a bounded queue, a thread with a producer, a count of the dropped.
+"""What the router sends to Kafka, off the hot path: a bounded queue, a thread with a producer, a count of the dropped.
 
 `offer` never waits. Kafka down: the queue fills, then records are dropped and counted; answers go on. Not exactly once:
 a router that is killed loses what is queued.

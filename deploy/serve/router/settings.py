@@ -1,4 +1,4 @@
-"""What the router is told at its start, besides the shared settings."""
+"""The settings of the router, besides the shared ones."""
 
 from __future__ import annotations
 

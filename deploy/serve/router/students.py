@@ -68,7 +68,7 @@ class StudentServers:
             self._wake.set()
 
     def ready(self, model: ServedModel | None) -> bool:
-        """Tell whether a server has the student, proven. The teacher (None) counts as ready."""
+        """Return whether a server has the student, proven. The teacher (None) counts as ready."""
         return model is None or any((url, model.version) in self._ready for url in self._urls)
 
     async def keep_loaded(self) -> None:
