@@ -32,7 +32,7 @@ class ClusterSizes:
         self._stopping = threading.Event()
 
     def counted(self, folder: Path, workload: str) -> bool:
-        """Tell whether a run's folder holds the counts; where it does not, begin to count.
+        """Return whether a run's folder holds the counts; where it does not, begin to count.
 
         Raises:
             Unavailable, ContractError: as the cluster answers.

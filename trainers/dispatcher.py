@@ -93,7 +93,7 @@ class Dispatcher:
         self.ready = False
 
     async def work(self, stopping: asyncio.Event) -> None:
-        """Work until told to stop; running jobs go on without us.
+        """Work until asked to stop; running jobs go on without us.
 
         Raises:
             Unavailable: the broker does not answer, or another dispatcher took over.
@@ -262,7 +262,7 @@ async def _serve(settings: DispatcherSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     if settings.snapshots_url:
-        ObjectStore(settings.snapshots_url)  # a mistake in it is told now, not by every run
+        ObjectStore(settings.snapshots_url)  # a mistake in it shows now, not by every run
     launcher = LocalLauncher(settings.artefacts_dir, settings.snapshots_url)
     dispatcher = Dispatcher(settings, launcher, lambda: datetime.now(UTC))
     runner = await probes.serve_probes(

@@ -218,14 +218,14 @@ def write_suspects(folder: Path, labels: list[str], train: Rows, suspect: Ints, 
         suspect: which of them (suspects,).
         out_of_fold: class probabilities by models that never saw the row (rows, labels).
     """
-    told = out_of_fold[suspect]
+    denied = out_of_fold[suspect]
     columns = {
         "record_id": [train.record_ids[row] for row in suspect],
         "text": [train.texts[row] for row in suspect],
         "teacher": [labels[number] for number in train.labels[suspect]],
-        "teacher_probability": told[np.arange(len(suspect)), train.labels[suspect]],
-        "likelier": [labels[number] for number in told.argmax(axis=1)],
-        "likelier_probability": told.max(axis=1),
+        "teacher_probability": denied[np.arange(len(suspect)), train.labels[suspect]],
+        "likelier": [labels[number] for number in denied.argmax(axis=1)],
+        "likelier_probability": denied.max(axis=1),
     }
     _write_table(folder / SUSPECTS, columns)
 

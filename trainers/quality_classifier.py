@@ -44,9 +44,9 @@ def fit(texts: list[str], keep: list[bool], threshold: float, file: Path) -> tup
     model: Any = LogisticRegression(C=1000.0, max_iter=500, class_weight="balanced")
     model.fit(rows[~held_out], worth[~held_out])
     kept = model.predict_proba(rows[held_out])[:, 1] >= threshold
-    told = {"format": "millrace-linear-1", "shortest": str(FORM.shortest), "longest": str(FORM.longest)}
+    described = {"format": "millrace-linear-1", "shortest": str(FORM.shortest), "longest": str(FORM.longest)}
     tensors = {"weights": model.coef_[0].astype(np.float32), "bias": model.intercept_.astype(np.float32)}
-    save_file(tensors, file, metadata=told | {"threshold": str(threshold)})
+    save_file(tensors, file, metadata=described | {"threshold": str(threshold)})
     right = worth[held_out]
     return int(held_out.sum()), float(kept[right].mean()), float(kept[~right].mean())
 

@@ -1,4 +1,4 @@
-"""What the dispatcher is told at its start, besides the shared settings."""
+"""The settings of the dispatcher, besides the shared ones."""
 
 from __future__ import annotations
 

@@ -43,6 +43,6 @@ def test_program__prints_what_the_threshold_does(tmp_path: Path) -> None:
 
 
 def test_too_few_rows(tmp_path: Path) -> None:
-    """One kind alone teaches nothing, and is told so."""
+    """One kind alone teaches nothing, and is refused with the reason."""
     with pytest.raises(SettingsError, match="both kinds"):
         fit(["bank"] * 10, [True] * 10, 0.5, tmp_path / "m.safetensors")

@@ -41,9 +41,9 @@ def test_recipe__finished_leaves_a_nomination_that_answers_from_disk_as_its_prob
     artefact = read_artefact(str(adapter), adapter.parent)
     manifest = artefact.manifest
     found = load(artefact, load_base(str(tiny_base))).classify([one.text for one in artefact.probes])
-    told = np.array([one.probabilities for one in artefact.probes])
+    exported = np.array([one.probabilities for one in artefact.probes])
 
-    assert np.abs(found.probabilities - told).max() <= 1e-3
+    assert np.abs(found.probabilities - exported).max() <= 1e-3
     assert manifest.digest() == evidence["artifact"]["manifest_sha256"]
     assert adapter.name == manifest.model_version == version_of(manifest) == evidence["model_version"]
     assert {file.suffix for file in adapter.iterdir()} == {".json", ".safetensors"}
@@ -115,7 +115,7 @@ def test_recipe__champion_is_compared_on_the_same_rows(make_job: MakeJob, run_re
 def test_recipe__base_model_that_is_not_there_fails_in_one_line(
     make_job: MakeJob, run_recipe: RunRecipe, tmp_path: Path
 ) -> None:
-    """A missing base model is told by name, with a remedy, and trying again is ruled out."""
+    """A missing base model is reported by name, with a remedy, and trying again is ruled out."""
     job = make_job(count=60)
     missing = str(tmp_path / "nowhere")
     code, out, said = run_recipe(dataclasses.replace(job, student=dataclasses.replace(job.student, base_model=missing)))

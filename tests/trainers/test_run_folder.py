@@ -1,4 +1,4 @@
-"""What a run's folder tells the dispatcher."""
+"""What the dispatcher reads from a run's folder."""
 
 from __future__ import annotations
 

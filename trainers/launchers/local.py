@@ -66,7 +66,7 @@ class LocalLauncher:
         return int(process["attempt"])
 
     def status(self, folder: Path) -> bool:
-        """Tell whether the job runs now, whoever started it."""
+        """Return whether the job runs now, whoever started it."""
         child = self._children.get(folder)
         if child is not None and child.poll() is not None:  # reaps it
             del self._children[folder]

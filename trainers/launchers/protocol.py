@@ -18,7 +18,7 @@ class Launcher(Protocol):
         ...
 
     def status(self, folder: Path) -> bool:
-        """Tell whether the job runs now, whoever started it."""
+        """Return whether the job runs now, whoever started it."""
         ...
 
     def attempts(self, folder: Path) -> int:

@@ -1,4 +1,4 @@
-"""What every process is told at its start, read once from the environment (`MILLRACE_…`) and passed down.
+"""The settings of every process, read once from the environment (`MILLRACE_…`) and passed down.
 
 A process that needs more subclasses `Settings` in its own room. A mistake names the variable, the value and the remedy.
 """

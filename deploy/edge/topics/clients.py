@@ -16,7 +16,7 @@ from schemas.topics import Topic, allowed
 
 SILENT: Final = {
     "log_level": 0
-}  # for who tells better what is wrong than librdkafka does, which tells every connection
+}  # for clients whose own messages say better what is wrong than librdkafka, which logs every connection
 Isolation = Literal["read_committed", "read_uncommitted"]
 
 

@@ -85,7 +85,7 @@ def group_positions(settings: Settings, stage: Principal) -> Consumer:
 
 
 def broker_answers(config: dict[str, Any], seconds: float) -> bool:
-    """Tell whether a broker answers a request for metadata in time."""
+    """Return whether a broker answers a request for metadata in time."""
     try:
         _answered(AdminClient, config, seconds)
     except Unavailable:
@@ -94,7 +94,7 @@ def broker_answers(config: dict[str, Any], seconds: float) -> bool:
 
 
 def no_answer(servers: str, error: KafkaError) -> Unavailable:
-    """Return what a person is told of an error of Kafka's: nobody is there, or the cluster's own words."""
+    """Return what is said to a person of an error of Kafka's: nobody is there, or the cluster's own words."""
     if error.code() in _NOBODY:
         return Unavailable(
             f"no answer from {servers} ({error.str()}); `millrace kafka start` starts a broker, "

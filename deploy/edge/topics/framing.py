@@ -54,7 +54,7 @@ class Framing:
 
     @property
     def asks(self) -> bool:
-        """Tell whether there is a registry, so that decoding may have to ask it."""
+        """Return whether there is a registry, so that decoding may have to ask it."""
         return self._registry is not None
 
     def register(self, topics: Iterable[Topic]) -> None:

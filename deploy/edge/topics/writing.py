@@ -93,5 +93,5 @@ def write_one(settings: Settings, writer: Principal, topic: Topic, partition: in
 
 
 def transactional_id(settings: Settings, writer: Principal) -> str:
-    """Return the name by which Kafka tells a command's transactions from others."""
+    """Return the name by which Kafka identifies a command's transactions."""
     return f"{settings.topic_prefix}millrace-{writer}"

@@ -121,7 +121,7 @@ class EmbeddedKafka:
             And as `start` does.
         """
         if self._port is None:
-            raise ValueError("a broker in the foreground is told its port")
+            raise ValueError("a broker in the foreground needs a port")
         command, lock = self._prepare(self._port)
         os.set_inheritable(lock.fileno(), True)
         self._record(os.getpid(), self._port)
@@ -144,7 +144,7 @@ class EmbeddedKafka:
         return running
 
     def stop(self) -> bool:
-        """Stop the broker that runs in this home, by force if it takes too long; tell whether there was one."""
+        """Stop the broker that runs in this home, by force if it takes too long; return whether there was one."""
         running = self.running()
         if running is None:
             return False
@@ -240,7 +240,7 @@ class LockFile:
         self._file = path.open("ab")
 
     def acquire(self) -> bool:
-        """Take the lock, or tell that another holds it."""
+        """Take the lock, or fail because another holds it."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

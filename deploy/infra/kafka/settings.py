@@ -1,4 +1,4 @@
-"""What the embedded broker is told at its start, besides the shared settings."""
+"""The settings of the embedded broker, besides the shared ones."""
 
 from __future__ import annotations
 

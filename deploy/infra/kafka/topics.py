@@ -125,7 +125,7 @@ def _create(admin: AdminClient, settings: Settings, missing: Sequence[Topic], re
 
 
 def _position(settings: Settings, stage: Principal, new: Collection[str]) -> bool:
-    """Commit the log starts of a stage's topics where its group has no offset; tell whether there was any.
+    """Commit the log starts of a stage's topics where its group has no offset; return whether there was any.
 
     A new topic starts at 0 and is not asked: its leaders may not be ready to answer yet.
     """

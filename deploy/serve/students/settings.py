@@ -1,4 +1,4 @@
-"""What the student server is told at its start, besides the shared settings."""
+"""The settings of the student server, besides the shared ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is promised of ports that must be told before they are bound."""
+"""What is promised of ports that must be chosen before they are bound."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_start__on_a_machine_without_free_ports_says_so() -> None:
         tried.append(port)
         raise PortInUse("port", port, "choose another")
 
-    with pytest.raises(PortInUse) as told:
+    with pytest.raises(PortInUse) as refused:
         on_free_ports(1, start)
     assert len(tried) == TRIES
-    assert told.value.value == tried[-1]
+    assert refused.value.value == tried[-1]

@@ -8,7 +8,7 @@ LIMIT = 60.0
 
 
 class Clock:
-    """Goes on when it is told to."""
+    """Goes on when asked to."""
 
     seconds = 0.0
 

@@ -37,7 +37,7 @@ def test_presidio__finds_persons_and_nothing_else():
 
 
 def test_presidio__a_model_that_is_not_installed__is_told():
-    """Nothing is downloaded at start: what is missing is told with its remedy."""
+    """Nothing is downloaded at start: what is missing is reported with its remedy."""
     with pytest.raises(SettingsError) as caught:
         PresidioNames(FIELD, "xx_no_such_pipeline")
 

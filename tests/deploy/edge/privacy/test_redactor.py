@@ -53,7 +53,7 @@ def test_redactors__without_a_key_named__need_none():
 
 @pytest.mark.parametrize(("held", "says"), [({}, "is not set"), ({"PRIVACY_KEY": "hunter2"}, "less than 16 bytes")])
 def test_redactors__without_a_usable_key__end_the_start(held, says):
-    """A key that is missing or too short is told by its variable and the remedy, never by its value."""
+    """A key that is missing or too short is reported by its variable and the remedy, never by its value."""
     with pytest.raises(SettingsError, match=says) as caught:
         redactors(workload(token_key_env="PRIVACY_KEY"), held)
 

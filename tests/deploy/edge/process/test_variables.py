@@ -120,7 +120,7 @@ def test_unknown__name_of_ours_with_a_number_is_read(monkeypatch: pytest.MonkeyP
     ],
 )
 def test_unknown__name_of_nobody(name: str, said: str) -> None:
-    """A name that no process reads is told with the nearest that one reads; up to two letters off it was meant."""
+    """A name that no process reads is reported with the nearest that one reads; up to two letters off it was meant."""
     (found,) = unknown({name: "x"}, NOWHERE)
 
     assert str(found).startswith(f"{name}: no process of Millrace reads this variable; ")

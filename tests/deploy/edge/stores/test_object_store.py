@@ -104,7 +104,7 @@ def test_url__of_another_kind(url: str) -> None:
 
 
 def test_url__without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store whose package is missing is told with what to install."""
+    """A store whose package is missing is reported with what to install."""
     monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
     with pytest.raises(SettingsError, match=r"pip install 'fsspec\[s3\]'"):
         ObjectStore("s3://bucket/millrace")

@@ -34,7 +34,7 @@ def test_snapshots__that_hold_the_record_are_named_with_its_split(tmp_path: Path
 
 
 def test_snapshots__in_the_object_store__are_looked_at_too(tmp_path: Path) -> None:
-    """Those that went to a store count like those here; where it does not answer, the rest is told with that."""
+    """Those that went to a store count like those here; where it does not answer, the rest is reported with that."""
     write(tmp_path / "snapshots" / "news")
     write(tmp_path / "store" / "news")
     write(tmp_path / "store" / "others")
@@ -77,7 +77,7 @@ def model(root: Path, version: str, snapshot_sha256: str) -> Path:
 
 
 def test_models__trained_on_a_snapshot(tmp_path: Path) -> None:
-    """By the digest of the snapshot's manifest; a manifest that cannot be read is told, not passed over."""
+    """By the digest of the snapshot's manifest; a manifest that cannot be read is reported, not passed over."""
     model(tmp_path, "news-e1-one", sha256(b"{}").hexdigest())
     other = model(tmp_path, "news-e2-two", "another")
 

@@ -47,26 +47,26 @@ def test_registry__refuses_a_schema(double: Double):
 
 
 def test_registry__with_a_password(double: Double):
-    """User and password of the address are sent as basic authentication and never told in an error."""
+    """User and password of the address are sent as basic authentication and never shown in an error."""
     registry = Registry(double.url.replace("http://", "http://desk:s3cret@"), ["127.0.0.1"])
     registry.register("traffic", TrafficRecord)
     double.fails = True
 
-    with pytest.raises(Unavailable) as told:
+    with pytest.raises(Unavailable) as refused:
         registry.schema_of_id(1)
 
     assert double.sent == ["Basic ZGVzazpzM2NyZXQ="] * 2
-    assert "s3cret" not in str(told.value)
+    assert "s3cret" not in str(refused.value)
 
 
 def test_registry__not_there_or_not_allowed():
-    """A registry that is down is unavailable; one on a host that is not allowed is a mistake told at the start."""
+    """A registry that is down is unavailable; one on a host that is not allowed is a mistake reported at the start."""
     with pytest.raises(Unavailable):
         Registry("http://127.0.0.1:9", ["127.0.0.1"]).schema_of_id(1)
     for address, remedy in (
         ("http://u:s3cret@registry.example", "MILLRACE_ALLOWED_HOSTS"),
         ("registry", "http or https"),
     ):
-        with pytest.raises(SettingsError, match=remedy) as told:
+        with pytest.raises(SettingsError, match=remedy) as refused:
             Registry(address, ["127.0.0.1"])
-        assert "s3cret" not in str(told.value)
+        assert "s3cret" not in str(refused.value)

@@ -205,7 +205,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 
 def test_disk__too_small(tmp_path):
-    """Too little room is told with what is needed and what is free."""
+    """Too little room is reported with what is needed and what is free."""
     with pytest.raises(jars.NoSpace, match=r"1000000000000 MB are needed, \d+ MB are free"):
         jars.check_space(tmp_path, 10**18)
 

@@ -70,7 +70,7 @@ def test_apply__where_the_log_starts_later(topics: Settings):
 
 
 def test_apply__refuses_what_differs(broker, tmp_path):
-    """Topics that differ are told with what is and what must be, all at once, and nothing is changed."""
+    """Topics that differ are reported with what is and what must be, all at once, and nothing is changed."""
     settings = Settings(bootstrap_servers=broker.bootstrap_servers, topic_prefix=f"{tmp_path.name}.")
     admin = AdminClient(librdkafka(settings))
     wrong = [
@@ -94,7 +94,7 @@ def test_apply__refuses_what_differs(broker, tmp_path):
 
 
 def test_apply__more_copies_than_brokers(broker, tmp_path):
-    """What the cluster refuses is told in its own words."""
+    """What the cluster refuses is reported in its own words."""
     settings = Settings(bootstrap_servers=broker.bootstrap_servers, topic_prefix=f"{tmp_path.name}.")
 
     with pytest.raises(Unavailable, match=r"refuses: .*replication factor"):

@@ -31,13 +31,13 @@ def stand_in(name: str, *options: str) -> Program:
 class PatientMachine(Machine):
     """A machine of stand-ins that takes other ports while one is in use."""
 
-    def start(self, told: ReadyCallback = lambda *_: None) -> None:
+    def start(self, ready: ReadyCallback = lambda *_: None) -> None:
         for _ in range(TRIES - 1):
             try:
-                return super().start(told)
+                return super().start(ready)
             except PortInUse:
                 self.programs = [elsewhere(program) for program in self.programs]
-        return super().start(told)
+        return super().start(ready)
 
 
 def elsewhere(program: Program) -> Program:

@@ -154,7 +154,7 @@ def test_machine__port_in_use(tmp_path: Path) -> None:
 
 
 def test_machine__port_taken_after_it_was_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A port taken while the processes start is told by variable and holder, and everything is stopped."""
+    """A port taken while the processes start is reported by variable and holder, and everything is stopped."""
     with taken(stand_in("one")) as (program, port):
         machine = Machine(tmp_path / "m", MachineSettings.load_to_stay(), found=[program])
         with monkeypatch.context() as while_it_was_free:

@@ -1,4 +1,4 @@
-"""The fitted practice teacher learns its rows, is calibrated, and tells a wrong file in one line."""
+"""The fitted practice teacher learns its rows, is calibrated, and reports a wrong file in one line."""
 
 from __future__ import annotations
 

@@ -61,8 +61,8 @@ async def teacher(
     truth: Path | None, fitted: Judge | None = None, **manner: float
 ) -> AsyncIterator[TestClient[Any, Any]]:
     asked: dict[str, float] = {"service_seconds": 0.0, "fail_share": 0.0, "nonsense_share": 0.0} | manner
-    told = TruthFile(truth) if truth else None
-    practice = PracticeTeacher([WORKLOAD], told, fitted, Manner(**asked, seed=SEED, exact=False))
+    known = TruthFile(truth) if truth else None
+    practice = PracticeTeacher([WORKLOAD], known, fitted, Manner(**asked, seed=SEED, exact=False))
     async with TestClient(TestServer(application(practice))) as client:
         yield client
 

@@ -69,7 +69,7 @@ def test_batcher__what_gathers_during_a_batch_becomes_the_next() -> None:
 
 
 def test_batcher__an_error_reaches_its_requests_and_the_thread_lives_on() -> None:
-    """A batch that fails tells those who waited for it; the next one is answered."""
+    """A batch that fails reports it to those who waited for it; the next one is answered."""
     student, batcher = Gated(), Batcher(batch=1, waiting=100)
     student.gate.set()
     with pytest.raises(RuntimeError, match="planted"):

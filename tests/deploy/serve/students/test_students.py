@@ -92,7 +92,7 @@ async def test_classify__mixed_adapters_at_once_answer_as_one_by_one(
 
 
 async def test_unload__requests_in_flight_are_answered_or_told(server: Client, adapter: Adapter) -> None:
-    """Unloading under load breaks no request: each is answered whole, or told 404; afterwards all are told 404."""
+    """Unloading under load breaks no request: each is answered whole, or answered 404; afterwards all are told 404."""
     await load(server, adapter.body())
     body = {"model": adapter.name, "input": TEXTS}
     asked = [asyncio.create_task(server.post("/classify", json=body)) for _ in range(8)]
