@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from deploy.edge.process.command import SERVERS, restartable, run
+from schemas.errors import Unavailable
 
 
 @click.command()
@@ -13,9 +14,14 @@ from deploy.edge.process.command import SERVERS, restartable, run
 @restartable
 def main(stages: str | None, bootstrap_servers: str | None) -> None:
     """Run the stream: curate, label, window, rollout."""
+    from aiokafka.errors import KafkaConnectionError
+
     from streams import app
 
-    app.main(stages, bootstrap_servers=bootstrap_servers)
+    try:
+        app.main(stages, bootstrap_servers=bootstrap_servers)
+    except KafkaConnectionError as error:
+        raise Unavailable(f"Kafka does not answer: {error}") from error
 
 
 if __name__ == "__main__":

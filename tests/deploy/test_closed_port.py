@@ -196,6 +196,7 @@ def test_abort__tells_of_each_router_and_of_the_controller(ended, closed):
 def test_process_that_stays__is_started_again(line, ended, closed):
     """Exit code 2 would keep its supervisor from trying again; a broker may come back without anybody's doing."""
     assert ended[line, closed].code == 1
+    assert not [said for said in ended[line, closed].errors if "Traceback" in said]
 
 
 def test_closed_port__is_given_up_within_seconds(ended):
