@@ -23,7 +23,7 @@ class BadInput(MillraceError):
 
     def __init__(self, field: str, value: object, remedy: str) -> None:
         self.field, self.value, self.remedy = field, value, remedy
-        shown = repr(value)
+        shown = "none" if value is None else repr(value)
         super().__init__(f"{field} = {shown if len(shown) <= 200 else shown[:200] + '…'}: {remedy}")
 
 

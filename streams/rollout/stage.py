@@ -226,7 +226,9 @@ class _OutcomeBatch:
         if done:
             self._write(message, name, track, done, command=command)
         else:
-            text = f"{command.action.value.lower()} does not fit a line that is {track.line.state.value.lower()}"
+            state, action = track.line.state, command.action.value.lower()
+            now = "has no rollout" if state == RolloutState.IDLE else f"is {state.value.lower().replace('_', ' ')}"
+            text = f"{action} does not fit: {name} {now}"
             self._status(message, name, track, track.line.state, "command_ignored", text, command=command)
 
     def _write(

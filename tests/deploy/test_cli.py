@@ -166,7 +166,8 @@ def test_arguments_and_exit_code__are_the_rooms(tmp_path: Path):
     """Arguments go through as they are, and the exit code is the room's own."""
     done = millrace("kafka", "status", "--home", str(tmp_path))
 
-    assert (done.returncode, done.stdout) == (1, f"no broker runs in {tmp_path}\n")
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"no broker runs in {tmp_path}; `millrace up` keeps its own")
 
 
 def test_bootstrap_servers__reach_the_room(tmp_path: Path):

@@ -44,7 +44,11 @@ class Log:
         if partition < PARTITIONS:
             for raw in self.read(DEAD_LETTERS, partition, offset, offset + 1):
                 return self._letter(raw)
-        raise BadInput("PARTITION:OFFSET", f"{partition}:{offset}", "there is no letter; `list` shows those kept")
+        raise BadInput(
+            "PARTITION:OFFSET",
+            f"{partition}:{offset}",
+            "there is no letter; `millrace dead-letters list` shows those kept",
+        )
 
     def read(self, topic: Topic, partition: int, start: int = 0, end: int | None = None) -> Iterator[Any]:
         """Yield the messages of a partition from `start`, or the first kept, to below `end`, or the current end.

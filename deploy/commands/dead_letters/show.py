@@ -24,6 +24,7 @@ _SHOWN: Final = (
     "reason", "detail", "stage", "workload", "record_id", "origin", "attempts", "payload_bytes", "payload_sha256",
     "truncated", "code_version",
 )  # fmt: skip
+_COPIED: Final = ("letter", "reason", "origin")  # people copy them into commands: never wrapped
 
 
 def line(letter: Letter) -> str:
@@ -42,9 +43,9 @@ def line(letter: Letter) -> str:
 
 def table(letters: Sequence[Letter], matched: Counter[str]) -> None:
     """Print letters, and how many there are by reason, those not shown included."""
-    drawn = Table(
-        "letter", "time (UTC)", "reason", "workload", "origin", "attempts", "bytes", "detail", box=None, pad_edge=False
-    )
+    drawn = Table(box=None, pad_edge=False)
+    for name in ("letter", "time (UTC)", "reason", "workload", "origin", "attempts", "bytes", "detail"):
+        drawn.add_column(name, no_wrap=name in _COPIED, overflow="fold")
     for letter in letters:
         record = letter.record
         drawn.add_row(

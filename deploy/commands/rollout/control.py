@@ -98,6 +98,8 @@ def show(workload: str, state: ModelState | None, statuses: list[RolloutStatus])
         challenger = state.challenger.version if state.challenger else "none"
         console.print(f"[bold]{workload}[/]  {state.state.value.lower()} ({state.reason})  weight {state.weight:.0%}")
         console.print(f"champion {champion}   challenger {challenger}   epoch {state.epoch}.{state.sequence}")
+    if not statuses:
+        return
     table = Table(
         "time", "epoch", "state", "reason", "weight", "agreement", "errors", "by", "why", box=None, pad_edge=False
     )

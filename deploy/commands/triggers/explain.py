@@ -58,8 +58,10 @@ def _json(name: str, board: TriggerBoard | None, requests: list[RetrainRequest])
 def _show(settings: Settings, name: str, board: TriggerBoard | None, requests: list[RetrainRequest]) -> None:
     console = Console()
     if board is None:
-        place = f"{board_file(settings.state_dir, name)} is not there: no window stage with this workload ran here"
-        console.print(f"{name}: {place}. Set MILLRACE_STATE_DIR to the worker's.", markup=False, soft_wrap=True)
+        console.print(
+            f"{name}: {board_file(settings.state_dir, name)} is not there: the worker has seen no label of this workload "
+            "yet, or keeps its state elsewhere; then set MILLRACE_STATE_DIR to its folder.", markup=False, soft_wrap=True,
+        )  # fmt: skip
     else:
         show.state(console, board)
     show.requests(console, requests)

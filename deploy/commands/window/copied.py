@@ -38,7 +38,8 @@ class Copy:
             names = [column[0] for column in found.description or ()]
             return names, found.fetchall() if names else []
         except duckdb.Error as error:
-            raise BadInput("SQL", sql, " ".join(str(error).split())) from error
+            said = " ".join(str(error).split())
+            raise BadInput("SQL", sql, f"{said}; `DESCRIBE rows` lists the columns") from error
 
 
 @contextmanager

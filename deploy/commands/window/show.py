@@ -46,7 +46,7 @@ def answer(settings: Settings, sql: str, *, as_json: bool) -> None:
         return
     console = Console(highlight=False)
     console.print(_table(names, rows))
-    console.print(f"{len(rows)} rows")
+    console.print(f"{len(rows)} row{'' if len(rows) == 1 else 's'}")
     _print_age(console, copy)
 
 

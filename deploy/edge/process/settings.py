@@ -148,7 +148,9 @@ class Settings(BaseSettings):
         found = self.workloads()
         if name is None and len(found) == 1:
             return next(iter(found.values()))
-        if name is None or name not in found:
+        if name is None:
+            raise BadInput("WORKLOAD", None, f"there are several; name one of {', '.join(sorted(found))}")
+        if name not in found:
             raise BadInput("WORKLOAD", name, f"choose one of {', '.join(sorted(found))}")
         return found[name]
 

@@ -97,7 +97,7 @@ def no_answer(servers: str, error: KafkaError) -> Unavailable:
     """Return what is said to a person of an error of Kafka's: nobody is there, or the cluster's own words."""
     if error.code() in _NOBODY:
         return Unavailable(
-            f"no answer from {servers} ({error.str()}); `millrace kafka start` starts a broker, "
+            f"no answer from {servers} ({error.str()}); `millrace up` or `millrace kafka start` starts a broker, "
             "MILLRACE_BOOTSTRAP_SERVERS or --bootstrap-servers names another"
         )
     return Unavailable(f"the cluster at {servers} refuses: {error.str()}")

@@ -72,7 +72,7 @@ def status(home: Path | None) -> None:
     broker = broker_of(KafkaSettings.load(), home, 1)
     running = broker.running()
     if running is None:
-        print(f"no broker runs in {broker.home}")
+        print(f"no broker runs in {broker.home}; `millrace up` keeps its own elsewhere: see `millrace status`")
         sys.exit(1)
     well = broker_answers({"bootstrap.servers": running.bootstrap_servers}, 5.0)
     print(f"broker {running.bootstrap_servers}, process {running.pid}: {'answers' if well else 'does not answer'}")

@@ -82,7 +82,7 @@ class PracticeTeacher:
             if planted is not None and planted.label in question.workload.labels:
                 return spoken(question, self._heard(question.workload.labels, planted))
         if self._fitted is None:
-            raise BadInput("messages", "…", "hold a text whose truth was not planted, and no fitted model was given")
+            raise BadInput("messages", "…", "hold a text whose truth was not planted; `--fitted FILE` answers any text")
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._thread, self._fitted.probabilities, questions[0].text)
         return spoken(questions[0], found)

@@ -80,7 +80,7 @@ class Admin:
         if workload not in self._workloads:
             return _answer(404, {"error": f"no workload {workload}"})
         if state is None or state.rollout_id is None or not _may_lower(state, kind):
-            return _answer(409, {"error": "no rollout to lower", "line": self._shown(workload)})
+            return _answer(409, {"error": "no rollout is under way here", "line": self._shown(workload)})
         who, why = await _said(request)
         weight = 0.0 if kind is CapKind.ABORT else self._lines.view(workload).weight
         now = datetime.now(UTC)

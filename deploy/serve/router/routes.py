@@ -85,7 +85,7 @@ class Public:
         rows = await asyncio.gather(*(self._classify(request, workload, text, i) for i, text in enumerate(texts)))
         wrong = next((row["status"] for row in rows if row["status"] != 200), None)
         if wrong is not None:
-            return _refused(502, "the teacher did not answer", "upstream_error")
+            return _refused(502, f"the teacher answered with status {wrong}", "upstream_error", "teacher_failed")
         data = [{"index": i} | {k: v for k, v in row.items() if k != "status"} for i, row in enumerate(rows)]
         return web.json_response({"object": "list", "model": workload.name, "data": data}, dumps=_dumps)
 
@@ -175,7 +175,8 @@ class Public:
             try:
                 given = await self._desk.ask_teacher(exchange)
             except TeacherUnreachable:
-                given = ClientReply(None, status=502)
+                self._desk.settle(exchange, ClientReply(None, status=502))
+                raise
         self._desk.settle(exchange, given)
         probabilities = given.judgement.probabilities if given.judgement else None
         variant = served_variant(exchange, given)

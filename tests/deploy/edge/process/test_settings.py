@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
 from deploy.edge.process import logs
 from deploy.edge.process.settings import Settings, shown
 from deploy.serve.router.settings import RouterSettings
-from schemas.errors import SettingsError
+from schemas.errors import BadInput, SettingsError
 from streams.settings import WorkerSettings
 
 
@@ -55,6 +56,15 @@ def test_load__list_that_is_none_hides_its_password(monkeypatch: pytest.MonkeyPa
 def test_shown__as_a_variable_spells_it(value: object, words: str) -> None:
     """A value is shown as it would be set, without a password."""
     assert shown(value) == words
+
+
+def test_workload__none_of_several_named(tmp_path: Path) -> None:
+    """Where there are several workloads and none is named, the error lists them."""
+    for name in ("news", "wire"):
+        (tmp_path / f"{name}.toml").write_text(f'name = "{name}"\nlabels = ["up", "down"]\n')
+
+    with pytest.raises(BadInput, match="^WORKLOAD = none: there are several; name one of news, wire$"):
+        Settings.load(workloads_dir=tmp_path).workload(None)
 
 
 def test_log__message_of_several_lines(capsys: pytest.CaptureFixture[str]) -> None:

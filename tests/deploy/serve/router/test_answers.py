@@ -281,6 +281,16 @@ async def test_classify__both(house: House, student: ServedModel) -> None:
     assert rows[0]["probabilities"] == {"up": 0.1, "down": 0.8, "flat": 0.1}
 
 
+async def test_classify__teacher_refuses(house: House) -> None:
+    """A teacher that answered, though badly, is not called absent: the error has its status."""
+    house.teacher.statuses = [422]
+    async with house.http.post(f"{house.url}/v1/classify", json={"model": "news", "input": "a"}) as response:
+        error = (await response.json())["error"]
+
+    assert response.status == 502
+    assert (error["message"], error["code"]) == ("the teacher answered with status 422", "teacher_failed")
+
+
 async def test_other_route__passed_on(house: House) -> None:
     """Anything else under /v1 goes to the teacher, with the workload's name replaced by the teacher's model."""
     async with house.http.post(f"{house.url}/v1/embeddings?x=1", json={"model": "news", "input": "a"}) as response:

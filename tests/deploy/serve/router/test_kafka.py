@@ -248,7 +248,7 @@ async def test_abort__by_command(town: Town) -> None:
     _, statuses = status_of(town.settings, "news")
 
     assert (code, served) == (0, {"champion"}), said
-    assert statuses[-1].text == "hold does not fit a line that is rolled_back"
+    assert statuses[-1].text == "hold does not fit: news is rolled back"
     assert again == 1
 
 

@@ -160,7 +160,7 @@ async def test_network__down_now_and_then() -> None:
         ("POST", "/files", 404, "has no POST /files .404.; remove after_hours"),
         ("POST", "/batches", 404, "has no POST /batches .404.; remove after_hours"),
         ("POST", "/files", 401, "teacher.api_key_env"),
-        ("POST", "/batches", 400, "teacher.batch = None: the endpoint says 400 to POST /batches"),
+        ("POST", "/batches", 400, "teacher.batch = none: the endpoint says 400 to POST /batches"),
         ("GET", "/batches/batch-0", 403, "teacher.api_key_env"),
     ],
 )
