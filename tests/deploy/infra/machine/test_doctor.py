@@ -92,6 +92,19 @@ def test_doctor__what_comes_by_itself_is_a_note():
     assert "the first start fetches them" in finding("note", result, "Kafka's jars")
 
 
+def test_doctor__teacher_that_cannot_be_asked(tmp_path: Path):
+    """A teacher's host that is not allowed is missing, with the variable; one where nobody listens is a note."""
+    file = tmp_path / "workloads/news.toml"
+    bare = file.read_text()
+    file.write_text(f'{bare}[teacher]\nurl = "http://127.0.0.1:1/v1"\nmay_train = true\n')
+    absent = told("note", diagnose(), "teacher of news")
+    file.write_text(f'{bare}[teacher]\nurl = "https://teacher.example.com/v1"\n')
+    forbidden = told("missing", diagnose(), "teacher of news")
+
+    assert "nobody listens at http://127.0.0.1:1/v1 -> start it" in absent
+    assert "add it to MILLRACE_ALLOWED_HOSTS" in forbidden
+
+
 def test_doctor__origin_of_each_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Each setting is shown with its value and where it comes from; a secret's value is not shown."""
     monkeypatch.delenv("MILLRACE_LOG_LEVEL", raising=False)
