@@ -58,10 +58,9 @@ def _json(name: str, board: TriggerBoard | None, requests: list[RetrainRequest])
 def _show(settings: Settings, name: str, board: TriggerBoard | None, requests: list[RetrainRequest]) -> None:
     console = Console()
     if board is None:
-        console.print(
-            f"{name}: {board_file(settings.state_dir, name)} is not there: the worker has seen no label of this workload "
-            "yet, or keeps its state elsewhere; then set MILLRACE_STATE_DIR to its folder.", markup=False, soft_wrap=True,
-        )  # fmt: skip
+        why = "the worker has seen no label of this workload yet, or keeps its state elsewhere"
+        place = f"{board_file(settings.state_dir, name)} is not there: {why}"
+        console.print(f"{name}: {place}; then set MILLRACE_STATE_DIR to its folder.", markup=False, soft_wrap=True)
     else:
         show.state(console, board)
     show.requests(console, requests)

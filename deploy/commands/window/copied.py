@@ -39,7 +39,8 @@ class Copy:
             return names, found.fetchall() if names else []
         except duckdb.Error as error:
             said = " ".join(str(error).split())
-            raise BadInput("SQL", sql, f"{said}; `DESCRIBE rows` lists the columns") from error
+            hint = "; `DESCRIBE rows` lists the columns" if isinstance(error, duckdb.BinderException) else ""
+            raise BadInput("SQL", sql, said + hint) from error
 
 
 @contextmanager

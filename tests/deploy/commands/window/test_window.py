@@ -93,7 +93,7 @@ def test_query__tells_how_old_the_copy_is(state: Path) -> None:
     """The table has the columns' names, the number of rows and the age of the copy."""
     shown = run(state, "query", "SELECT record_id FROM rows WHERE label = 'gone'").stdout.split()
 
-    assert shown[:4] == ["record_id", "record-12", "1", "rows"]
+    assert shown[:4] == ["record_id", "record-12", "1", "row"]
     assert shown[4::3] == ["copied", "ago"]
 
 
@@ -101,7 +101,7 @@ def test_query__tells_how_old_the_copy_is(state: Path) -> None:
     ("sql", "said"),
     [
         ("SELEC 1", "syntax error"),
-        ("SELECT nothing FROM rows", "nothing"),
+        ("SELECT nothing FROM rows", "`DESCRIBE rows` lists the columns"),
         ("DELETE FROM rows", "rows"),
         ("FROM read_csv('/etc/passwd')", "disabled by configuration"),
         ("COPY rows TO '/tmp/x.csv'", "disabled by configuration"),

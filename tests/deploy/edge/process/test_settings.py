@@ -63,7 +63,7 @@ def test_workload__none_of_several_named(tmp_path: Path) -> None:
     for name in ("news", "wire"):
         (tmp_path / f"{name}.toml").write_text(f'name = "{name}"\nlabels = ["up", "down"]\n')
 
-    with pytest.raises(BadInput, match="^WORKLOAD = none: there are several; name one of news, wire$"):
+    with pytest.raises(BadInput, match=r"^WORKLOAD = none: there are several; name one of news, wire$"):
         Settings.load(workloads_dir=tmp_path).workload(None)
 
 
