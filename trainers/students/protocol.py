@@ -59,7 +59,7 @@ class Rung(Protocol):
 
     @classmethod
     def of(cls, job: JobSpec, base: FrozenBase) -> Self:
-        """Return the rung of a job, untaught; what is dear waits for `fit`."""
+        """Return the rung of a job, untaught; what is expensive waits for `fit`."""
         ...
 
     def fit(self, train: Rows, validation: Rows, progress: Progress) -> None:
