@@ -97,9 +97,9 @@ def test_doctor__teacher_that_cannot_be_asked(tmp_path: Path):
     file = tmp_path / "workloads/news.toml"
     bare = file.read_text()
     file.write_text(f'{bare}[teacher]\nurl = "http://127.0.0.1:1/v1"\nmay_train = true\n')
-    absent = told("note", diagnose(), "teacher of news")
+    absent = finding("note", diagnose(), "teacher of news")
     file.write_text(f'{bare}[teacher]\nurl = "https://teacher.example.com/v1"\n')
-    forbidden = told("missing", diagnose(), "teacher of news")
+    forbidden = finding("missing", diagnose(), "teacher of news")
 
     assert "nobody listens at http://127.0.0.1:1/v1 -> start it" in absent
     assert "add it to MILLRACE_ALLOWED_HOSTS" in forbidden
