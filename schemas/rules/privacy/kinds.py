@@ -28,7 +28,7 @@ class Kind(StrEnum):
         kind.how = how
         return kind
 
-    SECRET = (  # noqa: S105
+    SECRET = (
         "secret",
         "keys of known form, passwords in URLs, private keys, random strings behind a word such as `token`",
     )
