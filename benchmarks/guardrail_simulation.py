@@ -10,9 +10,10 @@ import statistics
 
 import click
 
-from schemas.rules.statistics.sequences import Counts, exceeds, falls_below
+from schemas.rules.statistics.sequences import Counts, exceeds, falls_below, split_alpha
+from streams.rollout.guardrails import ERRORS, WEIGHTS
 
-ALPHA = 0.05 / 3
+ALPHA = split_alpha(0.05, WEIGHTS)[ERRORS]
 
 
 def alarm(rng: random.Random, rate: float, limit: float, most: int, *, below: bool) -> int | None:

@@ -26,7 +26,7 @@ from streams.triggers.watch import Watch, with_seen
 WORKLOAD: Final = Path(__file__).parents[1] / "workloads" / "newswire.toml"
 ALPHA: Final = 0.01
 FLOORS: Final = {"label_mix": 0.2, "input_drift": 0.05, "confidence": 0.05, "disagreement": 0.10, "doubt": 0.10}
-NAMES: Final = ("label-mix", "input-drift", "confidence", "disagreement", "doubt")
+NAMES: Final = tuple(key.replace("_", "-") for key in FLOORS)
 REFERENCE: Final = 1_000  # labels before the request
 CALM: Final = 300  # labels after it, before a planted shift begins
 _NEW_WORD: Final = buckets("tariffs")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from schemas.principals import TopicAccess
+from schemas.rules.privacy.kinds import Kind
 from schemas.topics import CATALOGUE, Topic
 from tests import cli_page, configuration_page
 
@@ -43,6 +44,12 @@ def topics() -> str:
     return "\n".join((head, "|---|---|---|---|---|---|---|", *rows))
 
 
+def kinds() -> str:
+    """Return the table of what redaction finds, in the order in which rules look."""
+    rows = [f"| `{kind}` | `<{kind.name}>` | {kind.how} |" for kind in Kind]
+    return "\n".join(("| kind | placeholder | how |", "|---|---|---|", *rows))
+
+
 def tree() -> str:
     """Return the folders with the first sentence of what each says it holds."""
     lines = []
@@ -69,6 +76,7 @@ def _first_sentence(folder: Path) -> str:
 
 PARTS = {
     "topics": Part("docs/topics.md", topics),
+    "kinds": Part("docs/privacy.md", kinds),
     "commands": Part("docs/cli.md", cli_page.part),
     "variables": Part("docs/configuration.md", configuration_page.variables_table),
     "others": Part("docs/configuration.md", configuration_page.others_table),

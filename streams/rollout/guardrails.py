@@ -19,7 +19,7 @@ AGREEMENT: Final = "agreement"
 ERRORS: Final = "errors"
 SLOW: Final = "slow"
 NONE: Final = Counts()
-_WEIGHTS: Final = {AGREEMENT: 1.0, ERRORS: 1.0, SLOW: 1.0}
+WEIGHTS: Final = {AGREEMENT: 1.0, ERRORS: 1.0, SLOW: 1.0}
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,11 @@ class Tally:
 
 def harm(tally: Tally, limits: RolloutLimits) -> str | None:
     """Return the guardrail that is crossed, if one is: asked after every outcome."""
-    alpha = split_alpha(limits.alpha, _WEIGHTS)
+    alpha = split_alpha(limits.alpha, WEIGHTS)
     if falls_below(tally.pairs, agreement_limit(tally, limits), alpha[AGREEMENT]):
         return AGREEMENT
-    if exceeds(tally.errors, limits.error_limit, alpha[ERRORS]):
-        return ERRORS
-    return SLOW if exceeds(tally.slow, limits.slow_limit, alpha[SLOW]) else None
+    crossed = (name for name, counts, limit in _shares(tally, limits) if exceeds(counts, limit, alpha[name]))
+    return next(crossed, None)
 
 
 def proven(tally: Tally, limits: RolloutLimits) -> bool:
@@ -119,13 +118,13 @@ def agreement_limit(tally: Tally, limits: RolloutLimits) -> float:
 
 def bounds(tally: Tally, limits: RolloutLimits) -> list[Bound]:
     """Return every guardrail's interval, for people: agreement as a share, paired as a difference."""
-    alpha = split_alpha(limits.alpha, _WEIGHTS)
+    alpha = split_alpha(limits.alpha, WEIGHTS)
     low, high = lower_bound(tally.pairs, limits.alpha), upper_bound(tally.pairs, alpha[AGREEMENT])
     limit = limits.agreement_floor
     if tally.paired:
         low, high, limit = 2 * low - 1, 2 * high - 1, -limits.margin
     found = [Bound(AGREEMENT, low, high, limit, tally.pairs.n)]
-    for name, counts, most in ((ERRORS, tally.errors, limits.error_limit), (SLOW, tally.slow, limits.slow_limit)):
+    for name, counts, most in _shares(tally, limits):
         found.append(Bound(name, lower_bound(counts, alpha[name]), upper_bound(counts, alpha[name]), most, counts.n))
     return found
 
@@ -141,3 +140,8 @@ def numbers(found: Iterable[Bound], tally: Tally) -> dict[str, float]:
     for name, counts in ((AGREEMENT, tally.pairs), (ERRORS, tally.errors), (SLOW, tally.slow)):
         values |= {f"{name}_ones": float(counts.ones), f"{name}_halves": float(counts.halves)}
     return values
+
+
+def _shares(tally: Tally, limits: RolloutLimits) -> tuple[tuple[str, Counts, float], ...]:
+    """Return the guardrails on a share of the outcomes: name, counts, and the most that is allowed."""
+    return (ERRORS, tally.errors, limits.error_limit), (SLOW, tally.slow, limits.slow_limit)

@@ -61,8 +61,8 @@ class Watch:
 
 def is_watching(triggers: Triggers) -> bool:
     """Return whether any trigger needs more of the labels than their number."""
-    floors = (triggers.label_mix, triggers.input_drift, triggers.confidence, triggers.disagreement, triggers.doubt)
-    return any(floor is not None for floor in floors) or bool(triggers.class_counts)
+    keys = (*(key for _, key in _COMPARED.values()), "disagreement", "doubt")
+    return any(getattr(triggers, key) is not None for key in keys) or bool(triggers.class_counts)
 
 
 def with_label(watch: Watch, workload: Workload, record: LabelRecord) -> Watch:

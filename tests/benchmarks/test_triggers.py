@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from benchmarks.trigger_replay import FIRST, Row, Students, by_triggers, every
 from benchmarks.trigger_streams import NAMES, SHIFTS, alarms
 from benchmarks.triggers import anchors, share
+from schemas.sections.triggers import Asking
 from schemas.workload import Workload
 
 LABELS = ["grain", "metal"]
@@ -24,6 +26,11 @@ def test_streams__a_planted_shift_is_seen_after_it_began() -> None:
 
     assert set(found) == {"input-drift"}
     assert 0 < found["input-drift"] <= 600
+
+
+def test_streams__every_trigger_on_labels_is_measured() -> None:
+    """The false alarms of each trigger that looks at what labels say are counted; anchors have streams of their own."""
+    assert {*NAMES} == {*get_args(Asking), "doubt"} - {"count", "class-count", "age", "teacher-drift"}
 
 
 def test_streams__nothing_changed_means_nothing_found() -> None:

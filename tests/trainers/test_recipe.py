@@ -20,7 +20,7 @@ from schemas.manifest import ROWS
 from tests.trainers.conftest import evidence_of
 from trainers.artefacts import version_of
 from trainers.promotion import promotion_of
-from trainers.students.ladder import load, load_base
+from trainers.students.ladder import COMPARED, SERVED, load, load_base
 
 pytestmark = pytest.mark.slow  # they train
 
@@ -50,14 +50,16 @@ def test_recipe__finished_leaves_a_nomination_that_answers_from_disk_as_its_prob
     assert evidence["decision"]["outcome"] == "PROMOTE"
     event = promotion_of(evidence, workload="news", request_id="r", run_id="r", version="0", now=datetime.now(UTC))
     assert event.decision.plan == job.plan
-    assert {one["role"] for one in evidence["evaluation"]["metrics"]} == {"baseline", "base", "tuned"}
-    assert [one["role"] for one in evidence["evaluation"]["students"]] == ["baseline", "base", "tuned"]
-    assert (evidence["evaluation"]["nominee"], evidence["evaluation"]["baseline"]) == ("tuned", "baseline")
+    roles, nominee = [rung.role for rung in (*COMPARED, *SERVED)], evidence["evaluation"]["nominee"]
+    assert {one["role"] for one in evidence["evaluation"]["metrics"]} == set(roles)
+    assert [one["role"] for one in evidence["evaluation"]["students"]] == roles
+    assert nominee in {rung.role for rung in SERVED}
+    assert evidence["evaluation"]["baseline"] == roles[0]
     predictions = parquet.read_table(out / "predictions.parquet").to_pydict()
-    assert predictions["student"] == predictions["tuned"]
-    right = [a == b for a, b in zip(predictions["teacher"], predictions["tuned"], strict=True)]
+    assert predictions["student"] == predictions[nominee]
+    right = [a == b for a, b in zip(predictions["teacher"], predictions[nominee], strict=True)]
     agreement = next(
-        one for one in evidence["evaluation"]["metrics"] if (one["role"], one["name"]) == ("tuned", "agreement")
+        one for one in evidence["evaluation"]["metrics"] if (one["role"], one["name"]) == (nominee, "agreement")
     )
     assert abs(sum(right) / len(right) - agreement["value"]) < 1e-9
 

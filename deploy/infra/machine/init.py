@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from importlib import resources
 from pathlib import Path
 from string import Template
 
 from schemas.errors import SettingsError
+from schemas.rules.privacy.kinds import RULED
 from schemas.workload import Workload
 
 
@@ -18,7 +20,7 @@ def write(name: str, folder: Path) -> Path:
         SettingsError: the file exists: it is never overwritten.
     """
     template = resources.files("deploy.infra.machine").joinpath("workload.toml.template").read_text()
-    text = Template(template).substitute(name=name)
+    text = Template(template).substitute(name=name, kinds=json.dumps(sorted(RULED)))
     path = folder / f"{name}.toml"
     Workload.parse(text.encode(), str(path))
     folder.mkdir(parents=True, exist_ok=True)

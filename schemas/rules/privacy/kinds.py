@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 import re
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 TOKEN_DIGITS: Final = 12  # 48 bits: among a million people, 0.2 % chance that any two share a token
 
@@ -19,16 +19,31 @@ class Kind(StrEnum):
     Names are found by a model at the edge, all others by the rules of the modules beside this one.
     """
 
-    SECRET = "secret"  # noqa: S105  # keys, tokens, passwords
-    EMAIL = "email"
-    IBAN = "iban"
-    CARD = "card"
-    SSN = "ssn"
-    IP = "ip"
-    ACCOUNT = "account"  # and the codes of banks beside it
-    PASSPORT = "passport"  # and other identity documents
-    PHONE = "phone"
-    NAME = "name"
+    how: str  # it is found: the row on the page of privacy
+
+    def __new__(cls, value: str, how: str = "") -> Self:
+        """Make a kind of its name and of how it is found."""
+        kind = str.__new__(cls, value)
+        kind._value_ = value
+        kind.how = how
+        return kind
+
+    SECRET = (
+        "secret",
+        "keys of known form, passwords in URLs, private keys, random strings behind a word such as `token`",
+    )
+    EMAIL = "email", "its form"
+    IBAN = "iban", "country, structure and check digits"
+    CARD = "card", "an issuer's prefix and length, and the check digit"
+    SSN = "ssn", "US social security numbers"
+    IP = "ip", "IPv4 and IPv6, distinguished from versions and section numbers"
+    ACCOUNT = "account", "account numbers and bank codes, only behind a word that says so"
+    PASSPORT = "passport", "identity documents, only behind a word that says so"
+    PHONE = (
+        "phone",
+        "international and national forms with groups; one unbroken run of digits only behind a word such as `tel`",
+    )
+    NAME = "name", "names of persons, by a model; off by default"
 
 
 RULED: Final = frozenset(Kind) - {Kind.NAME}

@@ -19,7 +19,7 @@ from schemas.sections.intake import Limits
 from schemas.topics import TRAFFIC
 from schemas.workload import Workload
 from streams.core.stage import Message
-from streams.curate.decode import decode_traffic, depth, longest_string
+from streams.curate.decode import _FIELD_HEADERS, decode_traffic, depth, longest_string
 from streams.curate.validate import check_exchange, find_text
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -120,6 +120,14 @@ def test_headers__tell_what_json_has_no_field_for() -> None:
     assert (bare.client, bare.client_version, bare.source, bare.api_key_hash) == ("desk", "2.1", "wire-a", "a" * 64)
     assert (nvidia.client, nvidia.client_version, nvidia.source) == ("own", "2.1", "wire-a")
     assert (avro.client, avro.client_version, avro.source, avro.api_key_hash) == ("", None, "", None)
+
+
+@pytest.mark.parametrize(("header", "field"), _FIELD_HEADERS.items())
+def test_header__fills_its_field(header: str, field: str) -> None:
+    """Each header that names a field is that field of the record."""
+    record = decode_traffic(message(asked(USER), WORKLOAD, (header, b"a" * 64)))
+
+    assert getattr(record, field) == "a" * 64
 
 
 @pytest.mark.parametrize("key", ["sk-proj-abc123", "A" * 64, "not hex at all", "a" * 40])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from streams.curate.stage import CurateStage
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOME = partition_of("news", PARTITIONS)
+MADE_ANEW = {"workload", "text", "api_key_hash", "answer"}  # the other texts of a request are kept, redacted
 FED = "Federal Reserve keeps its key rate unchanged as inflation cools toward target"
 
 
@@ -162,6 +164,16 @@ async def test_rebuilt_stage__decides_like_one_that_was_never_interrupted(stop: 
     assert {"quality.deny", "blend", "cap.client", "cap.source", "cap.cluster", None} == set(
         rules([output.record for output in outputs])
     )
+
+
+async def test_curated_record__has_every_field_and_keeps_what_the_sender_said() -> None:
+    """No field is left out, and each text that the application sends and `curated` has too arrives there."""
+    sent = {field.name for field in fields(TrafficRecord) if field.type in ("str", "str | None")} - MADE_ANEW
+    kept = sorted(sent & {field.name for field in fields(CuratedRecord)})
+    (record,) = await records_of(stage(), traffic(0, FED, 0, **dict.fromkeys(kept, "desk")))
+
+    assert vars(record).keys() == {field.name for field in fields(CuratedRecord)}
+    assert {name: getattr(record, name) for name in kept} == dict.fromkeys(kept, "desk")
 
 
 async def test_curated_record__tells_what_its_text_says_and_who_sent_it() -> None:

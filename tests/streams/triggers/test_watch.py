@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from schemas.records import LabelKind, LabelRecord
+from schemas.sections.triggers import Asking, Triggers
 from schemas.workload import Workload
 from streams.triggers import watch
 from streams.triggers.sample import Sample
@@ -18,6 +20,15 @@ from tests.streams.triggers.samples import LABELS, folded, stream, watching
 
 SOFT = {"earnings": 0.9, "mergers": 0.06, "other": 0.04}
 DOUBTED = {"earnings": 0.4, "mergers": 0.3, "other": 0.3}
+
+
+@pytest.mark.parametrize("name", [*sorted({*get_args(Asking)} - {"count", "age", "teacher-drift"}), "doubt"])
+def test_is_watching__each_trigger_alone_is_enough(name: str) -> None:
+    """A trigger that needs more of the labels than their number is fed where it is the only one."""
+    alone = {"class_counts": {"earnings": 1}} if name == "class-count" else {name.replace("-", "_"): 0.1}
+
+    assert watch.is_watching(Triggers.model_validate(alone))
+    assert not watch.is_watching(Triggers())
 
 
 def verdict_of(found: Watch, of: Workload, trigger: str):
