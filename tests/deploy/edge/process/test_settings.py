@@ -49,8 +49,43 @@ def test_load__list_that_is_none_hides_its_password(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"SECURITY_PROTOCOL": "SASL_SSL", "SASL_PASSWORD": "p"}, "SASL_USERNAME = '': is needed with SASL_SSL; set it"),
+        ({"SECURITY_PROTOCOL": "SASL_SSL", "SASL_USERNAME": "u"}, "SASL_PASSWORD = '': is needed with SASL_SSL; set it"),
+        ({"SSL_CA_FILE": "no.pem"}, "SSL_CA_FILE = 'no.pem': is no file; give one"),
+        *(
+            ({"BOOTSTRAP_SERVERS": wrong}, f"BOOTSTRAP_SERVERS = {wrong!r}: give host:port, several with commas")
+            for wrong in ("", "kafka:nope", "kafka:1,", "http://kafka:1")
+        ),
+    ],
+)
+def test_load__no_kafka_client_can_start(given: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said at the start, by commands and by processes that stay: a client would end with a stack trace."""
+    for name, value in given.items():
+        monkeypatch.setenv(f"MILLRACE_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        WorkerSettings.load_to_stay()
+
+    assert str(caught.value).startswith(f"MILLRACE_{named}")
+
+
+def test_load__kafka_on_several_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names, addresses of both kinds and a server without its port are taken as they are."""
+    monkeypatch.setenv("MILLRACE_BOOTSTRAP_SERVERS", "kafka-0.kafka:9092, 10.0.0.1:9092,[::1]:9092,kafka")
+
+    assert Settings.load().bootstrap_servers.count(",") == 3
+
+
+@pytest.mark.parametrize(
     ("value", "words"),
-    [(None, "none"), (["a", "b"], '["a", "b"]'), (8000, "8000"), ("https://user:pass@host/", "https://…@host/")],
+    [
+        (None, "none"),
+        (["a", "b"], '["a", "b"]'),
+        (8000, "8000"),
+        ("https://user:pass@host/", "https://…@host/"),
+        ("s3://key:pass/word@bucket/x?token=pass", "s3://…@bucket/x?…"),
+    ],
 )
 def test_shown__as_a_variable_spells_it(value: object, words: str) -> None:
     """A value is shown as it would be set, without a password."""
