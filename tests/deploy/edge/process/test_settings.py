@@ -51,8 +51,14 @@ def test_load__list_that_is_none_hides_its_password(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"SECURITY_PROTOCOL": "SASL_SSL", "SASL_PASSWORD": "p"}, "SASL_USERNAME = '': is needed with SASL_SSL; set it"),
-        ({"SECURITY_PROTOCOL": "SASL_SSL", "SASL_USERNAME": "u"}, "SASL_PASSWORD = '': is needed with SASL_SSL; set it"),
+        (
+            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_PASSWORD": "p"},
+            "SASL_USERNAME = '': is needed with SASL_SSL; set it",
+        ),
+        (
+            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_USERNAME": "u"},
+            "SASL_PASSWORD = '': is needed with SASL_SSL; set it",
+        ),
         ({"SSL_CA_FILE": "no.pem"}, "SSL_CA_FILE = 'no.pem': is no file; give one"),
         *(
             ({"BOOTSTRAP_SERVERS": wrong}, f"BOOTSTRAP_SERVERS = {wrong!r}: give host:port, several with commas")
