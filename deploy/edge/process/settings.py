@@ -22,10 +22,9 @@ from pydantic_settings import (
 )
 
 from deploy.edge.process import variables
-from schemas.errors import BadInput, SettingsError, WorkloadError
+from schemas.errors import URL_CREDENTIALS, BadInput, SettingsError, WorkloadError
 from schemas.workload import Workload
 
-_IN_URL: Final = re.compile(r"//\S*@")  # user and password, which may hold a slash
 _QUERY: Final = re.compile(r"(://\S*)\?\S*")  # may hold a token
 _SERVER: Final = re.compile(r"(\[[\w:.%]+\]|[^\s:\[\]]+)(:\d{1,5})?")
 
@@ -200,4 +199,4 @@ def _mistake(cls: type[BaseSettings], field: str, value: object, otherwise: str)
 def shown(value: object) -> str:
     """Return a setting's value as a variable spells it and as it may be shown: a URL may hold a password."""
     words = json.dumps(value) if isinstance(value, list | bool) else str(value)
-    return _QUERY.sub(r"\1?…", _IN_URL.sub("//…@", "none" if value is None else words))
+    return _QUERY.sub(r"\1?…", URL_CREDENTIALS.sub("//…@", "none" if value is None else words))

@@ -7,7 +7,10 @@ import logging
 import pytest
 
 from deploy.edge.process import logs
+from deploy.edge.process.guarded_http import check_url
 from deploy.edge.process.settings import Settings, shown
+from deploy.edge.stores.object_store import ObjectStore
+from deploy.edge.topics.registry import Registry
 from deploy.serve.router.settings import RouterSettings
 from schemas.errors import SettingsError
 from streams.settings import WorkerSettings
@@ -96,6 +99,19 @@ def test_load__kafka_on_several_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shown__as_a_variable_spells_it(value: object, words: str) -> None:
     """A value is shown as it would be set, without a password."""
     assert shown(value) == words
+
+
+@pytest.mark.parametrize("url", ["http://user:hunter2@teacher.example/v1", "s3://key:hunter2/x@bucket/y"])
+def test_mistake__in_an_address__hides_its_password(url: str) -> None:
+    """Whoever refuses an address, of a teacher or of a store: its password is in no message."""
+    with pytest.raises(SettingsError) as host:
+        check_url("teacher.url", url, [])
+    with pytest.raises(SettingsError) as store:
+        ObjectStore(url)
+    with pytest.raises(SettingsError) as registry:
+        Registry(url, [])
+
+    assert "hunter2" not in f"{host.value} {store.value} {registry.value}"
 
 
 def test_log__message_of_several_lines(capsys: pytest.CaptureFixture[str]) -> None:
