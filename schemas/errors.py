@@ -11,7 +11,11 @@ MillraceError
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from typing import Final
+
+URL_CREDENTIALS: Final = re.compile(r"//\S*@")  # user and password, which may hold a slash
 
 
 class MillraceError(Exception):
@@ -23,7 +27,7 @@ class BadInput(MillraceError):
 
     def __init__(self, field: str, value: object, remedy: str) -> None:
         self.field, self.value, self.remedy = field, value, remedy
-        shown = "none" if value is None else repr(value)
+        shown = "none" if value is None else URL_CREDENTIALS.sub("//…@", repr(value))
         super().__init__(f"{field} = {shown if len(shown) <= 200 else shown[:200] + '…'}: {remedy}")
 
 

@@ -17,6 +17,7 @@ PACKAGES = ("schemas", "streams", "trainers", "deploy")
 
 # The name of each contract of pyproject.toml, and a planted file that breaks it: path and import.
 PLANTED = {
+    "schemas is pure: no client, no socket, no store": ("schemas/rules/planted.py", "socket"),
     "the house: deploy over streams and trainers, over the edge, over schemas": ("schemas/planted.py", "deploy.edge"),
     "deploy has these rooms and no other": ("deploy/planted.py", "schemas.errors"),
     "streams has these rooms and no other": ("streams/planted.py", "schemas.errors"),
@@ -54,6 +55,13 @@ def test_walls__each_contract_has_a_planted_file():
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 
     assert {contract["name"] for contract in contracts} == set(PLANTED)
+
+
+def test_walls__every_folder_of_modules_is_a_room():
+    """The linter does not look into a folder without `__init__.py`, which Python imports all the same."""
+    folders = {module.parent for package in PACKAGES for module in (ROOT / package).rglob("*.py")}
+
+    assert [str(folder.relative_to(ROOT)) for folder in sorted(folders) if not (folder / "__init__.py").exists()] == []
 
 
 @pytest.mark.parametrize("contract", PLANTED)

@@ -114,15 +114,18 @@ def redacted_bytes(value: bytes) -> bytes:
         text = value.decode()
     except UnicodeDecodeError:
         text = value.decode("latin-1")
-    text = redact(text).text
+    text = redact(text.replace("\0", "")).text  # UTF-16 and UTF-32 put zeros between the digits of a number
     return _LONG_NUMBER.sub(PHONE, _SECRET.sub(SECRET, _ADDRESS.sub(EMAIL, text))).encode()
+
+
+def _widely(text: str) -> str:
+    return redacted_bytes(text[:KEPT_BYTES].encode(errors="replace")).decode()
 
 
 def _detail(rejected: RecordRejected) -> str:
     if not rejected.quoted:
         return rejected.detail
-    quoted = rejected.quoted[:KEPT_BYTES].encode(errors="replace")
-    return f"{rejected.detail}: {redacted_bytes(quoted).decode(errors='replace')}"
+    return f"{rejected.detail}: {_widely(rejected.quoted)}"
 
 
 def _key(key: bytes | None, workload: str | None) -> bytes | None:
@@ -133,7 +136,7 @@ def _key(key: bytes | None, workload: str | None) -> bytes | None:
 
 def _header(name: str, content: bytes | None) -> Header:
     value = None if content is None else _header_value(name, content)[:_VALUE_BYTES]
-    return Header(name=redact(name).text[:_NAME_CHARACTERS], value=value)
+    return Header(name=_widely(name)[:_NAME_CHARACTERS], value=value)
 
 
 def _header_value(name: str, content: bytes) -> bytes:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from deploy.edge.topics.clients import TopicNames
 from deploy.edge.topics.clients import producer as producer_config
@@ -39,7 +39,7 @@ class Aborted(Exception):
 
 
 class OutputRefused(Exception):
-    """An output can never be written as it is: it is larger than its topic allows."""
+    """An output can never be written as it is: its topic takes none so large."""
 
 
 class WorkerFailed(MillraceError):
@@ -111,6 +111,7 @@ class Transactions:
 
         Raises:
             Aborted: the transaction was rolled back.
+            OutputRefused: so it was, for the broker finds an output too large.
             WorkerFailed: the producer is fenced or broken.
         """
         assert offsets, "an empty list of offsets is not fenced at all"  # noqa: S101 - a mistake of ours, never of data
@@ -121,6 +122,8 @@ class Transactions:
             self._again(lambda: self._producer.commit_transaction(_CALL_SECONDS))
         except (KafkaException, BufferError) as error:
             self._abort(error)
+            if _is_too_large(error):
+                raise OutputRefused("the broker finds an output too large") from error
             raise Aborted(str(error)) from error
 
     def close(self) -> None:
@@ -204,4 +207,9 @@ def _by_place(outputs: Sequence[Output]) -> dict[tuple[Topic, int], list[Output]
 
 
 def _size(headers: Sequence[tuple[str, bytes]]) -> int:
-    return sum(len(name) + len(value) for name, value in headers)
+    return sum(len(name.encode()) + len(value) for name, value in headers)
+
+
+def _is_too_large(error: KafkaException | BufferError) -> bool:
+    """Return whether the broker would refuse the same outputs again: what a batch adds to a record is not all ours."""
+    return isinstance(error, KafkaException) and error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE

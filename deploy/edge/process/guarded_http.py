@@ -61,7 +61,10 @@ def check_url(field: str, url: str, allowed: Collection[str]) -> str:
     Raises:
         SettingsError: no http(s) URL, or its host is not allowed.
     """
-    parsed = URL(url)
+    try:
+        parsed = URL(url)
+    except ValueError:  # a port that is no number, brackets that do not close
+        parsed = URL()
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise SettingsError(field, url, "must be an http or https URL")
     if parsed.host not in allowed:

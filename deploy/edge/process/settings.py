@@ -22,10 +22,11 @@ from pydantic_settings import (
 )
 
 from deploy.edge.process import variables
-from schemas.errors import BadInput, SettingsError, WorkloadError
+from schemas.errors import URL_CREDENTIALS, BadInput, SettingsError, WorkloadError
 from schemas.workload import Workload
 
-_IN_URL: Final = re.compile(r"//[^/@]*@")  # user and password
+_QUERY: Final = re.compile(r"(://\S*)\?\S*")  # may hold a token
+_SERVER: Final = re.compile(r"(\[[\w:.%]+\]|[^\s:\[\]]+)(:\d{1,5})?")
 
 
 class Settings(BaseSettings):
@@ -87,10 +88,23 @@ class Settings(BaseSettings):
             SettingsError: a value is not allowed.
         """
         try:
-            return cls(**{name: value for name, value in values.items() if value is not None})
+            settings = cls(**{name: value for name, value in values.items() if value is not None})
         except ValidationError as error:
             mistake = error.errors(include_url=False)[0]
             raise _mistake(cls, str(mistake["loc"][0]), mistake["input"], mistake["msg"]) from error
+        settings._check_kafka()
+        return settings
+
+    def _check_kafka(self) -> None:
+        """Refuse what no Kafka client can start with; each would say so in a stack trace of its own."""
+        for field in ("sasl_username", "sasl_password") if self.security_protocol.startswith("SASL") else ():
+            if not getattr(self, field):
+                raise SettingsError(variables.variable(field), "", f"is needed with {self.security_protocol}; set it")
+        if self.ssl_ca_file is not None and not self.ssl_ca_file.is_file():
+            raise SettingsError(variables.variable("ssl_ca_file"), str(self.ssl_ca_file), "is no file; give one")
+        if not all(_SERVER.fullmatch(server.strip()) for server in self.bootstrap_servers.split(",")):
+            remedy = "give host:port, several with commas between them"
+            raise SettingsError(variables.variable("bootstrap_servers"), self.bootstrap_servers, remedy)
 
     @classmethod
     def own_fields(cls) -> list[str]:
@@ -187,4 +201,4 @@ def _mistake(cls: type[BaseSettings], field: str, value: object, otherwise: str)
 def shown(value: object) -> str:
     """Return a setting's value as a variable spells it and as it may be shown: a URL may hold a password."""
     words = json.dumps(value) if isinstance(value, list | bool) else str(value)
-    return _IN_URL.sub("//…@", "none" if value is None else words)
+    return _QUERY.sub(r"\1?…", URL_CREDENTIALS.sub("//…@", "none" if value is None else words))

@@ -30,10 +30,8 @@ class Registry:
         Raises:
             SettingsError: the address can never be reached.
         """
-        given = URL(url)
-        self._shown = str(given.with_user(None)).rstrip("/") if given.absolute else url  # no password in any message
-        guarded_http.check_url("MILLRACE_REGISTRY_URL", self._shown, allowed)
-        self._url, self._allowed = url.rstrip("/"), allowed
+        self._url, self._allowed = guarded_http.check_url("MILLRACE_REGISTRY_URL", url, allowed), allowed
+        self._shown = str(URL(self._url).with_user(None)).rstrip("/")  # no password in any message
 
     def schema_of_id(self, schema_id: int) -> str | None:
         """Return the Avro record schema of an id as JSON text, or None where the registry has none under it (yet).

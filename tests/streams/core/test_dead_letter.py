@@ -24,7 +24,7 @@ from schemas.records import DeadLetter, Outcome, TrafficRecord
 from schemas.rules.normalise import normalise
 from schemas.rules.places import REPLAYED_HEADER
 from schemas.topics import CURATED, LABELS, OUTCOMES, TRAFFIC
-from streams.core.dead_letter import KEPT_BYTES, dead_letter, failed
+from streams.core.dead_letter import KEPT_BYTES, dead_letter, failed, redacted_bytes
 from streams.core.stage import Message, Stage
 from streams.curate.stage import CurateStage
 from streams.label.stage import LabelStage
@@ -148,6 +148,18 @@ def test_detail__with_a_number_of_ours__keeps_it(size: int) -> None:
 
     assert letter.detail == f"{size} bytes; 1000000 are allowed: call <PHONE>"
     assert str(why) == f"too_large: {size} bytes; 1000000 are allowed"  # what a log would say
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("personal", ["+49 151 23456789", "192.168.10.5", "john.smith@example.com"])
+def test_dead_letter__in_utf_16__holds_nothing_personal(stage: Stage, personal: str, encoding: str) -> None:
+    """The zeros between the digits of a number hide it neither in a payload nor in a key or a header."""
+    value = b"\xff" + personal.encode(encoding)
+    one = GOOD[stage.name][0]._replace(value=value, key=value, headers=(("user", value), (f"u_{personal}", None)))
+    why = RecordRejected(DeadLetterReason.BAD_ENCODING, "no text", personal)
+    letter = _letter([dead_letter(one, stage.name, why, redacted_bytes(value), workload=NAME, record_id=None)])
+
+    assert personal not in encode(letter).replace(b"\0", b"").decode(errors="replace")
 
 
 def test_header__that_names_a_place__keeps_it() -> None:

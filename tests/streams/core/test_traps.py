@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from schemas.topics import DISCARDED, TRAFFIC
 from streams.core import transaction
 from streams.core.membership import Membership
 from streams.core.state_lock import Instance
-from streams.core.transaction import Transactions, WorkerFailed
+from streams.core.transaction import OutputRefused, Transactions, WorkerFailed
 from streams.settings import WorkerSettings
 from tests.streams.echo import Echo, echoed, echoes, feed, started, until
 
@@ -114,6 +115,18 @@ def joined(settings: Settings) -> tuple[Membership, Any]:
     while len(members.fresh()) < 8:
         members.take(1)
     return members, members.metadata()
+
+
+def test_outputs__too_large_for_the_broker_alone__are_refused(topics: Settings, transactions: Any) -> None:
+    """What a batch adds to a record counts for the broker: refused for good, not tried again until the worker ends."""
+    one = transactions()
+    members, metadata = joined(topics)
+    large = echoed(2, "large", token_urlsafe(1_125_000))
+    outputs = [large._replace(headers=tuple((token_urlsafe(9), b"") for _ in range(41_000)))]
+    encoded = one.encode(outputs)
+    with pytest.raises(OutputRefused):
+        one.settle(encoded, [TopicPartition(topic_name(topics, TRAFFIC), 2, 1)], metadata)
+    members.close()
 
 
 def test_outputs__more_than_the_producers_queue_takes__are_all_written(topics: Settings, transactions: Any) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from deploy.edge.process import logs
+from deploy.edge.process.guarded_http import check_url
 from deploy.edge.process.settings import Settings, shown
+from deploy.edge.stores.object_store import ObjectStore
+from deploy.edge.topics.registry import Registry
 from deploy.serve.router.settings import RouterSettings
 from schemas.errors import BadInput, SettingsError
 from streams.settings import WorkerSettings
@@ -50,8 +53,49 @@ def test_load__list_that_is_none_hides_its_password(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (
+            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_PASSWORD": "p"},
+            "SASL_USERNAME = '': is needed with SASL_SSL; set it",
+        ),
+        (
+            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_USERNAME": "u"},
+            "SASL_PASSWORD = '': is needed with SASL_SSL; set it",
+        ),
+        ({"SSL_CA_FILE": "no.pem"}, "SSL_CA_FILE = 'no.pem': is no file; give one"),
+        *(
+            ({"BOOTSTRAP_SERVERS": wrong}, f"BOOTSTRAP_SERVERS = {wrong!r}: give host:port, several with commas")
+            for wrong in ("", "kafka:nope", "kafka:1,", "http://kafka:1")
+        ),
+    ],
+)
+def test_load__no_kafka_client_can_start(given: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said at the start, by commands and by processes that stay: a client would end with a stack trace."""
+    for name, value in given.items():
+        monkeypatch.setenv(f"MILLRACE_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        WorkerSettings.load_to_stay()
+
+    assert str(caught.value).startswith(f"MILLRACE_{named}")
+
+
+def test_load__kafka_on_several_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names, addresses of both kinds and a server without its port are taken as they are."""
+    monkeypatch.setenv("MILLRACE_BOOTSTRAP_SERVERS", "kafka-0.kafka:9092, 10.0.0.1:9092,[::1]:9092,kafka")
+
+    assert Settings.load().bootstrap_servers.count(",") == 3
+
+
+@pytest.mark.parametrize(
     ("value", "words"),
-    [(None, "none"), (["a", "b"], '["a", "b"]'), (8000, "8000"), ("https://user:pass@host/", "https://…@host/")],
+    [
+        (None, "none"),
+        (["a", "b"], '["a", "b"]'),
+        (8000, "8000"),
+        ("https://user:pass@host/", "https://…@host/"),
+        ("s3://key:pass/word@bucket/x?token=pass", "s3://…@bucket/x?…"),
+    ],
 )
 def test_shown__as_a_variable_spells_it(value: object, words: str) -> None:
     """A value is shown as it would be set, without a password."""
@@ -65,6 +109,19 @@ def test_workload__none_of_several_named(tmp_path: Path) -> None:
 
     with pytest.raises(BadInput, match=r"^WORKLOAD = none: there are several; name one of news, wire$"):
         Settings.load(workloads_dir=tmp_path).workload(None)
+
+
+@pytest.mark.parametrize("url", ["http://user:hunter2@teacher.example/v1", "s3://key:hunter2/x@bucket/y"])
+def test_mistake__in_an_address__hides_its_password(url: str) -> None:
+    """Whoever refuses an address, of a teacher or of a store: its password is in no message."""
+    with pytest.raises(SettingsError) as host:
+        check_url("teacher.url", url, [])
+    with pytest.raises(SettingsError) as store:
+        ObjectStore(url)
+    with pytest.raises(SettingsError) as registry:
+        Registry(url, [])
+
+    assert "hunter2" not in f"{host.value} {store.value} {registry.value}"
 
 
 def test_log__message_of_several_lines(capsys: pytest.CaptureFixture[str]) -> None:
