@@ -13,7 +13,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Final
@@ -181,7 +181,8 @@ def _written(cap: Cap) -> dict[str, Any]:
 
 
 def _read(values: Mapping[str, Any]) -> Cap:
-    kept = {name: value for name, value in values.items() if name != "told"}
+    known = {one.name for one in fields(Cap)}  # a later release may have written more
+    kept = {name: value for name, value in values.items() if name in known}
     return Cap(**kept | {"kind": CapKind(values["kind"]), "acknowledged": values.get("told", False)})
 
 

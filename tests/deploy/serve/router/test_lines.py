@@ -142,6 +142,24 @@ def test_snapshot__of_release_0_1(tmp_path: Path) -> None:
     assert json.loads(file.read_text())["caps"] == {"news": written}
 
 
+def test_snapshot__of_a_later_release(tmp_path: Path) -> None:
+    """A cap with more in it than this release knows still holds: a release rolled back keeps an abort."""
+    lines = Lines(tmp_path)
+    lines.lower("news", cap(CapKind.ABORT))
+    lines.save()
+    lines.close()
+    file = tmp_path / "lines.json"
+    written = json.loads(file.read_text())
+    written["caps"]["news"]["ticket"] = "OPS-1"
+    file.write_text(json.dumps(written))
+    later = Lines(tmp_path)
+    kept = later.cap("news")
+    later.close()
+
+    assert kept is not None
+    assert kept.kind is CapKind.ABORT
+
+
 def test_folder__in_use(tmp_path: Path) -> None:
     """A second router on the same folder is refused with the reason."""
     lines = Lines(tmp_path)
