@@ -24,10 +24,10 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from schemas.events import RolloutPlan
 from schemas.ids import digest, request_id
 from schemas.job import GateSpec, JobSpec, StudentSpec
 from schemas.manifest import MANIFEST, ROWS, SnapshotManifest, rows_digest
+from schemas.promotion import RolloutPlan
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _SCHEMA = pa.schema(

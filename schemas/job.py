@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.events import RolloutLimits, RolloutPlan
+from schemas.promotion import RolloutLimits, RolloutPlan
 
 _LATER: Final = frozenset({"guardrails", "soak_requests", "limits"})  # fields of a plan that jobs had not at first
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
 
-from schemas import events, records
+from schemas import events, promotion, records
 from schemas.principals import Principal as Who
 from schemas.principals import TopicAccess
 
@@ -156,7 +156,7 @@ TRAINING_RUNS: Final = Topic(
 )
 MODEL_PROMOTION: Final = Topic(
     "model-promotion",
-    events.ModelPromotion,
+    promotion.ModelPromotion,
     None,
     "nomination with evidence: F1 with intervals, comparison, lineage, decision and reasons",
     writers=frozenset({Who.DISPATCHER}),

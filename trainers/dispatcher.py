@@ -26,9 +26,10 @@ from deploy.edge.process import logs, probes
 from deploy.edge.process.settings import Settings
 from deploy.edge.stores.object_store import ObjectStore
 from schemas.errors import BadInput, ContractError, Unavailable
-from schemas.events import ModelPromotion, PromotionDecision, RetrainRequest, RunState, TrainingRun
+from schemas.events import RetrainRequest, RunState, TrainingRun
 from schemas.ids import run_id
 from schemas.job import JobSpec
+from schemas.promotion import ModelPromotion, PromotionDecision
 from schemas.rules.statistics.ceiling import check_target
 from trainers import metrics
 from trainers.cluster_sizes import ClusterSizes

@@ -21,7 +21,10 @@ from pyarrow import parquet
 
 from schemas.arrays import Floats, Ints
 from schemas.errors import MillraceError
-from schemas.events import (
+from schemas.ids import digest
+from schemas.job import JobSpec
+from schemas.manifest import canonical
+from schemas.promotion import (
     Artifact,
     ArtifactFile,
     Decision,
@@ -34,9 +37,6 @@ from schemas.events import (
     Reason,
     TrainingData,
 )
-from schemas.ids import digest
-from schemas.job import JobSpec
-from schemas.manifest import canonical
 from schemas.rules.statistics.intervals import METHOD, Interval
 from trainers.artefacts import Published
 from trainers.evaluate import Comparison, Evaluator, Scores

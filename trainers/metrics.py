@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from schemas.events import ModelPromotion
+from schemas.promotion import ModelPromotion
 
 ACTIVE: Final = Gauge("millrace_training_runs_active", "Runs that have not ended: queued or running.")
 ENDED: Final = Counter("millrace_training_runs", "Runs that ended, by how.", ["state"])

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from schemas.codec import from_datum, writer_schema
 from schemas.errors import ContractError
-from schemas.events import ModelPromotion
+from schemas.promotion import ModelPromotion
 
 EVENT_TYPE: Final = "millrace.model.promotion.v1"
 _FORMAT: Final = "millrace-evidence/1"

@@ -24,9 +24,9 @@ from deploy.edge.stores.object_store import fetched
 from schemas import ids
 from schemas.arrays import Floats
 from schemas.errors import BadInput, ContractError, MillraceError, Unavailable
-from schemas.events import BaseModel, Lineage, StudentForm
 from schemas.ids import digest
 from schemas.job import ChampionSpec, JobSpec
+from schemas.promotion import BaseModel, Lineage, StudentForm
 from trainers import evidence
 from trainers.artefacts import publish
 from trainers.evaluate import Evaluator

@@ -18,8 +18,9 @@ from deploy.edge.topics.clients import TopicNames, aiokafka, group_name
 from deploy.edge.topics.framing import Framing, NotYetKnown
 from schemas import topics
 from schemas.errors import RecordRejected
-from schemas.events import ModelPromotion, RunState, TrainingRun
+from schemas.events import RunState, TrainingRun
 from schemas.principals import Principal, TopicAccess
+from schemas.promotion import ModelPromotion
 from schemas.records import Ceiling, Record
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, Topic

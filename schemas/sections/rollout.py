@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from schemas.events import RolloutLimits, RolloutPlan
+from schemas.promotion import RolloutLimits, RolloutPlan
 from schemas.sections.section import Positive, Seconds, Section, Share
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from schemas.events import RolloutLimits
+from schemas.promotion import RolloutLimits
 from schemas.records import Outcome, OutcomeMode, Variant
 from schemas.rules.statistics.sequences import Counts, exceeds, falls_below, lower_bound, split_alpha, upper_bound
 

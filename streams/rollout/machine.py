@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from schemas.events import RolloutAction, RolloutLimits, RolloutPlan, RolloutState, ServedModel
+from schemas.events import RolloutAction, RolloutState, ServedModel
+from schemas.promotion import RolloutLimits, RolloutPlan
 
 IN_FLIGHT: Final = frozenset({RolloutState.SHADOW, RolloutState.CANARY, RolloutState.HOLD, RolloutState.PROMOTING})
 SHADOW_STEP: Final = -1

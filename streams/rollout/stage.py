@@ -18,18 +18,10 @@ from deploy.edge.process.settings import Settings
 from deploy.edge.topics.framing import SINGLE_OBJECTS, Framing
 from schemas.codec import encode
 from schemas.errors import RecordRejected
-from schemas.events import (
-    ModelPromotion,
-    ModelState,
-    PromotionDecision,
-    RolloutCommand,
-    RolloutPlan,
-    RolloutState,
-    RolloutStatus,
-    ServedModel,
-)
+from schemas.events import ModelState, RolloutCommand, RolloutState, RolloutStatus, ServedModel
 from schemas.ids import rollout_id
 from schemas.principals import Principal
+from schemas.promotion import ModelPromotion, PromotionDecision, RolloutPlan
 from schemas.records import Outcome
 from schemas.sections.rollout import Rollout
 from schemas.topics import MODEL_PROMOTION, MODEL_STATE, OUTCOMES, ROLLOUT_STATUS, STAGES, Topic

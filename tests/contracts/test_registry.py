@@ -21,8 +21,9 @@ from deploy.trial.demo.observe import Observer
 from deploy.trial.simulate.forms import RecordContent, bare
 from deploy.trial.simulate.sink import KafkaSink
 from schemas import codec
-from schemas.events import ModelPromotion, RolloutCommand, TrainingRun
+from schemas.events import RolloutCommand, TrainingRun
 from schemas.principals import Principal
+from schemas.promotion import ModelPromotion
 from schemas.rules.partition import partition_of
 from schemas.topics import (
     MODEL_PROMOTION,

@@ -5,7 +5,7 @@
 3 write golden bytes of a full record, and what they say as JSON, to `tests/schemas/golden/vN`
 
 A change that would break a reader is refused with its field and the remedy, and nothing is written. What is landed is
-never landed again: a later change is a later version. The class in `schemas/records.py` or `schemas/events.py` is
+never landed again: a later change is a later version. The class in `schemas/{records,events,promotion}.py` is
 yours to change; `tests/schemas` says what it lacks.
 """
 

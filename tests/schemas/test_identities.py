@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import ids
-from schemas.events import RolloutPlan
 from schemas.job import ChampionSpec, GateSpec, JobSpec, StudentSpec
 from schemas.manifest import FileDigest, SnapshotManifest, StudentManifest
+from schemas.promotion import RolloutPlan
 from schemas.sections.rollout import Rollout
 from trainers.artefacts import version_of
 

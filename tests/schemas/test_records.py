@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from schemas import events, records
+from schemas import events, promotion, records
 from schemas.topics import CATALOGUE, STAGES
 from tests.schemas.land import breaks, landed
 from tests.schemas.resolution import problems
@@ -41,7 +41,7 @@ def named_types(schema: Any, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def class_of(name: str) -> Any:
-    return getattr(records, name, None) or getattr(events, name)
+    return next(getattr(module, name) for module in (records, events, promotion) if hasattr(module, name))
 
 
 def python_type(avro: Any) -> Any:  # noqa: PLR0911 - one return per kind of type

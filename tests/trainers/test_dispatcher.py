@@ -24,9 +24,10 @@ from deploy.edge.process.settings import Settings
 from deploy.edge.topics.clients import aiokafka, group_name, topic_name
 from schemas import topics as catalogue
 from schemas.codec import decode, encode
-from schemas.events import ModelPromotion, RetrainRequest, RunState, TrainingRun
+from schemas.events import RetrainRequest, RunState, TrainingRun
 from schemas.ids import run_id
 from schemas.job import JobSpec
+from schemas.promotion import ModelPromotion
 from schemas.records import DiscardedRecord, DiscardReason, LabelKind, LabelRecord, Origin, Record
 from schemas.rules.partition import partition_of
 from schemas.topics import PARTITIONS, Topic

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from schemas.arrays import Floats
-from schemas.events import Evaluation
+from schemas.promotion import Evaluation
 from trainers.evaluate import Evaluator
 from trainers.evidence import BY_REQUESTS, evaluation_digest, metrics_of
 from trainers.snapshot import Rows

@@ -20,9 +20,9 @@ from deploy.serve.students.routes import LoadedStudents, application
 from deploy.trial.demo import figures, scene
 from deploy.trial.report.report import write_report
 from schemas.arrays import Floats
-from schemas.events import ModelPromotion, PromotionDecision, StudentForm
 from schemas.job import JobSpec
 from schemas.manifest import canonical
+from schemas.promotion import ModelPromotion, PromotionDecision, StudentForm
 from streams.rollout.stage import served
 from tests.deploy.serve.router.conftest import until
 from tests.deploy.trial.report import loop

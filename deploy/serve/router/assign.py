@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from schemas.events import RolloutLimits, ServedModel
+from schemas.events import ServedModel
 from schemas.ids import digest
+from schemas.promotion import RolloutLimits
 from schemas.records import Variant
 from schemas.rules.bucketing import bucket
 from schemas.rules.chat import FoundText, Ineligible, find_text

@@ -21,7 +21,8 @@ from typing import IO, Any, Final
 from deploy.serve.router.assign import LineView
 from schemas.codec import decode, encode
 from schemas.errors import RecordRejected, SettingsError
-from schemas.events import ModelPromotion, ModelState, RolloutLimits, RolloutState
+from schemas.events import ModelState, RolloutState
+from schemas.promotion import ModelPromotion, RolloutLimits
 
 SNAPSHOT: Final = "lines.json"
 _IN_FLIGHT: Final = (RolloutState.SHADOW, RolloutState.CANARY, RolloutState.HOLD, RolloutState.PROMOTING)

@@ -23,9 +23,9 @@ from deploy.trial.report.inputs import (
     TriggerSummary,
     WindowSummary,
 )
-from schemas.events import Metric, ModelPromotion
 from schemas.ids import record_id
 from schemas.manifest import SnapshotManifest
+from schemas.promotion import Metric, ModelPromotion
 from schemas.topics import CURATED, DEAD_LETTERS, LABELS, TRAFFIC
 
 

@@ -18,8 +18,9 @@ from deploy.edge.topics import command_clients
 from deploy.edge.topics.clients import TopicNames
 from deploy.edge.topics.framing import Framing
 from schemas import topics
-from schemas.events import ModelPromotion, ModelState, RetrainRequest, RolloutStatus, TrainingRun
+from schemas.events import ModelState, RetrainRequest, RolloutStatus, TrainingRun
 from schemas.principals import Principal, TopicAccess
+from schemas.promotion import ModelPromotion
 from schemas.records import (
     CuratedKind,
     CuratedRecord,

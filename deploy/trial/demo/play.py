@@ -33,8 +33,9 @@ from deploy.trial.demo.show import Show
 from deploy.trial.report.inputs import Summary
 from deploy.trial.report.report import write_report
 from schemas.errors import MillraceError
-from schemas.events import PromotionDecision, RolloutState, RunState
+from schemas.events import RolloutState, RunState
 from schemas.manifest import MANIFEST, ROWS, SnapshotManifest
+from schemas.promotion import PromotionDecision
 from schemas.topics import TRAFFIC
 
 PHASE_ONE_SECONDS: Final = 300.0

@@ -62,7 +62,7 @@ class GateSummary(Part):
     """What the gate decided, and why."""
 
     decision: str
-    reasons: list[str] | list[dict[str, Any]]  # a code and a text, as in schemas.events.Reason
+    reasons: list[str] | list[dict[str, Any]]  # a code and a text, as in schemas.promotion.Reason
 
 
 class PromotionSummary(Part):

@@ -9,19 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deploy.edge.process.settings import Settings
-from schemas.events import (
-    Artifact,
-    BaseModel,
-    Decision,
-    ModelPromotion,
-    ModelState,
-    PromotionDecision,
-    RolloutAction,
-    RolloutCommand,
-    RolloutPlan,
-    RolloutStatus,
-)
+from schemas.events import ModelState, RolloutAction, RolloutCommand, RolloutStatus
 from schemas.ids import rollout_id
+from schemas.promotion import Artifact, BaseModel, Decision, ModelPromotion, PromotionDecision, RolloutPlan
 from schemas.records import Outcome, OutcomeMode, Record, Variant
 from schemas.topics import MODEL_PROMOTION, MODEL_STATE, OUTCOMES, ROLLOUT_COMMANDS, Topic
 from schemas.workload import Workload

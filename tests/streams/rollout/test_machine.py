@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.events import RolloutAction, RolloutPlan, RolloutState, ServedModel
+from schemas.events import RolloutAction, RolloutState, ServedModel
+from schemas.promotion import RolloutPlan
 from streams.rollout.machine import ModelLine, Observed, command, nominate, observe
 
 PLAN = RolloutPlan(shadow_requests=3, steps_percent=[5, 25, 100], assigned_per_step=2, soak_requests=2)

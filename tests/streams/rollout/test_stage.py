@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from schemas.events import PromotionDecision, RolloutAction, RolloutState
+from schemas.events import RolloutAction, RolloutState
+from schemas.promotion import PromotionDecision
 from schemas.records import DeadLetter
 from schemas.topics import OUTCOMES
 from tests.streams.doubles import message

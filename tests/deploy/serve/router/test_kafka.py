@@ -28,15 +28,8 @@ from deploy.serve.router.process import serve
 from deploy.serve.router.settings import RouterSettings
 from schemas.codec import decode, encode
 from schemas.errors import SettingsError
-from schemas.events import (
-    Artifact,
-    BaseModel,
-    Decision,
-    ModelPromotion,
-    PromotionDecision,
-    RolloutPlan,
-    RolloutState,
-)
+from schemas.events import RolloutState
+from schemas.promotion import Artifact, BaseModel, Decision, ModelPromotion, PromotionDecision, RolloutPlan
 from schemas.records import AnsweredBy, TrafficRecord
 from schemas.rules.partition import partition_of
 from schemas.topics import MODEL_PROMOTION, PARTITIONS, TRAFFIC

@@ -20,7 +20,8 @@ from deploy.serve.router.settings import RouterSettings
 from deploy.serve.router.students import verified
 from schemas.codec import encode
 from schemas.errors import ContractError, SettingsError
-from schemas.events import ModelPromotion, ModelState, RolloutAction, RolloutCommand, RolloutState, ServedModel
+from schemas.events import ModelState, RolloutAction, RolloutCommand, RolloutState, ServedModel
+from schemas.promotion import ModelPromotion
 from schemas.sections.rollout import Rollout
 from schemas.topics import OUTCOMES
 from tests.deploy.serve.router.conftest import LABELS, ROLLOUT, TIME, House, adapter, canary, newer, until

@@ -9,7 +9,9 @@ import pyarrow as pa
 
 from deploy.trial.demo import figures, scene
 from deploy.trial.demo.observe import TopicTally
-from schemas.events import (
+from schemas.ids import record_id
+from schemas.manifest import SnapshotManifest
+from schemas.promotion import (
     BaseModel,
     Decision,
     EvaluatedStudent,
@@ -18,8 +20,6 @@ from schemas.events import (
     ModelPromotion,
     PromotionDecision,
 )
-from schemas.ids import record_id
-from schemas.manifest import SnapshotManifest
 from schemas.topics import DEAD_LETTERS, TRAFFIC
 
 FIGURES = ("macro_f1", "agreement")
