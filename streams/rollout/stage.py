@@ -60,7 +60,8 @@ class RolloutStage:
     def __init__(
         self, settings: Settings, workloads: Mapping[str, Workload], framing: Framing = SINGLE_OBJECTS
     ) -> None:
-        self._topic_prefix, self._workloads, self._framing = settings.topic_prefix, workloads, framing
+        del settings  # the rollout stage needs none; every stage is made alike
+        self._workloads, self._framing = workloads, framing
         self._tracks: dict[int, dict[str, Track]] = {}
         self._next: dict[tuple[str, int], int] = {}  # (topic, partition) -> offset to come
 
