@@ -78,6 +78,7 @@ def write_one(settings: Settings, writer: Principal, topic: Topic, partition: in
         ContractError: the catalogue does not give the topic to the writer.
         Unavailable: the cluster has not acknowledged it.
     """
+    name = TopicNames(settings, writer, TopicAccess.WRITE)[topic]
     client = command_clients.producer(settings, delivery_timeout_ms=int(_SECONDS * 1000))
     refused: list[str] = []
 
@@ -85,7 +86,6 @@ def write_one(settings: Settings, writer: Principal, topic: Topic, partition: in
         if error is not None:
             refused.append(error.str())
 
-    name = TopicNames(settings, writer, TopicAccess.WRITE)[topic]
     client.produce(name, value, key, partition, on_delivery=delivered)
     if client.flush(_SECONDS) or refused:
         why = refused[0] if refused else "no answer"

@@ -14,6 +14,7 @@ import pytest
 from deploy.edge.process import variables
 from deploy.edge.process.settings import Settings
 from deploy.edge.process.variables import UnknownVariable, unknown
+from deploy.infra.ports import PortInUse, on_free_ports
 
 ROOT = Path(__file__).parents[4]
 NOWHERE = Path("no-such-folder")
@@ -200,7 +201,7 @@ def test_command__with_a_variable_that_no_process_reads(command: list[str], tmp_
 
 
 def test_router__under_kubernetes_with_a_misspelt_variable(tmp_path: Path) -> None:
-    """A process that stays warns in its log and starts; the address of a Service like its setting is not its port."""
+    """A process that stays warns in its log and starts; the address of a Service like its setting stops nothing."""
     (tmp_path / "workloads").mkdir()
     (tmp_path / "workloads/news.toml").write_text('name = "news"\nlabels = ["up", "down"]\n')
     given = SERVICE | {
@@ -209,16 +210,29 @@ def test_router__under_kubernetes_with_a_misspelt_variable(tmp_path: Path) -> No
         "MILLRACE_LOG_FORMAT": "json",
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-m", "deploy.serve.router"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ | given) as router:
+
+    def start(port: int) -> tuple[int, list[dict[str, str]]]:
+        return port, _said_at_start(port, tmp_path, os.environ | given)
+
+    port, said = on_free_ports(1, start)
+
+    assert [line["level"] for line in said] == ["WARNING", "INFO"]
+    assert said[0]["message"].startswith("MILLRACE_STATEDIR: no process of Millrace reads this variable; did you mean")
+    assert said[1]["message"] == f"router on 127.0.0.1:{port} for news"
+
+
+def _said_at_start(port: int, folder: Path, environment: dict[str, str]) -> list[dict[str, str]]:
+    """Return the log of a router on a port, admin on the one above, up to the line that says where it is."""
+    ports = ["--port", str(port), "--admin-port", str(port + 1)]
+    command = [sys.executable, "-m", "deploy.serve.router", *ports]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, env=environment) as router:
         assert router.stderr is not None
         said = []
         for line in router.stderr:
+            if "choose another port" in line:
+                raise PortInUse("port", port, line)
             said.append(json.loads(line))
             if said[-1]["message"].startswith("router on"):
                 break
         router.kill()
-
-    assert [line["level"] for line in said] == ["WARNING", "INFO"]
-    assert said[0]["message"].startswith("MILLRACE_STATEDIR: no process of Millrace reads this variable; did you mean")
-    assert said[1]["message"] == "router on 127.0.0.1:8000 for news"
+    return said
