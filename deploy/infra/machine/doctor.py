@@ -81,7 +81,7 @@ def _extras() -> Iterator[Finding]:
 
 
 def _broker(settings: Settings) -> Iterator[Finding]:
-    if broker_answers(librdkafka(settings), 2.0):
+    if broker_answers(librdkafka(settings), _CONNECT_SECONDS):
         yield Finding("ok", "broker", f"answers at {settings.bootstrap_servers}")
     else:
         yield Finding(

@@ -22,6 +22,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (base / "config.json").write_text("{}")
     workload = write("news", tmp_path / "workloads")
     workload.write_text(f'name = "news"\nlabels = ["a", "b"]\n[student]\nbase_model = "{base}"\n')
+    monkeypatch.setattr(doctor, "_CONNECT_SECONDS", 0.2)  # nobody is there, however long one waits
     monkeypatch.setenv("MILLRACE_BOOTSTRAP_SERVERS", NOBODY)
     monkeypatch.setenv("MILLRACE_JARS_DIR", str(tmp_path / "jars"))
     monkeypatch.setenv("MILLRACE_WORKLOADS_DIR", str(tmp_path / "workloads"))
